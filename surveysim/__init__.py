@@ -1,0 +1,32 @@
+"""scikit-learn estimators of how groups of people answer survey questions."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from surveysim.questions import Question
+from surveysim.tables import poststratify, rake, tabulate
+
+if TYPE_CHECKING:
+    from surveysim.dsa import DSARegressor as DSARegressor
+    from surveysim.persistence import load as load
+
+__version__ = "0.1.0"
+
+# Imported on first use: torch and transformers take seconds to import, and tables and metrics do not need them.
+_LAZY = {"DSARegressor": "surveysim.dsa", "load": "surveysim.persistence"}
+
+__all__ = ["DSARegressor", "Question", "__version__", "load", "poststratify", "rake", "tabulate"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'surveysim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,19 @@
+"""Fixtures that the whole test suite shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def survey_data() -> Path:
+    """The folder of real survey files; tests that need it are skipped where it is not."""
+    folder = Path(os.environ.get("SURVEYSIM_DATA") or PROJECT.parent / "shared" / "data")
+    if not (folder / "nonvoters_2020").is_dir():
+        pytest.skip(f"no real survey data: set SURVEYSIM_DATA, or place it in {folder}")
+    return folder
