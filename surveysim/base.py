@@ -1,0 +1,280 @@
+"""What every estimator of the library shares: the estimator contract on top of scikit-learn's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from surveysim.questions import Question, as_questions
+from surveysim.validation import (
+    FitCells,
+    PredictCells,
+    check_backgrounds,
+    check_respondents,
+    check_targets,
+    pair_questions,
+)
+
+__all__ = ["DistributionRegressor", "FitCells", "PredictCells"]
+
+
+class DistributionRegressor(RegressorMixin, BaseEstimator):
+    """Base of the estimators that predict a distribution of answers for each row of X.
+
+    Subclasses take the constructor parameters `question` and `question_column`, call `_validate_fit` at the start of
+    ``fit`` (inside ``with self._atomic_fit():``) and implement ``_predict(cells)``, which returns a float64 array
+    (n, K), NaN past the last option of a shorter question.
+
+    The target is a distribution, so to scikit-learn this is a multi-output regressor: ``predict`` and
+    ``predict_proba`` return the same array and there is no ``classes_``.
+
+    Attributes
+    ----------
+    questions_ : dict of str to Question
+        The questions by name, in the order of ``question=``; a single question has the name ``""``.
+    n_options_ : int
+        Columns of Y and of predictions, K: the longest question's options.
+    backgrounds_ : list of str
+        Columns of X that describe respondents: all but the question column.
+    n_dropped_ : int
+        Training rows left out because their ``sample_weight`` is 0.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of str
+        Their names, if X is a DataFrame with string column names.
+    """
+
+    question: Question | Mapping[str, Question] | None
+    question_column: str
+
+    # --- for the public -----------------------------------------------------------------------------------------------
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the distribution of answers for each row.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, n_features_in_)
+            Backgrounds, with the question column if the estimator was fitted with one.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+            Rows sum to 1 over their question's options; NaN past the last option of a shorter question.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        ValueError
+            If columns are missing or a row names a question that is not in ``question=``.
+        """
+        return self._predict(self._validate_predict(X))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The same as `predict`, under the name that tools for probabilities look for.
+
+        ``cross_val_predict(method="predict_proba")`` label-encodes Y before it fits and therefore raises; leave out
+        ``method`` there.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, n_features_in_)
+            As in `predict`.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
+        return self.predict(X)
+
+    def score(self, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Minus the mean Jensen-Shannon divergence (base 2) between Y and the prediction.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, n_features_in_)
+            As in `predict`.
+        Y : array of shape (n, K)
+            Observed distributions.
+        sample_weight : array of shape (n,), optional
+            Respondents per row. Without them the figure is mostly the noise of cells with few respondents.
+
+        Returns
+        -------
+        float
+            Between -1 and 0; 0 is a perfect prediction.
+        """
+        from surveysim.metrics import js_divergence
+
+        return -float(js_divergence(Y, self.predict(X), sample_weight=sample_weight))
+
+    # --- for subclasses -----------------------------------------------------------------------------------------------
+
+    def _predict(self, cells: PredictCells) -> np.ndarray:
+        raise NotImplementedError(f"{type(self).__name__} must implement _predict(cells)")
+
+    @contextmanager
+    def _atomic_fit(self) -> Iterator[None]:
+        """Put the estimator back as it was if its body raises, Ctrl-C included.
+
+        A first fit that fails leaves the estimator unfitted; a refit that fails keeps the previous fit. Holds for
+        attributes that are assigned anew, not for arrays changed in place.
+        """
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _validate_fit(self, X: Any, Y: Any, sample_weight: ArrayLike | None = None) -> FitCells:
+        """Check everything about the training data that can be wrong, and remember what the estimator was fitted on.
+
+        Parameters
+        ----------
+        X, Y, sample_weight
+            As passed to ``fit``.
+
+        Returns
+        -------
+        FitCells
+            The rows that have respondents.
+
+        Raises
+        ------
+        TypeError, ValueError
+            With the row, column or parameter at fault.
+        """
+        if Y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None: "
+                "Y must hold a distribution for each row of X"
+            )
+        named = isinstance(self.question, Mapping)
+        self._check_question_column()
+        questions = as_questions(self.question)
+        frame = check_backgrounds(X)
+        validate_data(self, X, reset=True, skip_check_array=True)
+        if questions is None:
+            questions = _numbered_question(Y)
+        question_index = pair_questions(
+            frame, questions, self.question_column, named=named, from_array=not isinstance(X, pd.DataFrame)
+        )
+        n = check_respondents(sample_weight, len(frame))
+        kept = n > 0
+        longest = max(questions, key=lambda name: questions[name].n_options)
+        shape = np.shape(Y)
+        if len(shape) == 2 and shape[1] != questions[longest].n_options:
+            raise ValueError(
+                f"Y has {shape[1]} columns, but {f'question {longest!r}' if longest else 'the question'} has "
+                f"{questions[longest].n_options} options. Y needs one column per option of the longest question in "
+                "question=, NaN past the last option of shorter ones."
+            )
+        options_per_row = np.array([question.n_options for question in questions.values()])[question_index]
+        distributions = check_targets(Y, options_per_row, kept)
+        rows = np.flatnonzero(kept)
+
+        self.questions_ = questions
+        self.n_options_ = questions[longest].n_options
+        self.backgrounds_ = [column for column in frame.columns if not (named and column == self.question_column)]
+        self.n_dropped_ = int((~kept).sum())
+        self._columns = list(frame.columns)
+        return FitCells(
+            backgrounds=frame.loc[rows, self.backgrounds_].reset_index(drop=True),
+            question_index=question_index[rows],
+            questions=questions,
+            Y=distributions,
+            n=n[rows],
+            rows=rows,
+        )
+
+    def _validate_predict(self, X: Any) -> PredictCells:
+        """Check X against what the estimator was fitted on.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        TypeError, ValueError
+            With the row or column at fault.
+        """
+        check_is_fitted(self)
+        named = isinstance(self.question, Mapping)
+        if named and len(self.questions_) == 1 and isinstance(X, pd.DataFrame):
+            X = self._align_only_question(X)
+        frame = check_backgrounds(X)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        if isinstance(X, pd.DataFrame) and not hasattr(self, "feature_names_in_") and not _all_strings(X.columns):
+            # scikit-learn compares string names only; numbers as names are compared here
+            self._check_columns(frame)
+        else:
+            frame.columns = pd.Index(self._columns, dtype=object)
+        question_index = pair_questions(
+            frame,
+            self.questions_,
+            self.question_column,
+            named=named,
+            from_array=not isinstance(X, pd.DataFrame),
+        )
+        return PredictCells(
+            backgrounds=frame[self.backgrounds_],
+            question_index=question_index,
+            questions=self.questions_,
+        )
+
+    def _check_question_column(self) -> None:
+        if not isinstance(self.question_column, str) or not self.question_column:
+            raise TypeError(f"question_column must be the name of a column, got {self.question_column!r}")
+
+    def _align_only_question(self, X: pd.DataFrame) -> pd.DataFrame:
+        """With one question the column may come or stay away, in fit and predict independently."""
+        seen, comes = self.question_column in self._columns, self.question_column in X.columns
+        if seen and not comes:
+            X = X.copy(deep=False)
+            place = min(self._columns.index(self.question_column), X.shape[1])
+            X.insert(place, self.question_column, next(iter(self.questions_)))
+        elif comes and not seen:
+            pair_questions(check_backgrounds(X), self.questions_, self.question_column, named=True)
+            X = X.drop(columns=self.question_column)
+        return X
+
+    def _check_columns(self, frame: pd.DataFrame) -> None:
+        if list(frame.columns) == self._columns or self._columns[0] == "x0":
+            frame.columns = pd.Index(self._columns, dtype=object)
+            return
+        missing = [column for column in self._columns if column not in frame.columns]
+        surplus = [column for column in frame.columns if column not in self._columns]
+        raise ValueError(
+            "The feature names should match those that were passed during fit, in the same order. "
+            f"Missing: {missing}; not seen at fit: {surplus}; order at fit: {self._columns}"
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = False
+        return tags
+
+
+def _numbered_question(Y: Any) -> dict[str, Question]:
+    """The question that ``question=None`` stands for: options "1".."K"."""
+    shape = np.shape(Y)
+    n_options = shape[1] if len(shape) == 2 and shape[1] >= 2 else 2  # a wrong shape is refused with Y
+    return {"": Question("Question", [str(k + 1) for k in range(n_options)])}
+
+
+def _all_strings(names: Any) -> bool:
+    return all(isinstance(name, str) for name in names)

@@ -1,0 +1,336 @@
+"""The data contract at the door: what X, Y and sample_weight may hold, and the cells that estimators work on."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_array
+
+from surveysim.distributions import check_distributions
+from surveysim.questions import Question
+
+__all__ = ["FitCells", "PredictCells", "check_backgrounds", "check_respondents", "check_targets", "pair_questions"]
+
+MAX_LISTED = 20
+"""How many names an error message lists before it stops."""
+
+
+@dataclass(frozen=True)
+class PredictCells:
+    """Validated rows of X, each paired with its question.
+
+    Attributes
+    ----------
+    backgrounds : DataFrame of n rows
+        The demographic columns alone, index 0..n-1. The question column is never among them.
+    question_index : int array of shape (n,)
+        Each row's question, as a position in `questions`.
+    questions : dict of str to Question
+        All questions the estimator knows, in the order of ``question=``.
+    """
+
+    backgrounds: pd.DataFrame
+    question_index: np.ndarray
+    questions: dict[str, Question]
+
+    def __len__(self) -> int:
+        return len(self.question_index)
+
+    @property
+    def question_names(self) -> np.ndarray:
+        """Object array (n,): the name of each row's question."""
+        names = np.empty(len(self.questions), dtype=object)
+        names[:] = list(self.questions)
+        return names[self.question_index]
+
+    @property
+    def n_options(self) -> np.ndarray:
+        """Int array (n,): how many options each row's question has."""
+        return np.array([question.n_options for question in self.questions.values()])[self.question_index]
+
+    def by_question(self) -> Iterator[tuple[int, str, Question, np.ndarray]]:
+        """Yield ``(index, name, question, rows)`` for each question that has rows, in the order of `questions`."""
+        for index, (name, question) in enumerate(self.questions.items()):
+            rows = np.flatnonzero(self.question_index == index)
+            if len(rows):
+                yield index, name, question, rows
+
+
+@dataclass(frozen=True)
+class FitCells(PredictCells):
+    """Validated training cells; rows with no respondents are left out.
+
+    Attributes
+    ----------
+    Y : float64 array of shape (n, K)
+        Observed distributions, NaN past the last option of a shorter question.
+    n : float64 array of shape (n,)
+        Respondents behind each distribution, all positive.
+    rows : int array of shape (n,)
+        Positions of these cells in the X that was passed.
+    """
+
+    Y: np.ndarray
+    n: np.ndarray
+    rows: np.ndarray
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Respondents per option, (n, K): ``n * Y`` with 0 past the last option of a shorter question."""
+        return self.n[:, None] * np.nan_to_num(self.Y, nan=0.0)
+
+
+def check_backgrounds(X: Any) -> pd.DataFrame:
+    """X as a DataFrame of values that can stand in a prompt or a design matrix, index 0..n-1.
+
+    Parameters
+    ----------
+    X : DataFrame or array-like of shape (n, n_columns)
+        Strings, categoricals, numbers, booleans; missing values are allowed. An array gets the columns x0, x1 ...
+
+    Returns
+    -------
+    DataFrame
+        A shallow copy with string column names; intervals (as `pandas.cut` makes them) become their text.
+
+    Raises
+    ------
+    TypeError
+        If a column holds anything else (dates, lists ...), or X is sparse.
+    ValueError
+        If X is empty or not two-dimensional, columns repeat, or a number is infinite. The message names the column
+        and the row.
+    """
+    if not isinstance(X, pd.DataFrame) and hasattr(X, "to_pandas"):
+        X = X.to_pandas()
+    if isinstance(X, pd.DataFrame):
+        for size, what in ((X.shape[0], "sample"), (X.shape[1], "feature")):
+            if size == 0:
+                raise ValueError(f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 is required.")
+        frame = X.reset_index(drop=True)
+        frame.columns = pd.Index([str(column) for column in X.columns], dtype=object)
+    else:
+        array = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
+        frame = pd.DataFrame(array, columns=[f"x{j}" for j in range(array.shape[1])])
+        if array.dtype == object:
+            frame = frame.infer_objects()
+    repeated = frame.columns[frame.columns.duplicated()]
+    if len(repeated):
+        raise ValueError(f"X has more than one column named {repeated[0]!r}; column names must be different")
+    for column in frame.columns:
+        frame[column] = _check_column(frame[column])
+    return frame
+
+
+def _check_column(column: pd.Series) -> pd.Series:
+    name, dtype = column.name, column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        categories = dtype.categories
+        if isinstance(categories, pd.IntervalIndex):
+            return column.cat.rename_categories([str(interval) for interval in categories])
+        _refuse_foreign_values(pd.Series(categories, name=name, dtype=object), f"X: column {name!r}: category")
+        return column
+    if pd.api.types.is_bool_dtype(dtype):
+        return column
+    if pd.api.types.is_complex_dtype(dtype):
+        raise ValueError(f"Complex data not supported: X: column {name!r}")
+    if pd.api.types.is_numeric_dtype(dtype):
+        infinite = np.flatnonzero(np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)))
+        if len(infinite):
+            raise ValueError(
+                f"X: column {name!r} has an infinite value (inf) in row {infinite[0]}. Numbers must be finite; write a "
+                "missing value as NaN or None."
+            )
+        return column
+    if isinstance(dtype, pd.IntervalDtype):
+        return column.map(str, na_action="ignore").astype(object)
+    if not (dtype == object or pd.api.types.is_string_dtype(dtype)):
+        raise TypeError(
+            f"X: column {name!r} has dtype {dtype}; backgrounds are strings, categoricals, numbers or booleans. "
+            "Convert it first, for example to the text a prompt should show."
+        )
+    if dtype == object:
+        _refuse_foreign_values(column, f"X: column {name!r}: row")
+    return column
+
+
+def _refuse_foreign_values(values: pd.Series, where: str) -> None:
+    """Values of an object column: text, numbers, booleans, missing, and nothing else."""
+    for position, value in enumerate(values):
+        if isinstance(value, str | bool | np.bool_):
+            continue
+        if isinstance(value, numbers.Real):
+            if np.isinf(float(value)):
+                raise ValueError(f"{where} {position} holds an infinite value (inf); numbers must be finite")
+            continue
+        if value is None or value is pd.NA or value is pd.NaT:
+            continue
+        if isinstance(value, numbers.Complex):
+            raise ValueError(f"Complex data not supported: {where} {position} holds {value!r}")
+        raise TypeError(
+            f"{where} {position} holds {value!r} of type {type(value).__name__}; "
+            "argument must be a string or a number (or a boolean, or missing)"
+        )
+
+
+def pair_questions(
+    frame: pd.DataFrame,
+    questions: Mapping[str, Question],
+    question_column: str,
+    *,
+    named: bool,
+    from_array: bool = False,
+) -> np.ndarray:
+    """Find each row's question.
+
+    Parameters
+    ----------
+    frame : DataFrame of n rows
+        As returned by `check_backgrounds`.
+    questions : mapping of str to Question
+        What the rows may be about.
+    question_column : str
+        The column that names each row's question.
+    named : bool
+        Whether the user passed a mapping, so that the column is looked for. With a single question the column's
+        presence is an error: it would silently become something else than the user thinks.
+    from_array : bool, default=False
+        Whether X came without column names (for the message).
+
+    Returns
+    -------
+    int array of shape (n,)
+        Positions in `questions`.
+
+    Raises
+    ------
+    ValueError
+        If the column is missing though needed, present though there is one question, or names an unknown question.
+    """
+    present = question_column in frame.columns
+    if not named:
+        if present:
+            raise ValueError(
+                f"X has a column {question_column!r}, but question= is not a mapping. With several questions pass "
+                f"question={{name: Question(...)}}; with one, drop the column, or set question_column= to another name "
+                f"if {question_column!r} is a background."
+            )
+        return np.zeros(len(frame), dtype=int)
+    if not present:
+        if len(questions) == 1:
+            return np.zeros(len(frame), dtype=int)
+        hint = (
+            " X came as an array without column names; pass a DataFrame (BaggingRegressor and some other "
+            "meta-estimators hand on arrays: they are not supported with several questions)."
+            if from_array
+            else ""
+        )
+        raise ValueError(
+            f"X has no column {question_column!r} to name each row's question, and question= holds {len(questions)} "
+            f"questions. Columns of X: {_listed(frame.columns)}.{hint}"
+        )
+    column = frame[question_column]
+    absent = np.flatnonzero(column.isna().to_numpy())
+    if len(absent):
+        raise ValueError(
+            f"X: column {question_column!r} is missing in row {absent[0]}; each row must name its question"
+        )
+    position = {name: index for index, name in enumerate(questions)}
+    index = np.array([position.get(name, -1) for name in column.astype(object)], dtype=int)
+    unknown = np.flatnonzero(index < 0)
+    if len(unknown):
+        strange = list(dict.fromkeys(column.astype(object).iloc[unknown]))
+        raise ValueError(
+            f"X: column {question_column!r} names unknown question {strange[0]!r} in row {unknown[0]}"
+            f"{f' ({len(strange)} unknown names in all)' if len(strange) > 1 else ''}. "
+            f"Known questions: {_listed(questions)}."
+        )
+    return index
+
+
+def check_respondents(sample_weight: ArrayLike | None, n_rows: int) -> np.ndarray:
+    """sample_weight as respondents per row; None is one respondent each.
+
+    Raises
+    ------
+    TypeError
+        If it is not numeric.
+    ValueError
+        If it is not one number per row, or one is NaN, infinite or negative (named), or all are 0.
+
+    Warns
+    -----
+    UserWarning
+        If the weights look normalised: they average below 1.5 and are not whole numbers.
+    """
+    if sample_weight is None:
+        return np.ones(n_rows)
+    if isinstance(sample_weight, numbers.Real):
+        n = np.full(n_rows, float(sample_weight))
+    else:
+        try:
+            n = np.array(sample_weight, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"sample_weight must hold numbers (respondents per row): {error}") from None
+    if n.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar: sample_weight has shape {n.shape}")
+    if len(n) != n_rows:
+        raise ValueError(
+            f"sample_weight has {len(n)} entries, but X has {n_rows} rows: sample_weight.shape == {n.shape}"
+        )
+    for bad, what in ((np.isnan(n), "NaN"), (np.isinf(n), "infinite"), (n < 0, "negative")):
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise ValueError(
+                f"sample_weight: row {row} is {what} ({n[row]}, {bad.sum()} such rows). Respondents per cell must be "
+                "finite and not negative; 0 drops a row."
+            )
+    if not (n > 0).any():
+        raise ValueError("sample_weight is zero in every row: no respondents to learn from")
+    positive = n[n > 0]
+    if positive.mean() < 1.5 and (positive != np.round(positive)).any():
+        warnings.warn(
+            f"sample_weight looks normalised (mean {positive.mean():.3g}, not whole numbers). It means respondents per "
+            "cell, which decides how much a cell is trusted: pass cells.n of surveysim.tabulate, not weights that were "
+            "scaled to average 1.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return n
+
+
+def check_targets(Y: Any, n_options: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Y of the rows that have respondents, as float64.
+
+    Rows without respondents may hold anything: they are not looked at. `n_options` and `kept` (bool) have one entry
+    per row of X; messages name rows of X.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `surveysim.distributions.check_distributions`; and if rows differ in number from X, or columns from the
+        longest question.
+    """
+    if isinstance(Y, pd.DataFrame | pd.Series):
+        Y = Y.to_numpy()
+    Y = np.asarray(Y)
+    if Y.ndim == 2 and Y.size and not kept.all() and len(Y) == len(kept):
+        Y = Y.copy()
+        Y[~kept] = Y[int(np.flatnonzero(kept)[0])]
+        n_options = np.where(kept, n_options, n_options[kept][0])
+    if Y.ndim and len(Y) != len(kept):
+        raise ValueError(f"X has {len(kept)} rows, but Y has {len(Y)}: inconsistent numbers of samples")
+    return check_distributions(Y, n_options=n_options, name="Y")[kept]
+
+
+def _listed(names: Any) -> str:
+    names = list(names)
+    shown = ", ".join(repr(name) for name in names[:MAX_LISTED])
+    return shown if len(names) <= MAX_LISTED else f"{shown} ... ({len(names)} in all)"
