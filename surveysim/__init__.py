@@ -6,16 +6,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from surveysim.questions import Question
-from surveysim.tables import poststratify, rake, tabulate
 
 if TYPE_CHECKING:
     from surveysim.dsa import DSARegressor as DSARegressor
     from surveysim.persistence import load as load
+    from surveysim.tables import poststratify as poststratify
+    from surveysim.tables import rake as rake
+    from surveysim.tables import tabulate as tabulate
 
 __version__ = "0.1.0"
 
 # Imported on first use: torch and transformers take seconds to import, and tables and metrics do not need them.
-_LAZY = {"DSARegressor": "surveysim.dsa", "load": "surveysim.persistence"}
+_LAZY = {
+    "DSARegressor": "surveysim.dsa",
+    "load": "surveysim.persistence",
+    "poststratify": "surveysim.tables",
+    "rake": "surveysim.tables",
+    "tabulate": "surveysim.tables",
+}
 
 __all__ = ["DSARegressor", "Question", "__version__", "load", "poststratify", "rake", "tabulate"]
 
