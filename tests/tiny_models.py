@@ -20,7 +20,7 @@ _CORPUS = [
     "How much of the time do you trust the government? A. always B. most of the time C. some of the time D. never",
     "strongly agree, agree, neither agree nor disagree, disagree, strongly disagree, don't know, refused, not stated",
     "age: 18-29, 30-44, 45-64, 65 or older; gender: female, male; education: no college, some college, college degree",
-    "race: white, black, hispanic, other; religious: not at all, mildly, fairly, strongly; children: 0, 1, 2, 3, 4, 5.5",
+    "race: white, black, hispanic, other; religious: not at all, mildly, fairly, strongly; children: 0, 1, 2, 3, 5.5",
     "Country: United States. Year: 2020. Question: Options: Background: Respondents: Group: Answer:",
     " ".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
     " ".join("abcdefghijklmnopqrstuvwxyz"),
