@@ -1,0 +1,176 @@
+"""Which way a model's last blocks are trained: apart from the trunk where its structure allows, else in whole passes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
+from surveysim.models.blocks import BlockCall, LastBlocks, StateBatch, record_calls, run_trunk
+from surveysim.models.whole import TokenBatch, WholePass
+
+__all__ = ["Recipe", "pad_states", "pad_tokens"]
+
+# Largest difference between the recipe's logits and the model's own, relative to the largest logit. Reduced precision
+# rounds at 2^-8 (bfloat16) or 2^-11 (float16) in every operation.
+_TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 6e-2}
+
+
+class Recipe:
+    """How the last blocks of one loaded model are trained.
+
+    On construction the logits of an untrained copy are compared with the model's own on two prompts of unequal
+    length; where they differ, whole passes are used instead, with one warning.
+
+    Parameters
+    ----------
+    network : PreTrainedModel
+        The frozen model.
+    n_blocks : int
+        How many of its last blocks are trained.
+    probes : pair of sequences of int
+        Token ids of two prompts of unequal length.
+    lock : context manager
+        Held whenever the model is called.
+
+    Attributes
+    ----------
+    apart : bool
+        True where the trained blocks run apart, over trunk states.
+
+    Raises
+    ------
+    UnfitModelError
+        If the model has fewer blocks than `n_blocks`, or even whole passes do not reproduce its logits.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        n_blocks: int,
+        probes: tuple[Sequence[int], Sequence[int]],
+        lock: AbstractContextManager,
+    ) -> None:
+        self.anatomy: Anatomy = dissect(network)
+        self.n_blocks = n_blocks
+        self.lock = lock
+        if not 1 <= n_blocks <= len(self.anatomy.blocks):
+            raise UnfitModelError(f"n_blocks={n_blocks}, but the model has {len(self.anatomy.blocks)} blocks")
+        self._calls: list[BlockCall] = []
+        with lock, torch.no_grad():
+            self.apart = True
+            reason = self._mismatch(network, probes)
+            if reason is not None:
+                self.apart = False
+                warnings.warn(
+                    f"{type(network).__name__}: its last block cannot be run apart ({reason}). Training falls back to "
+                    "whole forward passes, which is slower and otherwise the same.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+                reason = self._mismatch(network, probes)
+                if reason is not None:
+                    raise UnfitModelError(f"{type(network).__name__} cannot be trained by its last blocks: {reason}")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.anatomy.decoder.parameters()).device
+
+    def calls(self, length: int) -> list[BlockCall]:
+        """How the model calls its trained blocks, over at least `length` positions."""
+        if not self._calls or self._calls[0].length < length:
+            with self.lock:
+                self._calls = record_calls(self.anatomy, self.n_blocks, -(-length // 64) * 64)
+        return self._calls
+
+    def copy(self) -> nn.Module:
+        """A trainable float32 copy of the trained blocks; called with a batch it returns hidden states (B, D)."""
+        if self.apart:
+            return LastBlocks(self.anatomy, self.n_blocks)
+        return WholePass(self.anatomy, self.n_blocks, self.lock)
+
+    def states(self, prefix: Sequence[int], suffixes: Sequence[Sequence[int]]) -> tuple[Tensor, list[Tensor]]:
+        """Trunk states of prompts that share a prefix; see `surveysim.models.blocks.run_trunk`."""
+        with self.lock:
+            return run_trunk(self.anatomy, self.n_blocks, prefix, suffixes)
+
+    def output_rows(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Copies of the output layer's rows (R, D), and of its bias (R,) where it has one, in float32."""
+        output = self.anatomy.output
+        bias = getattr(output, "bias", None)
+        ids = ids.to(output.weight.device)  # type: ignore[union-attr]
+        return output.weight[ids].detach().float().clone(), None if bias is None else bias[ids].detach().float().clone()  # type: ignore[index]
+
+    def scaled(self, logits: Tensor) -> Tensor:
+        """Output-layer products as the model's own logits: its scale and soft cap applied."""
+        logits = logits * self.anatomy.scale
+        cap = self.anatomy.soft_cap
+        return logits if cap is None else cap * torch.tanh(logits / cap)
+
+    def _mismatch(self, network: Any, probes: tuple[Sequence[int], Sequence[int]]) -> str | None:
+        """Why the recipe does not reproduce the model's logits, or None."""
+        short, long = sorted(probes, key=len)
+        dtype = next(network.parameters()).dtype
+        ids = torch.arange(min(64, self.anatomy.output.weight.shape[0]))  # type: ignore[union-attr]
+        own = torch.stack([_last_logits(network, probe, self.device)[ids.to(self.device)] for probe in (short, long)])
+        try:
+            if self.apart:
+                shared = 0
+                while shared < len(short) - 1 and short[shared] == long[shared]:
+                    shared += 1
+                prefix, suffixes = run_trunk(
+                    self.anatomy, self.n_blocks, short[:shared], [short[shared:], long[shared:]]
+                )
+                batch: Any = pad_states([prefix], suffixes, [0, 0], self.calls(len(long)), self.device)
+            else:
+                batch = pad_tokens([short, long], self.device)
+            hidden = self.copy()(batch)
+        except UnfitModelError as error:
+            return str(error)
+        except (TypeError, RuntimeError, AttributeError, IndexError, KeyError, ValueError) as error:
+            return f"{type(error).__name__}: {error}"
+        rows, bias = self.output_rows(ids)
+        logits = self.scaled(hidden @ rows.T + (0.0 if bias is None else bias))
+        difference = float((logits - own).abs().max() / own.abs().max().clamp_min(1e-6))
+        tolerance = _TOLERANCE.get(dtype, 1e-2)
+        return None if difference <= tolerance else f"its logits differ by {difference:.1e} relative"
+
+
+def pad_states(
+    prefixes: Sequence[Tensor],
+    suffixes: Sequence[Tensor],
+    group: Sequence[int],
+    calls: Sequence[BlockCall],
+    device: torch.device,
+) -> StateBatch:
+    """Trunk states of prompts as one padded batch on `device`."""
+    prefix_length = torch.tensor([len(states) for states in prefixes])
+    suffix_length = torch.tensor([len(states) for states in suffixes])
+    padded = nn.utils.rnn.pad_sequence(list(prefixes), batch_first=True)
+    return StateBatch(
+        prefix=padded.to(device),
+        prefix_length=prefix_length.to(device),
+        suffix=nn.utils.rnn.pad_sequence(list(suffixes), batch_first=True).to(device),
+        suffix_length=suffix_length.to(device),
+        group=torch.as_tensor(group, dtype=torch.long).to(device),
+        calls=calls,
+    )
+
+
+def pad_tokens(prompts: Sequence[Sequence[int]], device: torch.device) -> TokenBatch:
+    """Token ids of prompts as one padded batch on `device`."""
+    tensors = [torch.tensor(list(prompt), dtype=torch.long) for prompt in prompts]
+    return TokenBatch(
+        ids=nn.utils.rnn.pad_sequence(tensors, batch_first=True).to(device),
+        length=torch.tensor([len(tensor) for tensor in tensors]).to(device),
+    )
+
+
+def _last_logits(network: Any, ids: Sequence[int], device: torch.device) -> Tensor:
+    return network(input_ids=torch.tensor([list(ids)], device=device), use_cache=False).logits[0, -1].float()
