@@ -1,4 +1,4 @@
-"""Which way a model's last blocks are trained: apart from the trunk where its structure allows, else in whole passes."""
+"""Which way a model's last blocks are trained: apart from the trunk where that works, else in whole passes."""
 
 from __future__ import annotations
 

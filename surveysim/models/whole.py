@@ -1,4 +1,4 @@
-"""The fall-back for models whose last block cannot be run apart: whole passes with the trained parameters swapped in."""
+"""The fall-back where the last blocks cannot be run apart: whole passes with trained parameters swapped in."""
 
 from __future__ import annotations
 
