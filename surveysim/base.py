@@ -128,12 +128,11 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
         A first fit that fails leaves the estimator unfitted; a refit that fails keeps the previous fit. Holds for
         attributes that are assigned anew, not for arrays changed in place.
         """
-        before = dict(vars(self))
+        before = dict(self.__dict__)
         try:
             yield
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__ = before
             raise
 
     def _validate_fit(self, X: Any, Y: Any, sample_weight: ArrayLike | None = None) -> FitCells:

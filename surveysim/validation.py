@@ -151,12 +151,12 @@ def _check_column(column: pd.Series) -> pd.Series:
         return column
     if isinstance(dtype, pd.IntervalDtype):
         return column.map(str, na_action="ignore").astype(object)
-    if not (dtype == object or pd.api.types.is_string_dtype(dtype)):
+    if not (pd.api.types.is_object_dtype(dtype) or pd.api.types.is_string_dtype(dtype)):
         raise TypeError(
             f"X: column {name!r} has dtype {dtype}; backgrounds are strings, categoricals, numbers or booleans. "
             "Convert it first, for example to the text a prompt should show."
         )
-    if dtype == object:
+    if pd.api.types.is_object_dtype(dtype):
         _refuse_foreign_values(column, f"X: column {name!r}: row")
     return column
 
@@ -327,7 +327,7 @@ def check_targets(Y: Any, n_options: np.ndarray, kept: np.ndarray) -> np.ndarray
         n_options = np.where(kept, n_options, n_options[kept][0])
     if Y.ndim and len(Y) != len(kept):
         raise ValueError(f"X has {len(kept)} rows, but Y has {len(Y)}: inconsistent numbers of samples")
-    return check_distributions(Y, n_options=n_options, name="Y")[kept]
+    return check_distributions(Y, n_options=n_options.tolist(), name="Y")[kept]
 
 
 def _listed(names: Any) -> str:

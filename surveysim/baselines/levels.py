@@ -1,0 +1,71 @@
+"""Values of a background column as integer codes, learned on training cells and applied to new ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["MISSING", "UNSEEN", "LevelIndex", "as_numbers", "is_number_column"]
+
+UNSEEN = -1
+"""Code of a value that training did not show."""
+
+MISSING = "<missing>"
+"""Name of the level that all missing values of a column share."""
+
+
+class LevelIndex:
+    """Codes for the values of one column; missing values are a level of their own.
+
+    Values match as Python compares them (1 equals 1.0, not "1"), so a column may change between categorical, object
+    and number types from fit to predict.
+    """
+
+    def __init__(self, column: pd.Series) -> None:
+        present = column.dropna()
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            seen = set(present.astype(object))
+            values: list[Any] = [value for value in column.dtype.categories if value in seen]
+        else:
+            values = list(dict.fromkeys(present.astype(object)))
+            try:
+                values.sort()
+            except TypeError:  # texts and numbers in one column
+                values.sort(key=lambda value: (type(value).__name__, str(value)))
+        self.values = values
+        self.has_missing = len(present) < len(column)
+        self._code = {value: code for code, value in enumerate(values)}
+
+    def __len__(self) -> int:
+        return len(self.values) + self.has_missing
+
+    @property
+    def names(self) -> list[str]:
+        """One name per code."""
+        return [str(value) for value in self.values] + [MISSING] * self.has_missing
+
+    def codes(self, column: pd.Series) -> np.ndarray:
+        """Int array: each value's code, `UNSEEN` for values that training did not show."""
+        missing = column.isna().to_numpy()
+        codes = np.array([self._code.get(value, UNSEEN) for value in column.astype(object)], dtype=int)
+        codes[missing] = len(self.values) if self.has_missing else UNSEEN
+        return codes
+
+
+def is_number_column(column: pd.Series) -> bool:
+    """Whether all values are numbers; booleans and categoricals are not."""
+    if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(column.dtype):
+        return False
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return True
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    return kind in ("integer", "floating", "mixed-integer-float", "decimal")
+
+
+def as_numbers(column: pd.Series) -> np.ndarray:
+    """Float64 array of a column's numbers; NaN for what is missing or no number."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
