@@ -1,0 +1,89 @@
+"""Prompts as the text that one model was trained to read: its chat template where it has one, plain text elsewhere."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from jinja2 import TemplateError
+
+from surveysim.prompts import Prompt
+
+__all__ = ["ChatFormat"]
+
+# Switches by which templates turn off an answer's visible reasoning (Qwen3 and others; Granite, DeepSeek).
+_THINKING_SWITCHES = ("enable_thinking", "thinking")
+
+# Templates that write today's date would make the same prompt, and so the same prediction, differ from day to day.
+_DATE = "2025-01-01"
+
+
+class ChatFormat:
+    """How one tokenizer wants its prompts.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizer
+
+    Attributes
+    ----------
+    is_chat : bool
+        Whether there is a chat template. Its text has all special tokens in it, so none are added when it is
+        tokenised: a template that writes the beginning-of-sequence token would otherwise get a second one.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self.is_chat = tokenizer.chat_template is not None
+        self._system_role = True
+        self._arguments: dict[str, Any] = {}
+        if self.is_chat:
+            template = tokenizer.get_chat_template()
+            self._arguments = {switch: False for switch in _THINKING_SWITCHES if _mentions(template, switch)}
+            if _mentions(template, "strftime_now"):
+                self._arguments["strftime_now"] = _fixed_date
+            if _mentions(template, "date_string"):
+                self._arguments["date_string"] = _fixed_date("%d %b %Y")
+
+    def to_text(self, prompt: Prompt) -> str:
+        """The prompt up to where the model's answer begins.
+
+        Raises
+        ------
+        ValueError
+            If the chat template refuses the prompt with and without a system role.
+        """
+        if not self.is_chat:
+            return prompt.plain()
+        if prompt.system and self._system_role:
+            try:
+                text = self._render(prompt.messages())
+            except TemplateError:
+                self._system_role = False  # Gemma 2 and the first Mistrals refuse the role
+            else:
+                if prompt.system.strip() in text:
+                    return text
+                self._system_role = False  # others drop it without a word
+        try:
+            return self._render(prompt.messages(system_role=self._system_role))
+        except TemplateError as error:
+            raise ValueError(f"the chat template of this model refuses a single user turn: {error}") from error
+
+    def _render(self, messages: list[dict[str, str]]) -> str:
+        text = self._tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, **self._arguments
+        )
+        if text.rstrip().endswith("<think>"):
+            # Models that always reason: the answer is asked for at once, after an empty thought.
+            text = text.rstrip() + "\n\n</think>\n\n"
+        return text
+
+
+def _mentions(template: str, name: str) -> bool:
+    return re.search(rf"\b{name}\b", template) is not None
+
+
+def _fixed_date(pattern: str) -> str:
+    from datetime import date
+
+    return date.fromisoformat(_DATE).strftime(pattern)

@@ -1,0 +1,198 @@
+"""Loads models once and hands the same copy to everybody."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from surveysim.models.devices import resolve_device, resolve_dtype
+from surveysim.models.fingerprint import fingerprint
+from surveysim.models.folders import read_config, weight_files
+from surveysim.models.loaded import LoadedModel
+from surveysim.models.sources import NANO, ModelSource, find_model
+
+__all__ = ["clear_models", "load_model", "set_model_limit"]
+
+# Reading fewer bytes than this takes a moment only: a progress bar would be noise.
+_WORTH_A_BAR = 10**9
+
+
+class _Key(NamedTuple):
+    name: str
+    revision: str | None
+    device: torch.device
+    dtype: torch.dtype
+    written: tuple[tuple[str, int, int], ...]  # a folder that is written again is another model
+
+
+class _Slot:
+    """A place for one model; its lock lets the first thread load and the others wait."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.model: LoadedModel | None = None
+
+
+_lock = threading.RLock()
+_slots: OrderedDict[_Key, _Slot] = OrderedDict()
+_limit = 2
+
+
+def load_model(
+    name: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    local_files_only: bool = False,
+) -> LoadedModel:
+    """The one loaded copy of a causal language model; loaded, and if need be downloaded, when first asked for.
+
+    Two threads that ask at once share one load. The last two models used are kept (`set_model_limit`); one that is
+    dropped lives on as long as somebody holds it. A model folder that has been written anew is loaded anew.
+
+    Parameters
+    ----------
+    name : str or path
+        ``"nano"``, the small model that comes with the package; a folder as transformers' ``save_pretrained`` writes
+        it; or a name on the Hugging Face hub. A copy in the hub's cache is used without asking the network.
+    revision : str, optional
+        Branch, tag or commit on the hub. Name a commit for results that can be repeated.
+    device : str or torch.device, default="auto"
+        CUDA where there is a usable card, else the CPU.
+    dtype : str or torch.dtype, default="auto"
+        float32 for ``"nano"`` and on the CPU, bfloat16 on CUDA.
+    local_files_only : bool, default=False
+        Never use the network.
+
+    Returns
+    -------
+    LoadedModel
+
+    Raises
+    ------
+    ModelNotFoundError
+        If there is no such model, or it cannot be had from here; a ValueError, as are the following.
+    ValueError
+        If device or dtype is invalid, or the model needs code of its own, has pickled weights only, lacks weights, or
+        is no causal language model.
+    """
+    place = resolve_device(device)
+    number_type = resolve_dtype("float32" if name == NANO and dtype == "auto" else dtype, place)
+    source = find_model(name, revision=revision, local_files_only=local_files_only)
+    key = _Key(source.name, source.revision, place, number_type, _written(source))
+    with _lock:
+        slot = _slots.setdefault(key, _Slot())
+        _slots.move_to_end(key)
+    with slot.lock:
+        if slot.model is None:
+            _make_room(key)
+            slot.model = _load(source, place, number_type)
+        return slot.model
+
+
+def clear_models() -> None:
+    """Forget all loaded models and their trunk states; memory is freed once no estimator holds them any more."""
+    with _lock:
+        _slots.clear()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def set_model_limit(limit: int) -> int:
+    """Set how many models are kept loaded, and return the previous number (2 at first).
+
+    Parameters
+    ----------
+    limit : int
+        At least 1. The models used longest ago are dropped first.
+    """
+    global _limit
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise TypeError(f"limit must be an integer, got {limit!r}")
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, got {limit}")
+    with _lock:
+        previous, _limit = _limit, limit
+        _drop_oldest(limit)
+    return previous
+
+
+def _make_room(key: _Key) -> None:
+    """Drop models before another is loaded, so that memory never holds more than the limit."""
+    with _lock:
+        for other in [other for other in _slots if other[:4] == key[:4] and other != key]:
+            del _slots[other]  # the same folder as it was before
+        _drop_oldest(_limit - 1)
+
+
+def _drop_oldest(keep: int) -> None:
+    loaded = [key for key, slot in _slots.items() if slot.model is not None]
+    for key in loaded[: max(0, len(loaded) - keep)]:
+        del _slots[key]
+
+
+def _written(source: ModelSource) -> tuple[tuple[str, int, int], ...]:
+    """Sizes and times of a folder's files; empty for hub snapshots, which never change."""
+    if source.revision is not None:
+        return ()
+    entries = ((path.name, path.stat()) for path in sorted(source.folder.iterdir()) if path.is_file())
+    return tuple((name, entry.st_size, entry.st_mtime_ns) for name, entry in entries)
+
+
+def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> LoadedModel:
+    weights = weight_files(source.folder)
+    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, **safe)
+    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
+        raise ValueError(
+            f"the tokenizer of model {source.name!r} cannot be loaded from {str(source.folder)!r}: {error}"
+        ) from error
+    try:
+        with _progress_bars(sum(path.stat().st_size for path in weights) >= _WORTH_A_BAR):
+            options = {"dtype": dtype, "use_safetensors": True, "output_loading_info": True, **safe}
+            loaded: Any = AutoModelForCausalLM.from_pretrained(source.folder, **options)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
+        raise ValueError(f"model {source.name!r} cannot be loaded from {str(source.folder)!r}: {error}") from error
+    network, report = loaded
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise ValueError(
+            f"model {source.name!r} lacks {len(missing)} of its weights ({', '.join(missing[:3])}...): transformers "
+            "would make them up at random. Save the whole model again"
+        )
+    return LoadedModel(
+        name=source.name,
+        revision=source.revision,
+        fingerprint=fingerprint(read_config(source.folder), tokenizer, weights),
+        folder=source.folder,
+        tokenizer=tokenizer,
+        network=network.to(device),
+    )
+
+
+_bars_lock = threading.Lock()
+
+
+@contextmanager
+def _progress_bars(shown: bool) -> Iterator[None]:
+    """Show or hide transformers' loading bars, and leave its setting as it was."""
+    if shown or not transformers_logging.is_progress_bar_enabled():
+        yield
+        return
+    with _bars_lock:
+        transformers_logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,106 @@
+"""From the name of a model, "nano", a folder or a hub name, to the folder that holds it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from surveysim.models.download import cached_folder, download
+from surveysim.models.errors import ADVICE, ModelNotFoundError
+from surveysim.models.folders import check_folder
+
+__all__ = ["NANO", "ModelSource", "find_model"]
+
+#: The name of the model that travels with the package.
+NANO = "nano"
+_NANO_FOLDER = Path(__file__).with_name("nano")
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model lies.
+
+    Attributes
+    ----------
+    name : str
+        ``"nano"``, a hub name, or the absolute path of a folder.
+    folder : Path
+        The folder that holds it on this machine.
+    revision : str or None
+        The hub's commit; None for folders and ``"nano"``.
+    """
+
+    name: str
+    folder: Path
+    revision: str | None = None
+
+
+def find_model(
+    name: str | os.PathLike[str], *, revision: str | None = None, local_files_only: bool = False
+) -> ModelSource:
+    """Find a model, and download it where that is needed and allowed. Everything that is cheap to check is checked.
+
+    Parameters
+    ----------
+    name : str or path
+        ``"nano"``: the embedded model. An existing folder, or anything written as a path (``./x``, ``~/x``, more than
+        one slash). Else a name on the Hugging Face hub, ``"owner/model"``: a copy in the hub's cache is used as it is,
+        without asking the network whether there is a newer one.
+    revision : str, optional
+        Branch, tag or commit on the hub.
+    local_files_only : bool, default=False
+        Never use the network.
+
+    Returns
+    -------
+    ModelSource
+
+    Raises
+    ------
+    ModelNotFoundError
+        If there is no such model, or it cannot be had from here.
+    ValueError, TypeError
+        If the model cannot be used safely, or a parameter is wrong.
+    """
+    if not isinstance(name, str | os.PathLike):
+        raise TypeError(
+            f"model must be a name or a folder, got {type(name).__name__}: estimators hold a model's name, "
+            "and the model itself is loaded once and shared"
+        )
+    if revision is not None and not isinstance(revision, str):
+        raise TypeError(f"revision must be a string or None, got {revision!r}")
+    text = os.fspath(name)
+    if not isinstance(text, str) or not text.strip():
+        raise ModelNotFoundError(f"model must be a name or a folder, got {name!r}. {ADVICE}")
+    folder = Path(text).expanduser()
+    if text == NANO:
+        _refuse_revision(revision, text)
+        if not (_NANO_FOLDER / "config.json").is_file():
+            raise ModelNotFoundError(
+                'the embedded model "nano" is missing from this installation of surveysim: install the package again, '
+                "or, in a clone of the repository, train it with `make nano`"
+            )
+        check_folder(_NANO_FOLDER, text)
+        return ModelSource(NANO, _NANO_FOLDER)
+    if isinstance(name, os.PathLike) or folder.exists() or _looks_like_a_path(text):
+        _refuse_revision(revision, text)
+        check_folder(folder, text)
+        folder = folder.resolve()
+        return ModelSource(str(folder), folder)
+    found = cached_folder(text, revision)
+    if found is None:
+        found = download(text, revision, local_files_only=local_files_only)
+    check_folder(found, text)
+    return ModelSource(text, found, found.name)
+
+
+def _looks_like_a_path(text: str) -> bool:
+    return text.startswith((".", "~", os.sep, "/")) or "\\" in text or text.count("/") > 1 or text.endswith("/")
+
+
+def _refuse_revision(revision: str | None, name: str) -> None:
+    if revision is not None:
+        raise ValueError(
+            f"revision={revision!r} is for models on the hub; {name!r} is a folder, which has no revisions"
+        )
