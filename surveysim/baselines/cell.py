@@ -65,6 +65,12 @@ class CellRegressor(BaselineRegressor):
            [0.78125, 0.21875]])
     """
 
+    distributions_: np.ndarray
+    margins_: np.ndarray
+    respondents_: np.ndarray
+    _seen_questions: np.ndarray
+    _levels: dict[str, LevelIndex]
+
     def __init__(
         self,
         shrinkage: float = 0.0,
@@ -130,8 +136,8 @@ class CellRegressor(BaselineRegressor):
             row = int(np.flatnonzero(unknown)[0])
             background = ", ".join(f"{name}={value}" for name, value in cells.backgrounds.iloc[row].items())
             raise ValueError(
-                f"CellRegressor saw no respondents with the background of row {row} ({background}; {unknown.sum()} such "
-                'rows). shrinkage > 0 predicts the margin for them, unseen="uniform" equal shares.'
+                f"CellRegressor saw no respondents with the background of row {row} ({background}; {unknown.sum()} "
+                'such rows). shrinkage > 0 predicts the margin for them, unseen="uniform" equal shares.'
             )
         P[unknown] = uniform(cells, self.n_options_)[unknown]
         return P

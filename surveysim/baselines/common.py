@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import softmax
 
 from surveysim.base import DistributionRegressor, FitCells, PredictCells
 
-__all__ = ["BaselineRegressor"]
+__all__ = ["BaselineRegressor", "softmax_padded", "uniform"]
 
 
 class BaselineRegressor(DistributionRegressor):
@@ -45,3 +46,11 @@ def uniform(cells: PredictCells, n_columns: int) -> np.ndarray:
     """Equal shares over each row's options, (n, n_columns), NaN-padded."""
     n_options = cells.n_options[:, None]
     return np.where(np.arange(n_columns) < n_options, 1.0 / n_options, np.nan)
+
+
+def softmax_padded(logits: np.ndarray) -> np.ndarray:
+    """Softmax of each row over its options; NaN padding stays."""
+    absent = np.isnan(logits)
+    P = softmax(np.where(absent, -np.inf, logits), axis=1)
+    P[absent] = np.nan
+    return P

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
@@ -52,6 +52,11 @@ class Design:
 
     matrix: np.ndarray
     unseen: np.ndarray
+
+    @property
+    def with_constant(self) -> np.ndarray:
+        """The matrix after a column of ones, (n, 1 + n_columns)."""
+        return np.column_stack([np.ones(len(self.matrix)), self.matrix])
 
 
 class BackgroundEncoder:
@@ -126,7 +131,8 @@ class BackgroundEncoder:
             terms = matrix[:, block.columns]  # a view
             if block.kind == "linear":
                 (name,) = block.attributes
-                terms[:, 0] = attributes[name].scores(backgrounds[name])
+                terms[:, 0], known = attributes[name].scores(backgrounds[name])
+                unseen[:, b] = ~known & (codes[name] == UNSEEN)
                 continue
             if block.kind == "levels":
                 place = codes[block.attributes[0]]
@@ -137,8 +143,8 @@ class BackgroundEncoder:
                 seen = self._pairs[first, second]
                 place = np.searchsorted(seen, pair).clip(max=len(seen) - 1)
                 place[seen[place] != pair] = UNSEEN
-            known = np.flatnonzero(place != UNSEEN)
-            terms[known, place[known]] = 1.0
+            shown = np.flatnonzero(place != UNSEEN)
+            terms[shown, place[shown]] = 1.0
             unseen[:, b] = place == UNSEEN
         return Design(matrix, unseen)
 
@@ -161,7 +167,7 @@ class _Attribute:
             # halfway between neighbours, so that a group's border does not hang on one respondent's exact value
             self._edges = (values[cuts - 1] + values[cuts]) / 2
             limits = ["", *(f"{edge:g}" for edge in self._edges), ""]
-            self.names = [f"{low}..{high}" for low, high in zip(limits[:-1], limits[1:], strict=True)]
+            self.names = [f"{low}..{high}" for low, high in pairwise(limits)]
             self.names += index.names[n_levels:]
         ordered = number
         if isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.ordered:
@@ -186,10 +192,13 @@ class _Attribute:
             codes[missing] = len(self._edges) + 1
         return codes
 
-    def scores(self, column: pd.Series) -> np.ndarray:
+    def scores(self, column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+        """Standardised scores, 0 where a value has no place on the scale, and where it has one."""
         assert self.scale is not None
         centre, spread = self.scale
-        return np.nan_to_num((self._positions(column) - centre) / spread, nan=0.0)
+        scores = (self._positions(column) - centre) / spread
+        known = ~np.isnan(scores)
+        return np.where(known, scores, 0.0), known
 
     def _positions(self, column: pd.Series) -> np.ndarray:
         if self._ranks is None:

@@ -57,6 +57,7 @@ class MarginalRegressor(BaselineRegressor):
 
     def __init__(
         self,
+        *,
         question: Question | Mapping[str, Question] | None = None,
         question_column: str = "question",
         unseen: str = "error",

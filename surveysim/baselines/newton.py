@@ -11,12 +11,38 @@ from scipy.linalg.lapack import dpotri
 from scipy.special import log_softmax, softmax
 from sklearn.exceptions import ConvergenceWarning
 
-__all__ = ["LogitProblem"]
+__all__ = ["LogitProblem", "curvature"]
 
 MAX_STEPS = 100
 MAX_HALVINGS = 40
 TOLERANCE = 1e-10
 """Newton's decrement, relative to the penalised deviance, at which the optimum is reached."""
+
+
+def curvature(
+    design: np.ndarray,
+    respondents: np.ndarray,
+    contrasts: np.ndarray,
+    coefficients: np.ndarray,
+    precision: np.ndarray,
+) -> np.ndarray:
+    """Hessian (C * F, C * F) of the penalised deviance, in the order of ``coefficients.ravel()``.
+
+    It depends on the respondents per row, not on what they answered (see `LogitProblem` for the shapes).
+    """
+    P = softmax(design @ coefficients.T @ contrasts, axis=1)
+    means = P @ contrasts.T
+    n_contrasts, n_columns = precision.shape
+    blocks = np.empty((n_contrasts, n_columns, n_contrasts, n_columns))
+    for c in range(n_contrasts):
+        for d in range(c, n_contrasts):
+            covariance = P @ (contrasts[c] * contrasts[d]) - means[:, c] * means[:, d]
+            block = design.T @ ((respondents * covariance)[:, None] * design)
+            blocks[c, :, d, :] = block
+            blocks[d, :, c, :] = block
+    H = blocks.reshape(precision.size, precision.size)
+    H[np.diag_indices_from(H)] += precision.ravel()
+    return H
 
 
 @dataclass(frozen=True)
@@ -41,6 +67,11 @@ class LogitProblem:
     counts: np.ndarray
     contrasts: np.ndarray
 
+    @property
+    def respondents(self) -> np.ndarray:
+        """Respondents per row, (n,)."""
+        return self.counts.sum(axis=1)
+
     def logits(self, coefficients: np.ndarray) -> np.ndarray:
         """Centred option logits (n, K)."""
         return self.design @ coefficients.T @ self.contrasts
@@ -53,25 +84,12 @@ class LogitProblem:
     def gradient(self, coefficients: np.ndarray, precision: np.ndarray) -> np.ndarray:
         """Gradient of the objective, shaped (C, F)."""
         P = softmax(self.logits(coefficients), axis=1)
-        residuals = self.counts.sum(axis=1, keepdims=True) * P - self.counts
+        residuals = self.respondents[:, None] * P - self.counts
         return (residuals @ self.contrasts.T).T @ self.design + precision * coefficients
 
     def hessian(self, coefficients: np.ndarray, precision: np.ndarray) -> np.ndarray:
         """Hessian of the objective (C * F, C * F), in the order of ``coefficients.ravel()``."""
-        P = softmax(self.logits(coefficients), axis=1)
-        n = self.counts.sum(axis=1)
-        n_contrasts, n_columns = precision.shape
-        means = P @ self.contrasts.T
-        H = np.empty((n_contrasts, n_columns, n_contrasts, n_columns))
-        for c in range(n_contrasts):
-            for d in range(c, n_contrasts):
-                covariance = P @ (self.contrasts[c] * self.contrasts[d]) - means[:, c] * means[:, d]
-                block = self.design.T @ ((n * covariance)[:, None] * self.design)
-                H[c, :, d, :] = block
-                H[d, :, c, :] = block
-        H = H.reshape(precision.size, precision.size)
-        H[np.diag_indices_from(H)] += precision.ravel()
-        return H
+        return curvature(self.design, self.respondents, self.contrasts, coefficients, precision)
 
     def solve(self, precision: np.ndarray, start: np.ndarray | None = None) -> tuple[np.ndarray, int]:
         """Minimise the penalised deviance.

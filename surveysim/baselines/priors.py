@@ -1,4 +1,4 @@
-"""Prior variances of the logit's coefficients: the fixed table, and learning them by empirical Bayes."""
+"""Prior variances of the logit's coefficients: the fixed tables, and learning them by empirical Bayes."""
 
 from __future__ import annotations
 
@@ -11,32 +11,36 @@ import pandas as pd
 from surveysim.baselines.features import Block
 from surveysim.baselines.newton import LogitProblem
 
-__all__ = ["INTERCEPT_VARIANCE", "PLAIN_VARIANCE", "PriorTable", "degree_classes", "learn_variances"]
+__all__ = ["INTERCEPT_VARIANCE", "ORDERED_VARIANCES", "PLAIN_VARIANCES", "PriorTable", "learn_variances"]
 
 INTERCEPT_VARIANCE = 25.0
-"""Prior variance of the intercepts: in logits, so in effect they are free."""
+"""Prior variance of the intercepts, on the scale of logits: in effect they are free."""
 
 ORDERED_VARIANCES = {
-    # kind of term: degree 0 (no order), 1, 2, 3 and more. Degrees 1-3 of levels and linear scores were found on one
-    # survey and confirmed on two others.
     "levels": (0.1, 0.1, 0.02, 0.005),
-    "linear": (0.15, 0.15, 0.02, 0.005),
-    "pair": (0.02, 0.02, 0.004, 0.001),
+    "linear": (0.1, 0.15, 0.02, 0.005),
+    "pair": (0.01, 0.01, 0.002, 0.0005),
 }
+"""Variances by kind of term, for contrasts of degree 0 (no order), 1, 2, 3 and more.
 
-PLAIN_VARIANCE = 0.1
-"""Prior variance of every coefficient of the plain logit (``ordered=False``)."""
+Groups differ mostly in where they stand on the scale (degree 1), less in how polarised they are (degree 2), little
+beyond. Degrees 1 to 3 of levels and linear scores were found on one survey and confirmed on two others; degree 0 is
+the plain logit's variance; pairs have a tenth of the levels' (on the same surveys a tenth was as good as any).
+"""
+
+PLAIN_VARIANCES = {"levels": (0.1,) * 4, "linear": (0.1,) * 4, "pair": (0.01,) * 4}
+"""The same for the plain logit (``ordered=False``): one variance, the best of .05, .1, .2, .5 and 1 on two surveys."""
 
 HIGHEST_CLASS = 3
-"""Contrasts of this degree and above share their variance."""
+PSEUDO_COEFFICIENTS = 4.0
+"""How many coefficients the fixed variance counts for when variances are learned: few enough to move freely."""
+
+MAX_ROUNDS = 100
+LOG_TOLERANCE = 0.01
+"""Learning stops when no variance changes by more than 1% in a round."""
 
 
-def degree_classes(degree: np.ndarray) -> np.ndarray:
-    """Degrees of option contrasts with all from 3 on taken together."""
-    return np.minimum(degree, HIGHEST_CLASS)
-
-
-@dataclass
+@dataclass(frozen=True)
 class PriorTable:
     """Variances by block of terms and class of degree.
 
@@ -53,67 +57,84 @@ class PriorTable:
 
     @classmethod
     def fixed(cls, blocks: Sequence[Block], *, ordered: bool) -> PriorTable:
-        """The table found by measurement, or one variance for everything if not `ordered`."""
-        rows = [
-            ORDERED_VARIANCES[block.kind]
-            if ordered
-            else [PLAIN_VARIANCE * (0.2 if block.kind == "pair" else 1.0)] * (HIGHEST_CLASS + 1)
-            for block in blocks
-        ]
-        return cls(list(blocks), np.array(rows, dtype=np.float64).reshape(len(rows), HIGHEST_CLASS + 1))
+        """The measured table for these terms, the plain logit's if not `ordered`."""
+        table = ORDERED_VARIANCES if ordered else PLAIN_VARIANCES
+        variances = np.array([table[block.kind] for block in blocks], dtype=np.float64)
+        return cls(list(blocks), variances.reshape(len(blocks), HIGHEST_CLASS + 1))
+
+    def of_degrees(self, degree: np.ndarray) -> np.ndarray:
+        """Variance of every block (n_blocks, C) for contrasts of the given degrees (C,)."""
+        return self.variances[:, np.minimum(degree, HIGHEST_CLASS)]
 
     def precision(self, degree: np.ndarray) -> np.ndarray:
-        """One over the variance of every coefficient (C, 1 + n_columns) of a question; intercepts first."""
-        n_columns = self.blocks[-1].columns.stop if self.blocks else 0
-        variance = np.empty((len(degree), 1 + n_columns))
-        variance[:, 0] = INTERCEPT_VARIANCE
-        for block, row in zip(self.blocks, self.variances, strict=True):
-            variance[:, 1 + block.columns.start : 1 + block.columns.stop] = row[degree_classes(degree)][:, None]
-        return 1.0 / variance
+        """One over the variance of every coefficient (C, 1 + n_columns) of a question, the intercepts first."""
+        widths = [block.columns.stop - block.columns.start for block in self.blocks]
+        terms = np.repeat(self.of_degrees(degree), widths, axis=0)
+        return 1.0 / np.vstack([np.full((1, len(degree)), INTERCEPT_VARIANCE), terms]).T
+
+    def add_up(self, coefficients: np.ndarray, degree: np.ndarray) -> np.ndarray:
+        """Sum values given per coefficient (C, 1 + n_columns) over each block and class of degree: (n_blocks, 4)."""
+        total = np.zeros_like(self.variances)
+        for b, block in enumerate(self.blocks):
+            columns = slice(1 + block.columns.start, 1 + block.columns.stop)
+            np.add.at(total[b], np.minimum(degree, HIGHEST_CLASS), coefficients[:, columns].sum(axis=1))
+        return total
 
     def as_frame(self) -> pd.DataFrame:
-        """A row per block with its terms and its variance by degree."""
-        frame = pd.DataFrame(self.variances, columns=pd.Index(["no order", "degree 1", "degree 2", "degree 3+"]))
+        """A row per block: its attribute (or pair), its kind of terms, its variance by degree."""
+        frame = pd.DataFrame(self.variances, columns=["no order", "degree 1", "degree 2", "degree 3+"])
         frame.insert(0, "terms", [block.kind for block in self.blocks])
         frame.insert(0, "attribute", [block.name for block in self.blocks])
         return frame
 
 
-PSEUDO_COEFFICIENTS = 4.0
-MAX_ROUNDS = 60
-LOG_TOLERANCE = 0.01
-
-
 def learn_variances(
-    problems: Sequence[LogitProblem], degrees: Sequence[np.ndarray], table: PriorTable
+    problems: Sequence[LogitProblem], degrees: Sequence[np.ndarray], start: PriorTable
 ) -> tuple[PriorTable, list[np.ndarray], int]:
-    blocks = table.blocks
-    start = table.variances
-    variances = start.copy()
+    """Variances that maximise the Laplace approximation to the marginal likelihood, pooled over questions.
+
+    MacKay's fixed point: with b the coefficients that share a variance v, at their optimum, and S their posterior
+    variances, ``gamma = sum(1 - S / v)`` of them are determined by the data, and the new v is ``sum(b**2) / gamma``.
+    Numerator and denominator each get the weight of four coefficients at the start's variance, so that a variance
+    that the data say nothing about stays where it was.
+
+    Parameters
+    ----------
+    problems : sequence of LogitProblem
+        One per question.
+    degrees : sequence of int array of shape (C,)
+        Degrees of each question's contrasts.
+    start : PriorTable
+        Where to begin, and the weak prior.
+
+    Returns
+    -------
+    table : PriorTable
+    coefficients : list of float64 array
+        Each question's optimum under it.
+    n_rounds : int
+
+    References
+    ----------
+    D. J. C. MacKay (1992), Bayesian interpolation, Neural Computation 4(3), 415-447, section 4.
+    """
+    table = start
     coefficients: list[np.ndarray | None] = [None] * len(problems)
-    rounds = 0
-    for rounds in range(1, MAX_ROUNDS + 1):
-        squares = np.zeros_like(start)
-        effective = np.zeros_like(start)
-        current = PriorTable(blocks, variances)
+    n_rounds, change = 0, np.inf
+    while change > LOG_TOLERANCE and n_rounds < MAX_ROUNDS:
+        n_rounds += 1
+        squares, determined = np.zeros_like(start.variances), np.zeros_like(start.variances)
         for q, (problem, degree) in enumerate(zip(problems, degrees, strict=True)):
-            precision = current.precision(degree)
+            precision = table.precision(degree)
             B, _ = problem.solve(precision, coefficients[q])
             coefficients[q] = B
-            # how much of each coefficient the data determine, between 0 and 1
-            determined = 1.0 - problem.posterior_variances(B, precision) * precision
-            for b, block in enumerate(blocks):
-                columns = slice(1 + block.columns.start, 1 + block.columns.stop)
-                np.add.at(squares[b], degree_classes(degree), (B[:, columns] ** 2).sum(axis=1))
-                np.add.at(effective[b], degree_classes(degree), determined[:, columns].sum(axis=1))
-        updated = (squares + PSEUDO_COEFFICIENTS * start) / (effective + PSEUDO_COEFFICIENTS)
-        change = np.abs(np.log(updated / variances)).max(initial=0.0)
-        variances = updated
-        if change < LOG_TOLERANCE:
-            break
-    final = PriorTable(blocks, variances)
+            squares += table.add_up(B**2, degree)
+            determined += table.add_up(1.0 - problem.posterior_variances(B, precision) * precision, degree)
+        updated = (squares + PSEUDO_COEFFICIENTS * start.variances) / (determined + PSEUDO_COEFFICIENTS)
+        change = float(np.abs(np.log(updated / table.variances)).max(initial=0.0))
+        table = PriorTable(table.blocks, updated)
     solutions = [
-        problem.solve(final.precision(degree), B)[0]
+        problem.solve(table.precision(degree), B)[0]
         for problem, degree, B in zip(problems, degrees, coefficients, strict=True)
     ]
-    return final, solutions, rounds
+    return table, solutions, n_rounds
