@@ -158,12 +158,12 @@ def test_get_scorer_hands_out_copies(routing, cells):
     X, Y, n = cells
     mine = get_scorer("neg_js_divergence").set_score_request(sample_weight=True)
     metrics.neg_js_divergence_scorer.set_score_request(sample_weight=True)
-    model = MeanRegressor().set_fit_request(sample_weight=False)
+    model = MeanRegressor().set_fit_request(sample_weight=True)
     weighted = cross_val_score(model, X, Y, cv=FOLDS, scoring=mine, params={"sample_weight": n})
-    np.testing.assert_allclose(weighted, -scores_by_hand(js_divergence, X, Y, sample_weight=n))
+    np.testing.assert_allclose(weighted, -scores_by_hand(js_divergence, X, Y, fit_weight=n, sample_weight=n))
     other = get_scorer("neg_js_divergence").set_score_request(sample_weight=False)
     unweighted = cross_val_score(model, X, Y, cv=FOLDS, scoring=other, params={"sample_weight": n})
-    np.testing.assert_allclose(unweighted, -scores_by_hand(js_divergence, X, Y))
+    np.testing.assert_allclose(unweighted, -scores_by_hand(js_divergence, X, Y, fit_weight=n))
     again = cross_val_score(model, X, Y, cv=FOLDS, scoring=mine, params={"sample_weight": n})
     np.testing.assert_allclose(again, weighted)
 
