@@ -69,8 +69,6 @@ class TrunkInputs:
         self._suffixes = suffixes
         longest = max(len(prompts.whole(row)) for row in range(len(prompts)))
         self._calls = recipe.calls(longest) if recipe.apart else []
-            recipe.calls(max(map(len, (prompts.whole(row) for row in range(len(prompts)))))) if prefixes else ()
-        )
 
     def __len__(self) -> int:
         return len(self._prompts)

@@ -1,0 +1,103 @@
+"""Held-out respondents: what epochs, reference and weight are chosen by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Split", "better_by_one_standard_error", "held_out_losses", "split_respondents"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Respondents per option of each cell, (n, K), in two parts that share no respondent."""
+
+    train: np.ndarray
+    held_out: np.ndarray
+
+
+def split_respondents(
+    counts: np.ndarray,
+    folds: np.ndarray | None,
+    fraction: float,
+    n_splits: int,
+    generator: np.random.Generator,
+    *,
+    by_cell: bool = False,
+) -> list[Split]:
+    """Hold out respondents.
+
+    Parameters
+    ----------
+    counts : array of shape (n, K)
+        Respondents per option of each cell; not necessarily whole numbers.
+    folds : array of shape (n, n_folds, K) or None
+        Respondent-disjoint counts, as `tabulate` makes them; groups of folds are held out in turn.
+    fraction : float
+        Share of respondents held out by each split.
+    n_splits : int
+        How many splits; with folds at most as many as there are groups.
+    generator : numpy Generator
+        Without folds: which respondents.
+    by_cell : bool, default=False
+        Hold out whole cells: the only way where nobody knows how many respondents a cell has.
+
+    Returns
+    -------
+    list of Split
+        Without folds, each cell's counts are rounded at random to whole respondents (expectation kept), of whom each
+        is held out with probability `fraction`. A respondent who answered several questions is then not held out as
+        a whole, which makes the held-out loss a little optimistic.
+    """
+    if folds is not None:
+        n_folds = folds.shape[1]
+        per_split = max(1, round(fraction * n_folds))
+        starts = range(0, n_folds - per_split + 1, per_split)
+        out = [folds[:, start : start + per_split].sum(axis=1) for start in starts][:n_splits]
+        return [Split(np.maximum(counts - part, 0.0), part) for part in out]
+    if by_cell:
+        group = generator.permutation(len(counts)) % max(2, round(1 / fraction))
+        masks = [(group == g)[:, None] for g in range(min(n_splits, int(group.max()) + 1))]
+        return [Split(np.where(mask, 0.0, counts), np.where(mask, counts, 0.0)) for mask in masks]
+    splits = []
+    for _ in range(n_splits):
+        whole = np.floor(counts + generator.random(counts.shape))
+        part = np.minimum(generator.binomial(whole.astype(np.int64), fraction), counts)
+        splits.append(Split(counts - part, part))
+    return splits
+
+
+def held_out_losses(logits: np.ndarray, held_out: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """Cross-entropy of held-out respondents, summed by unit.
+
+    Parameters
+    ----------
+    logits : array of shape (n, K)
+        Predicted option logits, NaN where there is no option.
+    held_out : array of shape (n, K)
+        Respondents per option.
+    unit : int array of shape (n,)
+        What is resampled for standard errors: each cell's question, or the cell itself where questions are few.
+
+    Returns
+    -------
+    array of shape (unit.max() + 1,)
+        Nats per held-out respondent of *all* units, so that their sum is the mean loss.
+    """
+    shifted = logits - np.nanmax(logits, axis=1, keepdims=True)
+    log_p = shifted - np.log(np.nansum(np.exp(shifted), axis=1, keepdims=True))
+    loss = -np.nansum(np.where(held_out > 0, held_out * log_p, 0.0), axis=1)
+    return np.bincount(unit, weights=loss, minlength=int(unit.max()) + 1) / held_out.sum()
+
+
+def better_by_one_standard_error(candidate: np.ndarray, default: np.ndarray) -> bool:
+    """Whether a candidate's losses by unit (summing to its mean loss) are lower by more than one standard error.
+
+    The standard error is that of a sum of as many independent differences as there are units.
+    """
+    difference = default - candidate
+    gain = difference.sum()
+    if len(difference) < 2:
+        return bool(gain > 0)
+    return bool(gain > difference.std(ddof=1) * np.sqrt(len(difference)))

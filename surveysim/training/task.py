@@ -1,0 +1,132 @@
+"""The cells of a fit as batches that the head can be trained on: whole questions, so that pairs meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from surveysim.questions import Question
+from surveysim.training.losses import Lines, shift_contrasts
+from surveysim.training.pairs import background_codes, lines_of, pair_counts
+from surveysim.training.trunk import TrunkInputs
+
+__all__ = ["Batch", "Task"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some cells, ready on the model's device.
+
+    Attributes
+    ----------
+    rows : int64 Tensor of shape (B,)
+        The cells' positions in the task.
+    inputs : StateBatch or TokenBatch
+        What the trained blocks read.
+    question : int64 Tensor of shape (B,)
+        Each cell's question.
+    contrasts : Tensor of shape (B, K - 1, K)
+        Each cell's weighted contrasts for the shift loss.
+    lines : list of Lines
+        Which of the cells are compared.
+    """
+
+    rows: Tensor
+    inputs: Any
+    question: Tensor
+    contrasts: Tensor
+    lines: list[Lines]
+
+
+class Task:
+    """Cells, batched once for all stages, folds and candidates of a fit.
+
+    Parameters
+    ----------
+    inputs : TrunkInputs
+        Trunk states of the n cells.
+    backgrounds : DataFrame of n rows
+        Their attributes.
+    question_index : int array of shape (n,)
+        Their questions.
+    questions : sequence of Question
+        The questions.
+    n_options : int
+        Columns of all distributions, K.
+    batch_size : int
+        Cells per batch; a batch holds whole questions while they fit, and a question larger than that is split.
+    generator : numpy Generator
+        Which questions share a batch.
+    device : torch.device
+        Where the head is.
+
+    Attributes
+    ----------
+    batches : list of Batch
+        Together they hold every cell once.
+    n_pairs : Tensor of shape (n_attributes,)
+        Pairs per attribute.
+    """
+
+    def __init__(
+        self,
+        inputs: TrunkInputs,
+        backgrounds: pd.DataFrame,
+        question_index: np.ndarray,
+        questions: Sequence[Question],
+        n_options: int,
+        batch_size: int,
+        generator: np.random.Generator,
+        device: torch.device,
+    ) -> None:
+        self.question_index = question_index
+        self.codes = background_codes(backgrounds)
+        self.attributes = [str(column) for column in backgrounds.columns]
+        self.n_options = n_options
+        self.device = device
+        contrasts = torch.tensor(shift_contrasts(questions, n_options), dtype=torch.float32)
+        self.batches = []
+        for rows in _question_batches(question_index, batch_size, generator):
+            question = torch.as_tensor(question_index[rows])
+            self.batches.append(
+                Batch(
+                    rows=torch.as_tensor(rows, device=device),
+                    inputs=inputs.batch(rows),
+                    question=question.to(device),
+                    contrasts=contrasts[question].to(device),
+                    lines=lines_of(self.codes[rows], question_index[rows], device),
+                )
+            )
+        self.n_pairs = pair_counts([batch.lines for batch in self.batches], self.codes.shape[1]).to(device)
+
+    def __len__(self) -> int:
+        return len(self.question_index)
+
+    def tensor(self, values: np.ndarray) -> Tensor:
+        """An array of numbers as float32 on the head's device."""
+        return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self.device)
+
+
+def _question_batches(question_index: np.ndarray, batch_size: int, generator: np.random.Generator) -> list[np.ndarray]:
+    """Rows of each batch: questions in random order, packed while they fit, larger ones split at random."""
+    batches: list[list[np.ndarray]] = []
+    size = 0
+    for question in generator.permutation(np.unique(question_index)):
+        rows = np.flatnonzero(question_index == question)
+        if len(rows) > batch_size:
+            parts = np.array_split(generator.permutation(rows), -(-len(rows) // batch_size))
+            batches.extend([[np.sort(part)] for part in parts])
+            size = batch_size
+        elif not batches or size + len(rows) > batch_size:
+            batches.append([rows])
+            size = len(rows)
+        else:
+            batches[-1].append(rows)
+            size += len(rows)
+    return [np.concatenate(parts) for parts in batches]
