@@ -16,6 +16,7 @@ from surveysim.questions import Question, as_questions
 from surveysim.validation import (
     FitCells,
     PredictCells,
+    as_matrix,
     check_backgrounds,
     check_respondents,
     check_targets,
@@ -160,6 +161,7 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
             )
         named = isinstance(self.question, Mapping)
         self._check_question_column()
+        Y = as_matrix(Y)
         questions = as_questions(self.question)
         frame = check_backgrounds(X)
         validate_data(self, X, reset=True, skip_check_array=True)
@@ -171,10 +173,9 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
         n = check_respondents(sample_weight, len(frame))
         kept = n > 0
         longest = max(questions, key=lambda name: questions[name].n_options)
-        shape = np.shape(Y)
-        if len(shape) == 2 and shape[1] != questions[longest].n_options:
+        if Y.ndim == 2 and Y.shape[1] != questions[longest].n_options:
             raise ValueError(
-                f"Y has {shape[1]} columns, but {f'question {longest!r}' if longest else 'the question'} has "
+                f"Y has {Y.shape[1]} columns, but {f'question {longest!r}' if longest else 'the question'} has "
                 f"{questions[longest].n_options} options. Y needs one column per option of the longest question in "
                 "question=, NaN past the last option of shorter ones."
             )
@@ -265,13 +266,14 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
         tags.target_tags.required = True
         tags.target_tags.multi_output = True
         tags.target_tags.single_output = False
+        # a divergence is at most 0; the tag speaks of R2 > 0.5
+        tags.regressor_tags.poor_score = True
         return tags
 
 
-def _numbered_question(Y: Any) -> dict[str, Question]:
+def _numbered_question(Y: np.ndarray) -> dict[str, Question]:
     """The question that ``question=None`` stands for: options "1".."K"."""
-    shape = np.shape(Y)
-    n_options = shape[1] if len(shape) == 2 and shape[1] >= 2 else 2  # a wrong shape is refused with Y
+    n_options = Y.shape[1] if Y.ndim == 2 and Y.shape[1] >= 2 else 2  # a wrong shape is refused with Y
     return {"": Question("Question", [str(k + 1) for k in range(n_options)])}
 
 

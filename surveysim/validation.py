@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_array
 from surveysim.distributions import check_distributions
 from surveysim.questions import Question
 
-__all__ = ["FitCells", "PredictCells", "check_backgrounds", "check_respondents", "check_targets", "pair_questions"]
+__all__ = ["FitCells", "PredictCells", "as_matrix", "check_backgrounds", "check_respondents", "check_targets", "pair_questions"]
 
 MAX_LISTED = 20
 """How many names an error message lists before it stops."""
@@ -306,7 +306,21 @@ def check_respondents(sample_weight: ArrayLike | None, n_rows: int) -> np.ndarra
     return n
 
 
-def check_targets(Y: Any, n_options: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def as_matrix(Y: Any) -> np.ndarray:
+    """Y as an array, whatever it came as.
+
+    Raises
+    ------
+    ValueError
+        If its rows differ in length.
+    """
+    try:
+        return np.asarray(Y)
+    except ValueError as error:
+        raise ValueError(f"Y: rows differ in length; pad shorter questions with NaN at the end ({error})") from None
+
+
+def check_targets(Y: np.ndarray, n_options: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Y of the rows that have respondents, as float64.
 
     Rows without respondents may hold anything: they are not looked at. `n_options` and `kept` (bool) have one entry
@@ -318,15 +332,12 @@ def check_targets(Y: Any, n_options: np.ndarray, kept: np.ndarray) -> np.ndarray
         As `surveysim.distributions.check_distributions`; and if rows differ in number from X, or columns from the
         longest question.
     """
-    if isinstance(Y, pd.DataFrame | pd.Series):
-        Y = Y.to_numpy()
-    Y = np.asarray(Y)
-    if Y.ndim == 2 and Y.size and not kept.all() and len(Y) == len(kept):
+    if Y.ndim and len(Y) != len(kept):
+        raise ValueError(f"X has {len(kept)} rows, but Y has {len(Y)}: inconsistent numbers of samples")
+    if Y.ndim == 2 and not kept.all():
         Y = Y.copy()
         Y[~kept] = Y[int(np.flatnonzero(kept)[0])]
         n_options = np.where(kept, n_options, n_options[kept][0])
-    if Y.ndim and len(Y) != len(kept):
-        raise ValueError(f"X has {len(kept)} rows, but Y has {len(Y)}: inconsistent numbers of samples")
     return check_distributions(Y, n_options=n_options.tolist(), name="Y")[kept]
 
 

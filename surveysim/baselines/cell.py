@@ -18,6 +18,10 @@ from surveysim.questions import Question
 __all__ = ["CellRegressor"]
 
 
+MAX_SHOWN = 200
+"""How many characters of a background an error message shows."""
+
+
 class CellRegressor(BaselineRegressor):
     """Predict for each background what its own training respondents answered.
 
@@ -135,6 +139,7 @@ class CellRegressor(BaselineRegressor):
         elif self.unseen == "error":
             row = int(np.flatnonzero(unknown)[0])
             background = ", ".join(f"{name}={value}" for name, value in cells.backgrounds.iloc[row].items())
+            background = background if len(background) <= MAX_SHOWN else background[:MAX_SHOWN] + " ..."
             raise ValueError(
                 f"CellRegressor saw no respondents with the background of row {row} ({background}; {unknown.sum()} "
                 'such rows). shrinkage > 0 predicts the margin for them, unseen="uniform" equal shares.'
