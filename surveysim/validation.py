@@ -16,7 +16,15 @@ from sklearn.utils.validation import check_array
 from surveysim.distributions import check_distributions
 from surveysim.questions import Question
 
-__all__ = ["FitCells", "PredictCells", "as_matrix", "check_backgrounds", "check_respondents", "check_targets", "pair_questions"]
+__all__ = [
+    "FitCells",
+    "PredictCells",
+    "as_matrix",
+    "check_backgrounds",
+    "check_respondents",
+    "check_targets",
+    "pair_questions",
+]
 
 MAX_LISTED = 20
 """How many names an error message lists before it stops."""
@@ -282,9 +290,7 @@ def check_respondents(sample_weight: ArrayLike | None, n_rows: int) -> np.ndarra
     if n.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar: sample_weight has shape {n.shape}")
     if len(n) != n_rows:
-        raise ValueError(
-            f"sample_weight has {len(n)} entries, but X has {n_rows} rows: sample_weight.shape == {n.shape}"
-        )
+        raise ValueError(f"sample_weight.shape == {n.shape}, but X has {n_rows} rows: one entry per row is expected")
     for bad, what in ((np.isnan(n), "NaN"), (np.isinf(n), "infinite"), (n < 0, "negative")):
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
@@ -335,10 +341,55 @@ def check_targets(Y: np.ndarray, n_options: np.ndarray, kept: np.ndarray) -> np.
     if Y.ndim and len(Y) != len(kept):
         raise ValueError(f"X has {len(kept)} rows, but Y has {len(Y)}: inconsistent numbers of samples")
     if Y.ndim == 2 and not kept.all():
-        Y = Y.copy()
-        Y[~kept] = Y[int(np.flatnonzero(kept)[0])]
-        n_options = np.where(kept, n_options, n_options[kept][0])
+        # certainty of the first option: valid for every question, whole numbers in whatever dtype Y has
+        option = np.arange(Y.shape[1])
+        certain = np.where(option < n_options[:, None], (option == 0) * 1.0, np.nan)
+        Y = np.where(kept[:, None], Y, certain)
     return check_distributions(Y, n_options=n_options.tolist(), name="Y")[kept]
+
+
+def check_folds(folds: ArrayLike | None, cells: FitCells, n_rows: int) -> np.ndarray | None:
+    """Respondent-disjoint counts of the rows that have respondents.
+
+    Parameters
+    ----------
+    folds : array of shape (n_rows, n_folds, K) or None
+        As `Cells.folds`: counts of each fold's respondents per option; NaN or 0 past the last option.
+    cells : FitCells
+        The validated training cells.
+    n_rows : int
+        Rows of the X that was passed.
+
+    Returns
+    -------
+    float64 array of shape (n, n_folds, K) or None
+
+    Raises
+    ------
+    ValueError
+        If the shape does not fit, a count is negative, there are fewer than two folds, or the folds of a row do not
+        add up to its respondents (named).
+    """
+    if folds is None:
+        return None
+    array = np.nan_to_num(np.asarray(folds, dtype=np.float64))
+    if array.ndim != 3 or len(array) != n_rows or array.shape[2] != cells.Y.shape[1] or array.shape[1] < 2:
+        raise ValueError(
+            f"folds must have shape ({n_rows}, n_folds >= 2, {cells.Y.shape[1]}), as tabulate(..., folds=5).folds has; "
+            f"got {array.shape}"
+        )
+    array = array[cells.rows]
+    if (array < 0).any():
+        row = int(cells.rows[np.flatnonzero((array < 0).any(axis=(1, 2)))[0]])
+        raise ValueError(f"folds: row {row} has a negative count; counts of respondents are expected")
+    off = np.flatnonzero(np.abs(array.sum(axis=(1, 2)) - cells.n) > 1e-3 * cells.n + 1e-6)
+    if len(off):
+        row = int(off[0])
+        raise ValueError(
+            f"folds: row {cells.rows[row]} adds up to {array[row].sum():.6g} respondents, but sample_weight says "
+            f"{cells.n[row]:.6g} ({len(off)} such rows). Pass folds and n of the same tabulate call."
+        )
+    return array
 
 
 def _listed(names: Any) -> str:
