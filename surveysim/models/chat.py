@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Any
 
 from jinja2 import TemplateError
@@ -15,7 +16,8 @@ __all__ = ["ChatFormat"]
 _THINKING_SWITCHES = ("enable_thinking", "thinking")
 
 # Templates that write today's date would make the same prompt, and so the same prediction, differ from day to day.
-_DATE = "2025-01-01"
+_DATE = date(2025, 1, 1)
+_TODAY = re.compile(r"""\bstrftime_now\(\s*(['"])(.*?)\1\s*\)""")
 
 
 class ChatFormat:
@@ -40,10 +42,7 @@ class ChatFormat:
         if self.is_chat:
             template = tokenizer.get_chat_template()
             self._arguments = {switch: False for switch in _THINKING_SWITCHES if _mentions(template, switch)}
-            if _mentions(template, "strftime_now"):
-                self._arguments["strftime_now"] = _fixed_date
-            if _mentions(template, "date_string"):
-                self._arguments["date_string"] = _fixed_date("%d %b %Y")
+            self._arguments["chat_template"] = _TODAY.sub(lambda call: f"'{_DATE.strftime(call[2])}'", template)
 
     def to_text(self, prompt: Prompt) -> str:
         """The prompt up to where the model's answer begins.
@@ -81,9 +80,3 @@ class ChatFormat:
 
 def _mentions(template: str, name: str) -> bool:
     return re.search(rf"\b{name}\b", template) is not None
-
-
-def _fixed_date(pattern: str) -> str:
-    from datetime import date
-
-    return date.fromisoformat(_DATE).strftime(pattern)

@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
 from tqdm import tqdm
 
 from surveysim.models.errors import ADVICE, ModelNotFoundError
-from surveysim.models.folders import check_config, read_config, weight_files
+from surveysim.models.folders import check_config, has_tokenizer, read_config, weight_files
 
 __all__ = ["cached_folder", "download"]
 
@@ -33,14 +33,16 @@ _LOGGER = logging.getLogger("surveysim")
 TIMEOUT = 10.0
 
 # What a model needs: no pickles, no Python, nothing in subfolders, no second copy of the weights in another layout.
-_WANTED = ("*.json", "*.jinja", "*.txt", "*.model", "model*.safetensors")
+_WANTED = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "model*.safetensors")
 _UNWANTED = ("*/*", "consolidated*")
+_PATTERNS: dict[str, Any] = {"allow_patterns": list(_WANTED), "ignore_patterns": list(_UNWANTED)}
 
 
 def cached_folder(name: str, revision: str | None) -> Path | None:
     """The complete snapshot of a hub model in the local cache, or None. Never uses the network."""
     try:
-        folder = Path(snapshot_download(name, revision=revision, local_files_only=True, allow_patterns=["config.json"]))
+        # Newer hub clients remember what a snapshot should hold, and refuse one that an interruption left incomplete.
+        folder = Path(snapshot_download(name, revision=revision, local_files_only=True, **_PATTERNS))
     except HFValidationError as error:
         raise ModelNotFoundError(
             f"model {name!r} is neither 'nano', nor an existing folder, nor a hub name ({error}). {ADVICE}"
@@ -51,8 +53,7 @@ def cached_folder(name: str, revision: str | None) -> Path | None:
         return None
     files = weight_files(folder)
     complete = bool(files) and all(path.is_file() for path in files)
-    # A snapshot without any tokenizer file is the rest of an interrupted download.
-    return folder if complete and any(folder.glob("*token*")) else None
+    return folder if complete and has_tokenizer(folder) else None
 
 
 def download(name: str, revision: str | None, *, local_files_only: bool = False) -> Path:
@@ -73,18 +74,11 @@ def download(name: str, revision: str | None, *, local_files_only: bool = False)
     files, commit = _list_files(name, revision, wanted)
     _check_files(name, files)
     try:
-        config = hf_hub_download(name, "config.json", revision=commit, etag_timeout=TIMEOUT)
+        # By the branch's name and not its commit: the cache then notes which commit the branch meant.
+        config = hf_hub_download(name, "config.json", revision=revision, etag_timeout=TIMEOUT)
         check_config(read_config(Path(config).parent), name)
         _announce(name, files, commit)
-        return Path(
-            snapshot_download(
-                name,
-                revision=commit,
-                allow_patterns=list(_WANTED),
-                ignore_patterns=list(_UNWANTED),
-                etag_timeout=TIMEOUT,
-            )
-        )
+        return Path(snapshot_download(name, revision=revision, etag_timeout=TIMEOUT, **_PATTERNS))
     except GatedRepoError as error:
         raise ModelNotFoundError(_gated(name)) from error
     except (ModelNotFoundError, ValueError):

@@ -12,10 +12,11 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from surveysim.models.errors import ADVICE, ModelNotFoundError
 
-__all__ = ["INDEX_FILE", "WEIGHTS_FILE", "check_config", "check_folder", "read_config", "weight_files"]
+__all__ = ["INDEX_FILE", "WEIGHTS_FILE", "check_config", "check_folder", "has_tokenizer", "read_config", "weight_files"]
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+_VOCABULARIES = ("tokenizer.json", "*.model", "vocab.*", "tekken.json", "*.tiktoken")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -58,6 +59,16 @@ def check_folder(folder: Path, name: str) -> None:
                 "convert them to safetensors (load and save_pretrained once, in an environment that you trust)"
             )
         raise ModelNotFoundError(f"model folder {str(folder)!r} has no weights: {WEIGHTS_FILE} is missing. {ADVICE}")
+    if not has_tokenizer(folder):
+        raise ModelNotFoundError(
+            f"model folder {str(folder)!r} has no tokenizer (tokenizer.json is missing): save it there as well, with "
+            f"tokenizer.save_pretrained. {ADVICE}"
+        )
+    if not (folder / "tokenizer.json").is_file() and _read_json(folder / "tokenizer_config.json").get("auto_map"):
+        raise ValueError(
+            f"the tokenizer of model {name!r} needs Python code from its own repository (trust_remote_code); surveysim "
+            "never runs such code. Choose a model with a tokenizer.json"
+        )
     missing = [path.name for path in weight_files(folder) if not path.is_file()]
     if missing:
         raise ModelNotFoundError(
@@ -68,13 +79,19 @@ def check_folder(folder: Path, name: str) -> None:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The configuration in a model folder."""
+    return _read_json(folder / "config.json")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"config.json in {str(folder)!r} cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"config.json in {str(folder)!r} must hold an object, got {type(config).__name__}")
-    return config
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a JSON object, got {type(content).__name__}")
+    return content
 
 
 def check_config(config: Mapping[str, Any], name: str) -> None:
@@ -101,6 +118,11 @@ def check_config(config: Mapping[str, Any], name: str) -> None:
             f"model {name!r} is not a causal language model ({what}): surveysim reads the next token's probabilities, "
             f"so it needs one, such as {expected or 'Qwen3ForCausalLM'}"
         )
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a tokenizer's vocabulary lies in a folder: without one transformers makes an empty tokenizer up."""
+    return any(any(folder.glob(pattern)) for pattern in _VOCABULARIES)
 
 
 def weight_files(folder: Path) -> list[Path]:

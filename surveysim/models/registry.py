@@ -43,6 +43,10 @@ class _Slot:
 
 
 _lock = threading.RLock()
+
+# transformers patches its own classes while it loads: two loads at once leave weights untied, for good.
+_loading = threading.Lock()
+
 _slots: OrderedDict[_Key, _Slot] = OrderedDict()
 _limit = 2
 
@@ -159,7 +163,7 @@ def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> Load
             f"the tokenizer of model {source.name!r} cannot be loaded from {str(source.folder)!r}: {error}"
         ) from error
     try:
-        with _progress_bars(sum(path.stat().st_size for path in weights) >= _WORTH_A_BAR):
+        with _loading, _progress_bars(sum(path.stat().st_size for path in weights) >= _WORTH_A_BAR):
             options = {"dtype": dtype, "use_safetensors": True, "output_loading_info": True, **safe}
             loaded: Any = AutoModelForCausalLM.from_pretrained(source.folder, **options)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
@@ -181,18 +185,14 @@ def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> Load
     )
 
 
-_bars_lock = threading.Lock()
-
-
 @contextmanager
 def _progress_bars(shown: bool) -> Iterator[None]:
     """Show or hide transformers' loading bars, and leave its setting as it was."""
     if shown or not transformers_logging.is_progress_bar_enabled():
         yield
         return
-    with _bars_lock:
-        transformers_logging.disable_progress_bar()
-        try:
-            yield
-        finally:
-            transformers_logging.enable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.enable_progress_bar()
