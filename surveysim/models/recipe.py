@@ -102,10 +102,10 @@ class Recipe:
 
     def output_rows(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
         """Copies of the output layer's rows (R, D), and of its bias (R,) where it has one, in float32."""
-        output = self.anatomy.output
+        output: Any = self.anatomy.output
         bias = getattr(output, "bias", None)
-        ids = ids.to(output.weight.device)  # type: ignore[union-attr]
-        return output.weight[ids].detach().float().clone(), None if bias is None else bias[ids].detach().float().clone()  # type: ignore[index]
+        ids = ids.to(output.weight.device)
+        return output.weight[ids].detach().float().clone(), None if bias is None else bias[ids].detach().float().clone()
 
     def scaled(self, logits: Tensor) -> Tensor:
         """Output-layer products as the model's own logits: its scale and soft cap applied."""
@@ -117,7 +117,8 @@ class Recipe:
         """Why the recipe does not reproduce the model's logits, or None."""
         short, long = sorted(probes, key=len)
         dtype = next(network.parameters()).dtype
-        ids = torch.arange(min(64, self.anatomy.output.weight.shape[0]))  # type: ignore[union-attr]
+        output: Any = self.anatomy.output
+        ids = torch.arange(min(64, output.weight.shape[0]))
         own = torch.stack([_last_logits(network, probe, self.device)[ids.to(self.device)] for probe in (short, long)])
         try:
             if self.apart:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,26 +11,10 @@ from surveysim.prompts import Template, render
 from surveysim.questions import Question
 from surveysim.training.trunk import EncodedPrompts
 
-__all__ = ["CellPrompts", "encode_cells"]
+__all__ = ["encode_cells"]
 
 # Values that no two tokenizers are likely to begin alike: where their prompts part, the background begins.
 _PROBES = ("0", "Q")
-
-
-@dataclass(frozen=True)
-class CellPrompts:
-    """The prompts of n cells.
-
-    Attributes
-    ----------
-    prompts : EncodedPrompts
-        The distinct prompts.
-    index : int array of shape (n,)
-        Each cell's distinct prompt.
-    """
-
-    prompts: EncodedPrompts
-    index: np.ndarray
 
 
 def encode_cells(
@@ -40,7 +23,7 @@ def encode_cells(
     backgrounds: pd.DataFrame,
     question_index: np.ndarray,
     questions: list[Question],
-) -> CellPrompts:
+) -> EncodedPrompts:
     """Render and tokenise the prompts of cells.
 
     A question's prompts share the tokens before the background: the longest common *token* prefix of two probe
@@ -61,7 +44,7 @@ def encode_cells(
 
     Returns
     -------
-    CellPrompts
+    EncodedPrompts
     """
     columns = [str(column) for column in backgrounds.columns]
     used = np.unique(question_index)
@@ -83,14 +66,12 @@ def encode_cells(
         index[row] = distinct.setdefault(text(q, background), len(distinct))
     group = np.empty(len(distinct), dtype=int)
     group[index] = [group_of[q] for q in question_index.tolist()]
-    suffixes = []
     ids = model.encode(list(distinct))
     for g in range(len(prefixes)):  # a prompt that leaves the probes' path earlier shortens its group's prefix
         for i in np.flatnonzero(group == g):
             prefixes[g] = prefixes[g][: len(_common(prefixes[g], ids[i][:-1]))]
-    for i, row_ids in enumerate(ids):
-        suffixes.append(tuple(row_ids[len(prefixes[group[i]]) :]))
-    return CellPrompts(EncodedPrompts(tuple(map(tuple, prefixes)), group, tuple(suffixes)), index)
+    suffixes = [tuple(row_ids[len(prefixes[g]) :]) for row_ids, g in zip(ids, group.tolist(), strict=True)]
+    return EncodedPrompts(tuple(map(tuple, prefixes)), group, tuple(suffixes), index)
 
 
 def _common(first: list[int], second: list[int]) -> list[int]:

@@ -73,6 +73,17 @@ class OptionHead(nn.Module):
         option = option.masked_fill(~exists[:, :, None], 0.0)  # keeps log-sum-exp, and its gradient, finite
         return (option.logsumexp(dim=-1) + self.bias[question]).masked_fill(~exists, NO_OPTION)
 
+    def label_mass(self, batch: Any, question: Tensor, output: nn.Module) -> Tensor:
+        """Share of the next token's probability that falls on the labels of each row's options, (B,).
+
+        `output` is the model's whole output layer; biases per question play no part.
+        """
+        hidden = self.blocks(batch)
+        weight = output.weight
+        every = self._scaled(output(hidden.to(weight.dtype)).float())  # type: ignore[union-attr, operator]
+        labels = self(batch, question) - self.bias[question]
+        return (labels.logsumexp(dim=-1) - every.logsumexp(dim=-1)).exp()
+
     def snapshot(self) -> dict[str, Tensor]:
         """A copy of all trained tensors."""
         return {name: value.detach().clone() for name, value in self.state_dict().items()}

@@ -44,12 +44,15 @@ class EncodedPrompts:
     group : int array of shape (n,)
         Each prompt's group.
     suffixes : tuple of tuple of int
-        What follows, at least one token each.
+        What follows, at least one token each; every distinct prompt once.
+    index : int array of shape (n_cells,)
+        Each cell's prompt.
     """
 
     prefixes: tuple[tuple[int, ...], ...]
     group: np.ndarray
     suffixes: tuple[tuple[int, ...], ...]
+    index: np.ndarray
 
     def __len__(self) -> int:
         return len(self.suffixes)
@@ -60,7 +63,7 @@ class EncodedPrompts:
 
 
 class TrunkInputs:
-    """What the trained blocks read for a set of prompts, batch by batch."""
+    """What the trained blocks read for the cells of a fit or a prediction, batch by batch."""
 
     def __init__(self, recipe: Recipe, prompts: EncodedPrompts, prefixes: list[Tensor], suffixes: list[Tensor]) -> None:
         self._recipe = recipe
@@ -71,11 +74,11 @@ class TrunkInputs:
         self._calls = recipe.calls(longest) if recipe.apart else []
 
     def __len__(self) -> int:
-        return len(self._prompts)
+        return len(self._prompts.index)
 
-    def batch(self, rows: Sequence[int] | np.ndarray) -> Any:
-        """Inputs of the rows, padded, on the model's device."""
-        rows = np.asarray(rows)
+    def batch(self, cells: Sequence[int] | np.ndarray) -> Any:
+        """Inputs of these cells, padded, on the model's device."""
+        rows = self._prompts.index[np.asarray(cells)]
         if not self._recipe.apart:
             return pad_tokens([self._prompts.whole(row) for row in rows], self._recipe.device)
         groups, group = np.unique(self._prompts.group[rows], return_inverse=True)
