@@ -1,0 +1,127 @@
+"""The real surveys that benchmarks run on, each with its backgrounds and questions."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from surveysim import Question
+
+__all__ = ["SURVEYS", "Survey", "data_folder", "load_cces", "load_fair", "load_nonvoters"]
+
+# fmt: off
+NONVOTERS_QUESTIONS = [
+    "Q2_1", "Q2_2", "Q2_3", "Q2_6", "Q2_8", "Q2_10", "Q3_5", "Q4_2", "Q4_4", "Q6",
+    "Q8_1", "Q8_2", "Q8_4", "Q8_6", "Q8_7", "Q9_2", "Q16", "Q17_1", "Q17_4", "Q26",
+]
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Survey:
+    """One row a respondent, the columns that describe them, and the questions by column.
+
+    `skipped` are codes that mean no answer.
+    """
+
+    name: str
+    data: pd.DataFrame
+    backgrounds: list[str]
+    questions: dict[str, Question]
+    skipped: tuple[int, ...] = ()
+
+
+def data_folder() -> Path:
+    """The folder of survey files: the environment variable SURVEYSIM_DATA, else ../shared/data.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    folder = Path(os.environ.get("SURVEYSIM_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no survey files in {folder}: set SURVEYSIM_DATA to their folder")
+    return folder
+
+
+def _age_groups(age: pd.Series) -> pd.Series:
+    return pd.cut(age, [0, 29, 44, 64, 200], labels=["18-29", "30-44", "45-64", "65 or older"])
+
+
+def load_nonvoters(folder: Path | None = None) -> Survey:
+    """US citizens in September 2020: 20 ordinal questions; age in four groups x race x education x gender."""
+    folder = (folder or data_folder()) / "nonvoters_2020"
+    data = pd.read_csv(folder / "nonvoters_data.csv")
+    description = json.loads((folder / "questions.json").read_text(encoding="utf-8"))
+    texts = {item["variable"]: item for item in description["questions"]}
+    questions = {
+        name: Question(
+            texts[name]["question"], texts[name]["options"], codes=texts[name]["codes"], ordinal=texts[name]["ordinal"]
+        )
+        for name in NONVOTERS_QUESTIONS
+    }
+    respondents = pd.DataFrame(
+        {
+            "age": _age_groups(data["ppage"]),
+            "race": data["race"],
+            "education": pd.Categorical(data["educ"], description["demographics"]["educ"], ordered=True),
+            "gender": data["gender"],
+        }
+    )
+    return Survey(
+        "nonvoters_2020",
+        pd.concat([respondents, data[NONVOTERS_QUESTIONS]], axis=1),
+        list(respondents.columns),
+        questions,
+        skipped=(-1,),
+    )
+
+
+def load_cces(folder: Path | None = None) -> Survey:
+    """Cooperative Congressional Election Study 2016: 8 questions; age in four groups x sex x race x college."""
+    folder = (folder or data_folder()) / "cces_2016"
+    data = pd.read_parquet(folder / "cces2016_tv16.parquet")
+    description = json.loads((folder / "questions.json").read_text(encoding="utf-8"))
+    questions = {
+        item["variable"]: Question(item["question"], item["options"], codes=item["codes"])
+        for item in description["questions"]
+    }
+    largest = data["racef"].value_counts().index[:4]
+    respondents = pd.DataFrame(
+        {
+            "age": _age_groups(data["age"]),
+            "sex": data["female"].map({0: "male", 1: "female"}),
+            "race": data["racef"].where(data["racef"].isin(largest), "other"),
+            "college": data["collegeed"].map({0: "no college degree", 1: "college degree"}),
+        }
+    )
+    return Survey(
+        "cces_2016", pd.concat([respondents, data[list(questions)]], axis=1), list(respondents.columns), questions
+    )
+
+
+def load_fair(folder: Path | None = None) -> Survey:
+    """Redbook survey of 1974, married women: one question; age x religiousness x children. Comes with statsmodels."""
+    import statsmodels.api as sm
+
+    del folder
+    data = sm.datasets.fair.load_pandas().data
+    question = Question(
+        "How do you rate your marriage?", ["very poor", "poor", "fair", "good", "very good"], codes=[1, 2, 3, 4, 5]
+    )
+    backgrounds = ["age", "religious", "children"]
+    return Survey("fair", data[[*backgrounds, "rate_marriage"]], backgrounds, {"rate_marriage": question})
+
+
+SURVEYS: dict[str, Callable[..., Survey]] = {
+    "nonvoters_2020": load_nonvoters,
+    "cces_2016": load_cces,
+    "fair": load_fair,
+}
+"""Loaders by name."""
