@@ -17,10 +17,10 @@ from tests.tiny_models import make_tiny_model
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """`tiny(family, **parameters)`: the folder of a tiny model, made once a session. Do not write into it."""
-    made: dict[Any, Path] = {}
+    made: dict[str, Path] = {}
 
     def make(family: str = "qwen3", **parameters: Any) -> Path:
-        key = (family, *sorted(parameters.items()))
+        key = repr((family, sorted(parameters.items())))
         if key not in made:
             made[key] = make_tiny_model(tmp_path_factory.mktemp(family), family, **parameters)
         return made[key]

@@ -1,0 +1,305 @@
+"""Running a model's last blocks apart: the same logits and gradients as the whole model, which stays as it was."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import threading
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from surveysim.models import LoadedModel, load_model
+from surveysim.models.anatomy import UnfitModelError, dissect
+from surveysim.models.recipe import Recipe, pad_states, pad_tokens
+from surveysim.models.whole import WholePass
+from tests.tiny_models import FAMILIES
+
+# GPT-2 keeps its positions outside the blocks, and its block calls its cache in another way.
+APART = [family for family in FAMILIES if family != "gpt2"]
+
+PREFIXES = [[5, 17, 300, 301, 44, 12, 90, 91, 92, 93, 94], [5, 17, 77]]
+SUFFIXES = [
+    ([21], 0),
+    ([400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413], 0),
+    ([33, 34, 35], 1),
+    ([36, 250, 36, 36, 36], 0),
+    ([210, 211, 212, 213, 214, 215, 216, 217, 218, 219, 220], 1),
+]
+PROMPTS = [PREFIXES[group] + suffix for suffix, group in SUFFIXES]
+
+
+def recipe_of(model: LoadedModel, n_blocks: int = 1) -> Recipe:
+    probes = model.encode(["Happy?", "Happy or not, and how much? Answer:"])
+    return Recipe(model.network, n_blocks, (probes[0], probes[1]), model.lock)
+
+
+def batch_of(recipe: Recipe, rows: Sequence[int] = range(len(SUFFIXES)), *, shared: bool = True) -> Any:
+    """Inputs of the trained blocks for some of the prompts, their common beginnings run once or not."""
+    if not recipe.apart:
+        return pad_tokens([PROMPTS[row] for row in rows], recipe.device)
+    prefixes: list[Tensor] = []
+    suffixes: dict[int, Tensor] = {}
+    groups: dict[int, int] = {}
+    if not shared:
+        prefix, states = recipe.states([], [PROMPTS[row] for row in rows])
+        return pad_states([prefix], states, [0] * len(states), recipe.calls(64), recipe.device)
+    for group, prefix_ids in enumerate(PREFIXES):
+        members = [row for row in rows if SUFFIXES[row][1] == group]
+        if members:
+            prefix, states = recipe.states(prefix_ids, [SUFFIXES[row][0] for row in members])
+            groups |= dict.fromkeys(members, len(prefixes))
+            prefixes.append(prefix)
+            suffixes |= dict(zip(members, states, strict=True))
+    calls = recipe.calls(max(map(len, PROMPTS)))
+    return pad_states(prefixes, [suffixes[r] for r in rows], [groups[r] for r in rows], calls, recipe.device)
+
+
+def logits_of(recipe: Recipe, blocks: nn.Module, batch: Any) -> Tensor:
+    output: Any = recipe.anatomy.output
+    rows, bias = recipe.output_rows(torch.arange(len(output.weight)))
+    return recipe.scaled(blocks(batch) @ rows.T + (0.0 if bias is None else bias))
+
+
+def own_logits(network: Any) -> Tensor:
+    """The model's logits after each prompt, one prompt at a time: nothing is padded, nothing is shared."""
+    return torch.stack([network(torch.tensor([ids])).logits[0, -1] for ids in PROMPTS])
+
+
+def largest(difference: Tensor, scale: Tensor) -> float:
+    return float(difference.abs().max() / scale.abs().max())
+
+
+def content(network: Any) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def quiet(model: LoadedModel, n_blocks: int = 1) -> Recipe:
+    """The recipe, with the one warning of models that fall back left out."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Training falls back to whole forward passes")
+        return recipe_of(model, n_blocks)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("n_blocks", [1, 2, 3])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_are_the_models_own(tiny, family, n_blocks, tied):
+    model = load_model(tiny(family, tied=tied))
+    recipe = quiet(model, n_blocks)
+    expected = own_logits(model.network)
+    with torch.no_grad():
+        blocks = recipe.copy()
+        for shared in (True, False):
+            found = logits_of(recipe, blocks, batch_of(recipe, shared=shared))
+            assert largest(found - expected, expected) < 1e-4
+    # the test could not fail if all prompts had the same logits
+    assert largest(expected[0] - expected[1], expected) > 0.1
+
+
+@pytest.mark.parametrize("n_blocks", [1, 2])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_gradients_are_the_models_own(tiny, family, n_blocks):
+    model = load_model(tiny(family, tied=False))
+    recipe = quiet(model, n_blocks)
+    targets = torch.tensor([3, 50, 7, 8, 120])
+
+    whole = copy.deepcopy(model.network)
+    anatomy = dissect(whole)
+    names = list(anatomy.trained_names(n_blocks))
+    expected = dict(anatomy.trained_names(n_blocks))
+    for parameter in expected.values():
+        parameter.requires_grad_(True)
+    nn.functional.cross_entropy(own_logits(whole), targets).backward()
+
+    blocks = recipe.copy()
+    nn.functional.cross_entropy(logits_of(recipe, blocks, batch_of(recipe)), targets).backward()
+    if recipe.apart:
+        found = dict(blocks.named_parameters())
+        first = int(recipe.anatomy.blocks.__len__()) - n_blocks
+        layers = names[0].split(".")[0]
+        own_names = {f"{layers}.{first + i}": f"blocks.{i}" for i in range(n_blocks)}
+        pairs = []
+        for name, parameter in expected.items():
+            stem = next((s for s in own_names if name.startswith(s + ".")), None)
+            if stem is None:
+                pairs.append((parameter, found["norm." + name.rpartition(".")[2]]))
+            else:
+                pairs.append((parameter, found[own_names[stem] + name.removeprefix(stem)]))
+    else:
+        pairs = list(zip(expected.values(), blocks.parameters(), strict=True))
+    assert len(pairs) == len(list(blocks.parameters()))
+    size = max(float(parameter.grad.abs().max()) for parameter, _ in pairs if parameter.grad is not None)
+    assert size > 1e-3
+    for parameter, mine in pairs:
+        assert parameter.grad is not None
+        assert mine.grad is not None
+        assert float((parameter.grad - mine.grad).abs().max()) < 1e-4 * size
+
+
+@pytest.mark.parametrize("family", APART)
+def test_these_families_run_apart_without_a_warning(tiny, family):
+    assert recipe_of(load_model(tiny(family))).apart  # warnings are errors
+
+
+def test_gpt2_falls_back_with_one_warning(tiny):
+    model = load_model(tiny("gpt2"))
+    with pytest.warns(UserWarning, match="GPT2LMHeadModel: its last block cannot be run apart") as caught:
+        recipe = recipe_of(model)
+    assert len(caught) == 1
+    assert not recipe.apart
+    assert isinstance(recipe.copy(), WholePass)
+
+
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        ("mistral", {"sliding_window": 4}),
+        ("gemma3", {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}),
+        ("gemma3", {"layer_types": ["sliding_attention", "sliding_attention", "full_attention"]}),
+        ("gemma2", {"layer_types": ["full_attention", "full_attention", "sliding_attention"], "sliding_window": 5}),
+        ("gemma2", {"final_logit_softcapping": None}),
+        ("granite", {"logits_scaling": 0.25}),
+        ("qwen3", {"attention_bias": True}),
+        ("qwen3", {"num_key_value_heads": 4}),
+        ("llama", {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 10_000.0}}),
+        ("phi3", {"partial_rotary_factor": 0.5}),
+        ("qwen2", {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1}),
+    ],
+)  # fmt: skip
+def test_variations_within_a_family(tiny, family, changes):
+    model = load_model(tiny(family, **changes))
+    expected = own_logits(model.network)
+    for n_blocks in (1, 2):
+        recipe = recipe_of(model, n_blocks)
+        assert recipe.apart
+        with torch.no_grad():
+            found = logits_of(recipe, recipe.copy(), batch_of(recipe))
+        assert largest(found - expected, expected) < 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_batch_of_one_equals_a_batch_of_many(tiny, family):
+    recipe = quiet(load_model(tiny(family)))
+    with torch.no_grad():
+        blocks = recipe.copy()
+        many = logits_of(recipe, blocks, batch_of(recipe))
+        ones = torch.cat([logits_of(recipe, blocks, batch_of(recipe, [row])) for row in range(len(PROMPTS))])
+        turned = logits_of(recipe, blocks, batch_of(recipe, [4, 2, 0, 1, 3]))
+    assert largest(many - ones, many) < 1e-5
+    assert largest(many[[4, 2, 0, 1, 3]] - turned, many) < 1e-5
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gemma3", "granite", "gpt2"])
+def test_training_leaves_the_shared_model_as_it_was(tiny, family):
+    model = load_model(tiny(family))
+    before = content(model.network)
+    recipe = quiet(model)
+    batch = batch_of(recipe)
+    blocks = recipe.copy()
+    untrained = logits_of(recipe, blocks, batch).detach()
+    optimizer = torch.optim.AdamW(blocks.parameters(), lr=0.01)
+    losses = []
+    for _ in range(5):
+        loss = nn.functional.cross_entropy(logits_of(recipe, blocks, batch), torch.tensor([3, 50, 7, 8, 120]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.9 * losses[0]
+    assert content(model.network) == before
+    assert not any(parameter.requires_grad or parameter.grad is not None for parameter in model.network.parameters())
+    assert all(not module._forward_pre_hooks for module in model.network.modules())
+    # nor do other heads see it: a new one starts where the first one did
+    again = logits_of(recipe, recipe.copy(), batch).detach()
+    assert torch.equal(again, untrained)
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gpt2"])
+def test_threads_train_at_once_as_they_would_alone(tiny, family):
+    model = load_model(tiny(family))
+    recipe = quiet(model)
+    batch = batch_of(recipe)
+    start = threading.Barrier(4)
+
+    def train(target: int) -> Tensor:
+        blocks = recipe.copy()
+        optimizer = torch.optim.SGD(blocks.parameters(), lr=0.5)
+        for _ in range(4):
+            loss = nn.functional.cross_entropy(logits_of(recipe, blocks, batch), torch.full((5,), target))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return logits_of(recipe, blocks, batch).detach()
+
+    def train_together(target: int) -> Tensor:
+        start.wait()
+        return train(target)
+
+    alone = [train(target) for target in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(train_together, range(4)))
+    for a, b in zip(alone, together, strict=True):
+        assert largest(a - b, a) < 1e-5
+    assert largest(alone[0] - alone[1], alone[0]) > 0.1
+
+
+def test_reduced_precision_stays_close(tiny):
+    exact = own_logits(load_model(tiny()).network)
+    model = load_model(tiny(), dtype="bfloat16")
+    recipe = recipe_of(model)
+    assert recipe.apart
+    blocks = recipe.copy()
+    assert {parameter.dtype for parameter in blocks.parameters()} == {torch.float32}
+    with torch.no_grad():
+        found = logits_of(recipe, blocks, batch_of(recipe))
+    assert largest(found - exact, exact) < 0.06
+
+
+def test_prompts_longer_than_those_seen_before(tiny):
+    model = load_model(tiny("mistral-sliding"))
+    recipe = recipe_of(model)
+    for length in (3, 130, 40):
+        ids = [(7 * i) % 500 + 20 for i in range(length)]
+        prefix, states = recipe.states(ids[:2], [ids[2:]])
+        batch = pad_states([prefix], states, [0], recipe.calls(length), recipe.device)
+        with torch.no_grad():
+            found = logits_of(recipe, recipe.copy(), batch)
+        expected = model.network(torch.tensor([ids])).logits[0, -1:]
+        assert largest(found - expected, expected) < 1e-4
+
+
+def test_a_block_that_mixes_positions_outside_attention_falls_back(tiny):
+    model = load_model(tiny("qwen3", seed=1))
+    model.network.model.layers[-1].mlp.register_forward_hook(lambda module, args, output: output.cumsum(dim=1))
+    with pytest.warns(UserWarning, match=r"cannot be run apart \(its logits differ by .* relative\)"):
+        recipe = recipe_of(model)
+    assert not recipe.apart
+    expected = own_logits(model.network)
+    with torch.no_grad():
+        found = logits_of(recipe, recipe.copy(), batch_of(recipe))
+    assert largest(found - expected, expected) < 1e-4
+
+
+def test_an_output_layer_that_does_more_than_its_rows_is_refused(tiny):
+    model = load_model(tiny("qwen3", seed=2))
+    model.network.lm_head.register_forward_hook(lambda module, args, output: 2 * output)
+    with (
+        pytest.warns(UserWarning, match="cannot be run apart"),
+        pytest.raises(UnfitModelError, match=r"cannot be trained by its last blocks: its logits differ by"),
+    ):
+        recipe_of(model)
+
+
+@pytest.mark.parametrize("n_blocks", [0, 4])
+def test_more_blocks_than_there_are(tiny, n_blocks):
+    with pytest.raises(UnfitModelError, match=f"n_blocks={n_blocks}, but the model has 3 blocks"):
+        recipe_of(load_model(tiny()), n_blocks)
