@@ -294,5 +294,7 @@ def store_of(model: Any) -> TrunkStore:
     with _stores_lock:
         if model.states is None:
             probes = model.encode(["Answer:", "Which of the options would this group of people choose? Answer:"])
-            model.states = TrunkStore(model.network, model.fingerprint, (probes[0], probes[1]), model.lock)
+            # The same weights in another number type give other states, and processes share them on disk.
+            identity = f"{model.fingerprint}/{model.dtype}"
+            model.states = TrunkStore(model.network, identity, (probes[0], probes[1]), model.lock)
         return model.states
