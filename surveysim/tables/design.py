@@ -11,8 +11,8 @@ import pandas as pd
 
 __all__ = ["Design", "cell_design_effects", "check_deff", "read_weights", "respondent_values", "sample_design_effect"]
 
-SMALLEST_DESIGN_EFFECT = 0.1
-"""An estimate below this (strata that fix every answer) would make respondents out of nothing."""
+SMALLEST_DESIGN_EFFECT = 0.5
+"""An estimate below this (strata that fix every answer, few respondents) would make respondents out of nothing."""
 
 
 def respondent_values(data: pd.DataFrame, value: Any, name: str) -> pd.Series:
