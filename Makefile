@@ -20,10 +20,10 @@ demo: $(VENV)/.demo  ## fine-tune the embedded model on real survey data and com
 	$(PY) examples/demo.py
 
 test: $(VENV)/.dev  ## all tests
-	$(PY) -m pytest -n $(JOBS) --dist worksteal
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
 
 test-fast: $(VENV)/.dev  ## the tests that take less than ten seconds each
-	$(PY) -m pytest -n $(JOBS) --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal -m "not slow"
 
 check: $(VENV)/.dev  ## lint, format and types
 	$(VENV)/bin/ruff check .
