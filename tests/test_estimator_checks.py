@@ -2,7 +2,8 @@
 
 The checks fit targets that are no distributions, so each estimator gets a test-only mixin that maps a target y to
 the distribution (p, 1 - p) and predictions back to one column. To add an estimator, define its class with the mixin
-(a module-level class, so that it can be pickled) and append an instance to `ESTIMATORS`, with the checks it cannot pass and why.
+(a module-level class, so that it can be pickled) and append an instance to `ESTIMATORS`, with the checks that it cannot
+pass and why.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ ESTIMATORS: list[tuple[DistributionRegressor, dict[str, str]]] = [
     (
         CellOnScalars(),
         {
-            "check_sample_weight_equivalence_on_dense_data": "predicts rows that had weight 0, which to a table of cells "
-            'are unseen backgrounds: an error by default (unseen="error")',
+            "check_sample_weight_equivalence_on_dense_data": "predicts rows that had weight 0, which to a table of "
+            'cells are unseen backgrounds: an error by default (unseen="error")',
         },
     ),
     (CellOnScalars(unseen="uniform"), {}),
