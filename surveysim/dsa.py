@@ -78,7 +78,7 @@ class DSARegressor(DistributionRegressor):
     max_epochs : int, default=30
         At most so many passes over the cells in each stage; held-out respondents decide when to stop.
     learning_rate : float or "auto", default="auto"
-        Of Adam. ``"auto"``: 0.1 over the model's width.
+        Of Adam. ``"auto"``: 0.2 over the model's width.
     batch_size : int or "auto", default="auto"
         Cells per step. Whole questions are put together while they fit, so that pairs of backgrounds meet.
     validation_fraction : float, default=0.2

@@ -22,7 +22,7 @@ from surveysim.training.trunk import store_of
 
 __all__ = ["FitResult", "TrainingCells", "fit_members", "predict_members", "refit"]
 
-RATE_TIMES_WIDTH = 0.1
+RATE_TIMES_WIDTH = 0.2
 """Learning rate times the model's width: rates that suit one width suit another in inverse proportion
 (Yang et al. 2022, "Tensor Programs V"); the constant was chosen on `nano`."""
 

@@ -9,17 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from surveysim.training.head import OptionHead
+from surveysim.training.head import NO_OPTION, OptionHead
 from surveysim.training.losses import cross_entropy, shift_loss
 from surveysim.training.task import Batch, Task
 
-__all__ = ["Objective", "epochs", "option_logits"]
+__all__ = ["Objective", "epochs", "option_logits", "settle"]
 
 BIAS_RATE = 10.0
 """The biases' learning rate relative to the blocks': they are logits, the blocks' weights are not."""
 
 CLIP = 1.0
-"""Largest norm of a gradient step's gradient; the first steps of a pretrained block can be wild."""
+"""Largest norm of a step's gradient; the first steps of a pretrained block can be wild."""
+
+AVERAGED_EPOCHS = 2.0
+"""Time constant of the moving average of the weights (Polyak), in epochs. It takes out the noise of single batches,
+which would otherwise be as large as the differences between groups."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +40,28 @@ class Objective:
         lambda, in respondents.
     reference : Tensor of shape (n_attributes, n, K) or None
         Logits whose differences are the reference shifts; None: zero shifts.
-    train_bias : bool
-        Whether the biases per question and option are trained.
+    levels : bool
+        Whether each question's level is learned by its bias alone: the head's logits are then centred over the
+        question's respondents, so that a step for one question does not move the level of the others. False: no
+        biases are trained (`init=None`).
     """
 
     counts: Tensor
     offset: Tensor | None = None
     shift_weight: float = 0.0
     reference: Tensor | None = None
-    train_bias: bool = True
+    levels: bool = True
 
-    def logits(self, head: OptionHead, batch: Batch) -> Tensor:
-        """Option logits of a batch: the head's, and the offset's."""
+    def logits(self, head: OptionHead, batch: Batch, *, with_offset: bool = True) -> Tensor:
+        """Option logits of a batch: the head's, centred where levels are learned, and the offset's."""
         logits = head(batch.inputs, batch.question)
-        return logits if self.offset is None else logits + self.offset[batch.rows]
+        if self.levels:
+            respondents = self.counts[batch.rows].sum(dim=1)
+            centred = logits - _question_means(logits - head.bias[batch.question], batch.question, respondents)
+            logits = torch.where(logits > NO_OPTION / 2, centred, logits)
+        if self.offset is None or not with_offset:
+            return logits
+        return logits + self.offset[batch.rows]
 
     def loss(self, head: OptionHead, batch: Batch, task: Task) -> tuple[Tensor, Tensor]:
         """Cross-entropy and shift loss of one batch; over all batches they add up to the objective."""
@@ -70,6 +82,8 @@ def epochs(
 ) -> Iterator[dict[str, float]]:
     """Train without end; after each epoch yield the mean losses that were seen in it.
 
+    While the generator waits, the head holds the moving average of its weights.
+
     Parameters
     ----------
     head : OptionHead
@@ -89,13 +103,15 @@ def epochs(
     dict
         ``{"cross_entropy": ..., "shift": ...}``, nats per respondent.
     """
-    head.bias.requires_grad_(objective.train_bias)
-    trained = [p for name, p in head.named_parameters() if name != "bias" and p.requires_grad]
-    groups = [{"params": trained, "lr": learning_rate}]
-    if objective.train_bias:
-        groups.append({"params": [head.bias], "lr": learning_rate * BIAS_RATE})
+    parameters = {name: p for name, p in head.named_parameters() if name != "bias" or objective.levels}
+    biases = [p for name, p in parameters.items() if name == "bias"]
+    others = [p for name, p in parameters.items() if name != "bias"]
+    groups = [{"params": others, "lr": learning_rate}, {"params": biases, "lr": learning_rate * BIAS_RATE}]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98))
-    every = [p for group in groups for p in group["params"]]  # type: ignore[attr-defined]
+    every = [*others, *biases]
+    average = [p.detach().clone() for p in every]
+    horizon = max(1.0, AVERAGED_EPOCHS * len(task.batches))
+    step = 0
     while True:
         sums = np.zeros(2)
         for position in torch.randperm(len(task.batches), generator=generator).tolist():
@@ -104,19 +120,62 @@ def epochs(
             ((fit + shift) * len(task.batches)).backward()
             torch.nn.utils.clip_grad_norm_(every, CLIP)
             optimizer.step()
+            step += 1
+            # the average of few steps reaches back to the first ones: it grows into its horizon
+            keep = min(1.0 - 1.0 / horizon, step / (step + 3.0))
+            torch._foreach_lerp_(average, [p.detach() for p in every], 1.0 - keep)
             sums += (float(fit.detach()), float(shift.detach()))
+        current = [p.detach().clone() for p in every]
+        _assign(every, average)
         yield {"cross_entropy": float(sums[0]), "shift": float(sums[1])}
+        _assign(every, current)
 
 
 @torch.no_grad()
-def option_logits(head: OptionHead, task: Task, objective: Objective | None = None) -> np.ndarray:
-    """Option logits of all cells (n, K) in float64, NaN where a shorter question has no option."""
+def settle(head: OptionHead, task: Task, objective: Objective) -> None:
+    """Fold the centring of each question's logits into its bias, so that the head alone gives the same predictions."""
+    if not objective.levels:
+        return
+    n_questions = len(head.bias)
+    sums = torch.zeros_like(head.bias)
+    weight = torch.zeros(n_questions, device=head.bias.device)
+    for batch in task.batches:
+        raw = head(batch.inputs, batch.question) - head.bias[batch.question]
+        raw = torch.where(raw > NO_OPTION / 2, raw, 0.0)
+        respondents = objective.counts[batch.rows].sum(dim=1)
+        sums.index_add_(0, batch.question, raw * respondents[:, None])
+        weight.index_add_(0, batch.question, respondents)
+    head.bias -= sums / weight.clamp_min(1e-9)[:, None]
+
+
+def _question_means(values: Tensor, question: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean over the rows of each question, given back to each row."""
+    present, group = torch.unique(question, return_inverse=True)
+    total = weight.new_zeros(len(present)).index_add(0, group, weight).clamp_min(1e-9)
+    sums = values.new_zeros(len(present), values.shape[1]).index_add(0, group, values * weight[:, None])
+    return (sums / total[:, None])[group]
+
+
+@torch.no_grad()
+def _assign(parameters: list[Tensor], values: list[Tensor]) -> None:
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.copy_(value)
+
+
+@torch.no_grad()
+def option_logits(
+    head: OptionHead, task: Task, objective: Objective | None = None, *, with_offset: bool = True
+) -> np.ndarray:
+    """Option logits of all cells (n, K) in float64, NaN where a shorter question has no option.
+
+    Without an objective they are the head's own.
+    """
     logits = torch.empty(len(task), task.n_options, device=task.device)
     for batch in task.batches:
         if objective is None:
             logits[batch.rows] = head(batch.inputs, batch.question)
         else:
-            logits[batch.rows] = objective.logits(head, batch)
+            logits[batch.rows] = objective.logits(head, batch, with_offset=with_offset)
     values = logits.double().cpu().numpy()
-    values[values < -1e20] = np.nan
+    values[values < NO_OPTION / 2] = np.nan
     return values

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from surveysim.questions import Question
 from surveysim.training.head import OptionHead
-from surveysim.training.loop import Objective, epochs, option_logits
+from surveysim.training.loop import Objective, epochs, option_logits, settle
 from surveysim.training.selection import Split, better_by_one_standard_error, held_out_losses
 from surveysim.training.shifts import baseline_logits, fit_gap_inflation, observed_logits, start_logits
 from surveysim.training.task import Task
@@ -172,18 +172,10 @@ class Trainer:
             slopes = fit_gap_inflation(self.zero_shot, counts, task.codes, task.question_index, self.n_options)
             references["zero-shot"] = slopes[:, None, None] * np.nan_to_num(self.zero_shot)
         bias = np.zeros((len(self.n_options), task.n_options))
-        if settings.init is not None:
-            # The head starts at the margin (or at the baseline): its own mean logits are taken off.
-            zero_shot = np.nan_to_num(self.zero_shot)
-            n = counts.sum(axis=1) + 1e-9
-            for q in np.unique(task.question_index):
-                rows = task.question_index == q
-                bias[q] = -np.average(zero_shot[rows], axis=0, weights=n[rows])
-            if settings.init == "marginal":
-                bias += start_logits(counts, task.question_index, self.n_options)
-            bias = np.where(np.arange(task.n_options) < self.n_options[:, None], bias, 0.0)
+        if settings.init == "marginal":
+            pooled = start_logits(counts, task.question_index, self.n_options)
             seen = np.bincount(task.question_index, weights=counts.sum(axis=1), minlength=len(bias)) > 0
-            bias[~seen] = 0.0
+            bias[seen] = pooled[seen]
         return Start(bias, offset, references, slopes, baseline)
 
     def objective(self, start: Start, counts: np.ndarray, candidate: Candidate | None) -> Objective:
@@ -195,7 +187,7 @@ class Trainer:
             offset=None if start.offset is None else task.tensor(start.offset),
             shift_weight=0.0 if candidate is None else candidate.weight,
             reference=None if reference is None else task.tensor(reference),
-            train_bias=self.settings.init is not None,
+            levels=self.settings.init is not None,
         )
 
     @torch.no_grad()
@@ -282,11 +274,13 @@ class Trainer:
         state = self.head.snapshot()
         if stack_weight == 0.0:  # the baseline alone: nothing of the head is used
             return Fitted(state, (0, 0), chosen, 0.0, start, self.history)
-        _, state = self.run(self.objective(start, counts, None), n_epochs[0], {"phase": "refit", "stage": 1})
+        objective = self.objective(start, counts, None)
+        self.run(objective, n_epochs[0], {"phase": "refit", "stage": 1})
         if n_epochs[1]:
             label = {"phase": "refit", "stage": 2, "reference": chosen.reference, "weight": chosen.weight}
-            _, state = self.run(self.objective(start, counts, chosen), n_epochs[1], label)
-        return Fitted(state, n_epochs, chosen, stack_weight, start, self.history)
+            self.run(self.objective(start, counts, chosen), n_epochs[1], label)
+        settle(self.head, self.task, objective)
+        return Fitted(self.head.snapshot(), n_epochs, chosen, stack_weight, start, self.history)
 
     def _unselected(self) -> tuple[Candidate, tuple[int, int], float]:
         settings = self.settings
@@ -367,7 +361,8 @@ class Trainer:
         losses: dict[float, list[np.ndarray]] = {weight: [] for weight in STACK_GRID}
         for split, start, state in zip(splits, starts, ends, strict=True):
             self.head.restore(state)
-            logits = option_logits(self.head, self.task)
+            objective = self.objective(start, split.train, None)
+            logits = option_logits(self.head, self.task, objective, with_offset=False)
             assert start.offset is not None
             for weight in STACK_GRID:
                 loss = held_out_losses(start.offset + weight * logits, split.held_out, self.unit)

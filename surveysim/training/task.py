@@ -110,7 +110,7 @@ class Task:
 
     def tensor(self, values: np.ndarray) -> Tensor:
         """An array of numbers as float32 on the head's device."""
-        return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self.device)
+        return torch.as_tensor(np.array(values, dtype=np.float32), device=self.device)  # a copy: views may be read-only
 
 
 def _question_batches(question_index: np.ndarray, batch_size: int, generator: np.random.Generator) -> list[np.ndarray]:
