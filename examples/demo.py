@@ -297,8 +297,8 @@ def conclusions(study: Study, seed: int) -> list[str]:
         "language model.",
         f"The population. For everybody together the sample is {whole[SAMPLE]:.2f} off, the logit {whole[LOGIT]:.2f}, "
         f"DSA {whole[BOTH]:.2f}; samples of {study.n_train} are off by "
-        f"{4000 / (8 * study.n_train * np.log(2)):.2f} on average. Models of this kind are for small groups; they do not replace "
-        "respondents for the whole.",
+        f"{4000 / (8 * study.n_train * np.log(2)):.2f} on average. Models of this kind are for small groups; they "
+        "do not replace respondents for the whole.",
         "The model. nano was trained on invented surveys: it has learned that 20-24 is next to 25-29 and that 'good' "
         "lies between 'fair' and 'very good', and no fact about people."
         + (f" Of the gaps between groups that it expects untuned, the data bear out {borne_out}." if borne_out else ""),

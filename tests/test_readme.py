@@ -1,0 +1,64 @@
+"""The README: its code runs as it stands, and what it names exists."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn
+
+from surveysim.models.sources import _NANO_FOLDER
+from tests.tiny_models import make_tiny_model
+
+PROJECT = Path(__file__).resolve().parents[1]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The README's code blocks in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_python_blocks_run_one_after_the_other(tmp_path: Path) -> None:
+    pytest.importorskip("statsmodels")
+    code = "\n".join(blocks("python"))
+    assert 'DSARegressor("nano"' in code
+    if not (_NANO_FOLDER / "model.safetensors").is_file():  # a clone in which the weights have yet to be trained
+        code = code.replace('"nano"', repr(str(make_tiny_model(tmp_path / "tiny"))))
+    names: dict = {}
+    with sklearn.config_context():  # the README switches metadata routing on
+        exec(compile(code, "README.md", "exec"), names)
+    predicted = names["model"].predict_proba(names["cells"].X)
+    assert predicted.shape == (len(names["cells"]), 5)
+    np.testing.assert_allclose(predicted.sum(axis=1), 1)
+    assert names["scores"].shape == (5,)
+    assert (names["scores"] < 0).all()
+    assert (names["lower"] <= names["upper"]).all()
+
+
+def test_the_code_is_short() -> None:
+    lines = [line for line in blocks("python")[0].splitlines() if line.strip()]
+    assert len(lines) <= 20
+
+
+def test_make_targets_that_it_names_exist() -> None:
+    named = set(re.findall(r"make ([a-z-]+)", "\n".join(blocks("console"))))
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    assert {"demo", "test", "check", "docs"} <= named
+    assert named <= set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
+
+
+def test_files_that_it_shows_or_links_exist() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("http"):
+            assert (PROJECT / target).exists(), target
+
+
+def test_names_of_the_package_that_it_mentions_exist() -> None:
+    for name in set(re.findall(r"`(surveysim(?:\.\w+)+)`", README)):
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
