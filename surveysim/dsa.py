@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from surveysim.base import DistributionRegressor, FitCells, PredictCells
+from surveysim.parameters import as_generator, check_number
 from surveysim.prompts import Template, get_template
 from surveysim.questions import Question
 from surveysim.validation import check_folds
@@ -243,7 +244,9 @@ class DSARegressor(DistributionRegressor):
         from surveysim.training.fit import fit_members
 
         model = self._load()
-        result = fit_members(model, self, cells, n, folds, template, by_cell=by_cell)
+        rng = as_generator(self.random_state)
+        result = fit_members(model, self, cells, n, folds, template, rng, by_cell=by_cell)
+        plan = result.training.plan
         self.model_fingerprint_ = model.fingerprint
         self._model_name, self._model_revision = model.name, model.revision
         self._template = template
@@ -252,10 +255,10 @@ class DSARegressor(DistributionRegressor):
         self._training = result.training
         self._replicates: list[dict[str, Any]] | None = None
         self.history_ = result.history
-        self.n_iter_ = result.n_epochs
-        self.shift_weight_ = result.shift_weight
-        self.shift_reference_ = result.shift_reference
-        self.stack_weight_ = result.stack_weight
+        self.n_iter_ = plan.n_epochs
+        self.shift_weight_ = plan.candidate.weight
+        self.shift_reference_ = plan.candidate.reference
+        self.stack_weight_ = plan.stack_weight
         self.gap_inflation_ = result.gap_inflation
         self.n_pairs_ = result.n_pairs
         self.label_mass_ = result.label_mass
@@ -265,7 +268,7 @@ class DSARegressor(DistributionRegressor):
         return self._probabilities(cells, self._members)
 
     def _probabilities(self, cells: PredictCells, members: list[dict[str, Any]]) -> np.ndarray:
-        from surveysim.training.fit import predict_members
+        from surveysim.training.predict import predict_members
 
         self._warn_unseen_questions(cells)
         return predict_members(self._load(check=True), self, cells, members)
@@ -402,17 +405,17 @@ class DSARegressor(DistributionRegressor):
             raise ValueError(f"init must be 'marginal', 'baseline' or None, got {self.init!r}")
         if self.shift_reference not in ("auto", *REFERENCES):
             raise ValueError(f"shift_reference must be one of {('auto', *REFERENCES)}, got {self.shift_reference!r}")
-        _check_number("n_blocks", self.n_blocks, integer=True, low=1)
-        _check_number("max_epochs", self.max_epochs, integer=True, low=1)
+        check_number("n_blocks", self.n_blocks, integer=True, low=1)
+        check_number("max_epochs", self.max_epochs, integer=True, low=1)
         if self.n_members is not None:
-            _check_number("n_members", self.n_members, integer=True, low=1)
+            check_number("n_members", self.n_members, integer=True, low=1)
         if self.batch_size != "auto":
-            _check_number("batch_size", self.batch_size, integer=True, low=1, auto=True)
+            check_number("batch_size", self.batch_size, integer=True, low=1, auto=True)
         if self.learning_rate != "auto":
-            _check_number("learning_rate", self.learning_rate, low=0.0, auto=True, open_low=True)
+            check_number("learning_rate", self.learning_rate, low=0.0, auto=True, open_low=True)
         if self.shift_weight != "auto":
-            _check_number("shift_weight", self.shift_weight, low=0.0, auto=True)
-        _check_number("validation_fraction", self.validation_fraction, low=0.0, high=0.5)
+            check_number("shift_weight", self.shift_weight, low=0.0, auto=True)
+        check_number("validation_fraction", self.validation_fraction, low=0.0, high=0.5)
         resolve_dtype(self.dtype, resolve_device(self.device))
 
     def _warn_unseen_questions(self, cells: PredictCells) -> None:
@@ -431,39 +434,3 @@ class DSARegressor(DistributionRegressor):
         tags = super().__sklearn_tags__()
         tags.non_deterministic = False
         return tags
-
-
-def as_generator(random_state: Any) -> np.random.Generator:
-    """A numpy Generator from what scikit-learn accepts as `random_state`, or from a Generator."""
-    if isinstance(random_state, np.random.Generator):
-        return random_state
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(2**31 - 1))
-    if random_state is None:
-        return np.random.default_rng()
-    if isinstance(random_state, numbers.Integral):
-        return np.random.default_rng(int(random_state))
-    raise ValueError(f"random_state must be None, a whole number, a RandomState or a Generator, got {random_state!r}")
-
-
-def _check_number(
-    name: str,
-    value: Any,
-    *,
-    integer: bool = False,
-    low: float,
-    high: float | None = None,
-    auto: bool = False,
-    open_low: bool = False,
-) -> None:
-    kind = numbers.Integral if integer else numbers.Real
-    right_type = isinstance(value, kind) and not isinstance(value, bool)
-    if not right_type or not np.isfinite(value) or value < low or (open_low and value <= low):
-        fits = False
-    else:
-        fits = high is None or value <= high
-    if not fits:
-        what = "a whole number" if integer else "a number"
-        bounds = f"{'above' if open_low else 'of at least'} {low:g}" + (f" and at most {high:g}" if high else "")
-        message = f"{name} must be {what} {bounds}{' or auto' if auto else ''}, got {value!r}"
-        raise (ValueError if right_type or isinstance(value, str) else TypeError)(message)

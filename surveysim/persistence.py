@@ -152,7 +152,7 @@ def _state(estimator: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         "stack_weights": {kind: [member["stack_weight"] for member in members] for kind, members in heads.items()},
         "training": {
             "backgrounds": [_column_state(training.backgrounds[name]) for name in training.backgrounds.columns],
-            "plan": training.plan,
+            "plan": asdict(training.plan),
             "seed": training.seed,
         },
         "has_baseline": estimator.baseline_ is not None,
@@ -164,6 +164,7 @@ def _restore(cls: type, state: dict[str, Any], tensors: dict[str, Any]) -> Any:
     from surveysim.prompts import Template
     from surveysim.training.fit import TrainingCells
     from surveysim.training.shifts import baseline_logits
+    from surveysim.training.stages import Candidate, Plan
 
     parameters = {name: _parameter_back(value) for name, value in state["parameters"].items()}
     estimator: Any = cls(**{**parameters, "device": "auto"})
@@ -177,13 +178,13 @@ def _restore(cls: type, state: dict[str, Any], tensors: dict[str, Any]) -> Any:
     estimator.n_iter_ = tuple(state["n_iter_"])
     estimator.history_ = pd.DataFrame(state["history_"])
     folds = tensors.get("training/folds")
-    plan = {**state["training"]["plan"], "n_epochs": tuple(state["training"]["plan"]["n_epochs"])}
+    plan = state["training"]["plan"]
     estimator._training = TrainingCells(
         backgrounds=pd.concat([_column_back(column) for column in state["training"]["backgrounds"]], axis=1),
         question_index=tensors["training/question_index"].numpy(),
         counts=tensors["training/counts"].numpy(),
         folds=None if folds is None else folds.numpy(),
-        plan=plan,
+        plan=Plan(Candidate(**plan["candidate"]), tuple(plan["n_epochs"]), plan["stack_weight"]),
         seed=state["training"]["seed"],
     )
     estimator._members = _heads("member", state, tensors)

@@ -82,6 +82,12 @@ class Recipe:
         """Where the model is."""
         return next(self.anatomy.decoder.parameters()).device
 
+    @property
+    def width(self) -> int:
+        """Size of a hidden state."""
+        output: Any = self.anatomy.output
+        return int(output.weight.shape[1])
+
     def calls(self, length: int) -> list[BlockCall]:
         """How the model calls its trained blocks, over at least `length` positions."""
         if not self._calls or self._calls[0].length < length:

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.stats import t
 
 from surveysim.base import PredictCells
-from surveysim.training.fit import _Bar, _member, _trainer, refit
+from surveysim.training.fit import as_member, make_trainer
+from surveysim.training.progress import EpochBar
 from surveysim.training.selection import split_respondents
 
 __all__ = ["jackknife_interval", "refit_without_each_group"]
@@ -25,11 +26,11 @@ def refit_without_each_group(model: Any, estimator: Any) -> list[dict[str, Any]]
     if folds is None:
         folds = _random_groups(training.counts, np.random.default_rng(training.seed))
     members = []
-    with _Bar(estimator.verbose, "intervals") as bar:
+    with EpochBar(estimator.verbose) as bar:
         for group in range(folds.shape[1]):
-            trainer = _trainer(model, estimator, estimator._template, cells, training.seed, bar)
+            trainer = make_trainer(model, estimator, estimator._template, cells, training.seed, bar)
             counts = np.maximum(training.counts - folds[:, group], 0.0)
-            members.append(_member(refit(trainer, counts, training.plan)))
+            members.append(as_member(trainer.train(counts, training.plan)))
     return members
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,7 +145,7 @@ def settle(head: OptionHead, task: Task, objective: Objective) -> None:
         respondents = objective.counts[batch.rows].sum(dim=1)
         sums.index_add_(0, batch.question, raw * respondents[:, None])
         weight.index_add_(0, batch.question, respondents)
-    head.bias -= sums / weight.clamp_min(1e-9)[:, None]
+    head.bias.sub_(sums / weight.clamp_min(1e-9)[:, None])
 
 
 def _question_means(values: Tensor, question: Tensor, weight: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ def _question_means(values: Tensor, question: Tensor, weight: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _assign(parameters: list[Tensor], values: list[Tensor]) -> None:
+def _assign(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     for parameter, value in zip(parameters, values, strict=True):
         parameter.copy_(value)
 

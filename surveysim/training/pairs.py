@@ -13,9 +13,10 @@ __all__ = ["background_codes", "lines_of", "pair_counts"]
 
 def background_codes(backgrounds: pd.DataFrame) -> np.ndarray:
     """Integer codes of the backgrounds, (n, n_attributes); -1 where an attribute is not stated."""
-    return np.column_stack(
-        [pd.factorize(backgrounds[column].astype(object), use_na_sentinel=True)[0] for column in backgrounds.columns]
-    )
+    codes = np.empty(backgrounds.shape, dtype=int)
+    for a, column in enumerate(backgrounds.columns):
+        codes[:, a] = pd.factorize(backgrounds[column].astype(object), use_na_sentinel=True)[0]
+    return codes
 
 
 def _line_ids(codes: np.ndarray, question: np.ndarray, attribute: int) -> np.ndarray:
@@ -32,6 +33,8 @@ def _line_ids(codes: np.ndarray, question: np.ndarray, attribute: int) -> np.nda
 def lines_of(codes: np.ndarray, question: np.ndarray, device: torch.device | None = None) -> list[Lines]:
     """The lines of a batch: for each attribute the sets of cells that differ in it alone.
 
+    A background that comes in several rows is compared once, by its first row.
+
     Parameters
     ----------
     codes : int array of shape (B, n_attributes)
@@ -47,8 +50,9 @@ def lines_of(codes: np.ndarray, question: np.ndarray, device: torch.device | Non
         One entry for each attribute that has pairs.
     """
     found = []
+    first = np.sort(np.unique(np.column_stack([question, codes]), axis=0, return_index=True)[1])
     for attribute in range(codes.shape[1]):
-        ids = _line_ids(codes, question, attribute)
+        ids = _line_ids(codes[first], question[first], attribute)
         stated = np.flatnonzero(ids >= 0)
         _, line, size = np.unique(ids[stated], return_inverse=True, return_counts=True)
         keep = size[line] > 1
@@ -57,7 +61,7 @@ def lines_of(codes: np.ndarray, question: np.ndarray, device: torch.device | Non
         kept, line = np.unique(line[keep], return_inverse=True)
         found.append(
             Lines(
-                rows=torch.as_tensor(stated[keep], device=device),
+                rows=torch.as_tensor(first[stated[keep]], device=device),
                 line=torch.as_tensor(line, device=device),
                 size=torch.as_tensor(size[kept], dtype=torch.float32, device=device),
                 attribute=attribute,

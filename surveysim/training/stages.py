@@ -1,9 +1,9 @@
-"""The two stages of a fit, from the choice of epochs, reference and weight on held-out respondents to the refit."""
+"""The two stages of one member's training: from counts of respondents to the head's tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,11 @@ from torch import Tensor
 from surveysim.questions import Question
 from surveysim.training.head import OptionHead
 from surveysim.training.loop import Objective, epochs, option_logits, settle
-from surveysim.training.selection import Split, better_by_one_standard_error, held_out_losses
+from surveysim.training.selection import held_out_losses
 from surveysim.training.shifts import baseline_logits, fit_gap_inflation, observed_logits, start_logits
 from surveysim.training.task import Task
 
-__all__ = ["DEFAULT_SHIFT_WEIGHT", "Fitted", "Settings", "Trainer"]
-
-DEFAULT_SHIFT_WEIGHT = 20.0
-"""lambda, in respondents (FIELD: 10 to 30 do well at every sample size)."""
-
-WEIGHT_GRID = (0.5, 2.0, 4.0)
-"""Multiples of the default weight that `"auto"` tries beside it and beside 0 (stage 1 alone)."""
-
-STACK_GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Weights of the head's logits beside the baseline's, for `init="baseline"`."""
+__all__ = ["Candidate", "Fitted", "Plan", "Settings", "Start", "Trainer"]
 
 PATIENCE = 4
 """Epochs without a lower held-out loss after which a run is given up."""
@@ -73,38 +64,48 @@ class Start:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One thing to try in stage 2."""
+    """Reference and weight (in respondents) of stage 2; weight 0 is stage 1 alone."""
 
     reference: str
     weight: float
 
 
-@dataclass
+@dataclass(frozen=True)
+class Plan:
+    """What a final training does.
+
+    Attributes
+    ----------
+    candidate : Candidate
+        Reference and weight of stage 2.
+    n_epochs : tuple of two ints
+        Epochs of the two stages.
+    stack_weight : float
+        Weight of the head's logits beside the baseline's; 1 without a baseline, 0 for the baseline alone.
+    """
+
+    candidate: Candidate
+    n_epochs: tuple[int, int]
+    stack_weight: float
+
+
+@dataclass(frozen=True)
 class Fitted:
-    """What a fit found.
+    """A trained member.
 
     Attributes
     ----------
     state : dict of Tensor
         The head's tensors.
-    n_epochs : tuple of two ints
-        Epochs of the two stages.
-    candidate : Candidate
-        Reference and weight of stage 2.
-    stack_weight : float
-        Weight of the head's logits beside the baseline's; 1 without a baseline.
+    plan : Plan
+        How it was trained.
     start : Start
-        References and baseline fitted to all respondents.
-    history : list of dict
-        One row per epoch of every run.
+        References and baseline fitted to the same counts.
     """
 
     state: dict[str, Tensor]
-    n_epochs: tuple[int, int]
-    candidate: Candidate
-    stack_weight: float
+    plan: Plan
     start: Start
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Trainer:
@@ -118,8 +119,8 @@ class Trainer:
         Their attributes.
     questions : mapping of str to Question
         The questions.
-    make_head : callable
-        Makes an untrained head.
+    head : OptionHead
+        Untrained; it is trained in place, and put back to the model's own weights before each run.
     settings : Settings
         What the user chose.
     generator : torch.Generator
@@ -133,7 +134,7 @@ class Trainer:
         task: Task,
         backgrounds: pd.DataFrame,
         questions: Mapping[str, Question],
-        make_head: Callable[[], OptionHead],
+        head: OptionHead,
         settings: Settings,
         generator: torch.Generator,
         on_epoch: Callable[[str], None],
@@ -144,7 +145,7 @@ class Trainer:
         self.settings = settings
         self.generator = generator
         self.on_epoch = on_epoch
-        self.head = make_head()
+        self.head = head
         self.untrained = self.head.snapshot()
         self.n_options = np.array([question.n_options for question in questions.values()])
         self.zero_shot = option_logits(self.head, task)
@@ -249,140 +250,30 @@ class Trainer:
                 break
         return losses, best if held_out is not None else self.head.snapshot()
 
-    # --- the fit ------------------------------------------------------------------------------------------------------
-
-    def fit(self, counts: np.ndarray, splits: Sequence[Split]) -> Fitted:
-        """Choose on held-out respondents, then train on everybody.
-
-        Parameters
-        ----------
-        counts : array of shape (n, K)
-            All respondents per option.
-        splits : sequence of Split
-            Held-out respondents; without any, the user's settings and all epochs are taken as they are.
-        """
-        if splits:
-            chosen, n_epochs, stack_weight = self._select(splits)
-        else:
-            chosen, n_epochs, stack_weight = self._unselected()
-        return self.train(counts, chosen, n_epochs, stack_weight)
-
-    def train(self, counts: np.ndarray, chosen: Candidate, n_epochs: tuple[int, int], stack_weight: float) -> Fitted:
-        """Train both stages on all of `counts`, for a fixed number of epochs each."""
+    def train(self, counts: np.ndarray, plan: Plan) -> Fitted:
+        """Train both stages on these counts (n, K), for a fixed number of epochs each."""
         start = self.start(counts)
         self.begin(start)
-        state = self.head.snapshot()
-        if stack_weight == 0.0:  # the baseline alone: nothing of the head is used
-            return Fitted(state, (0, 0), chosen, 0.0, start, self.history)
-        objective = self.objective(start, counts, None)
-        self.run(objective, n_epochs[0], {"phase": "refit", "stage": 1})
-        if n_epochs[1]:
-            label = {"phase": "refit", "stage": 2, "reference": chosen.reference, "weight": chosen.weight}
-            self.run(self.objective(start, counts, chosen), n_epochs[1], label)
-        settle(self.head, self.task, objective)
-        return Fitted(self.head.snapshot(), n_epochs, chosen, stack_weight, start, self.history)
-
-    def _unselected(self) -> tuple[Candidate, tuple[int, int], float]:
-        settings = self.settings
-        weight = DEFAULT_SHIFT_WEIGHT if settings.shift_weight == "auto" else float(settings.shift_weight)
-        reference = "baseline" if settings.shift_reference == "auto" else settings.shift_reference
-        second = settings.max_epochs if weight and self._has_pairs else 0
-        return Candidate(reference, weight), (settings.max_epochs, second), 1.0
+        if plan.stack_weight:  # else the baseline alone: nothing of the head is used
+            objective = self.objective(start, counts, None)
+            self.run(objective, plan.n_epochs[0], {"phase": "refit", "stage": 1})
+            if plan.n_epochs[1]:
+                chosen = plan.candidate
+                label = {"phase": "refit", "stage": 2, "reference": chosen.reference, "weight": chosen.weight}
+                self.run(self.objective(start, counts, chosen), plan.n_epochs[1], label)
+            settle(self.head, self.task, objective)
+        return Fitted(self.head.snapshot(), plan, start)
 
     @property
-    def _has_pairs(self) -> bool:
+    def has_pairs(self) -> bool:
+        """Whether any two cells differ in one attribute alone, so that stage 2 has something to compare."""
         return bool((self.task.n_pairs > 0).any())
-
-    def _select(self, splits: Sequence[Split]) -> tuple[Candidate, tuple[int, int], float]:
-        settings = self.settings
-        starts = [self.start(split.train) for split in splits]
-        first: list[list[np.ndarray]] = []
-        states: list[dict[str, Tensor]] = []
-        for number, (split, start) in enumerate(zip(splits, starts, strict=True)):
-            self.begin(start)
-            label = {"phase": "select", "split": number, "stage": 1}
-            objective = self.objective(start, split.train, None)
-            losses, state = self.run(objective, settings.max_epochs, label, split.held_out)
-            first.append(losses)
-            states.append(state)
-        n_first = _best_epoch(first)
-        tried: dict[Candidate, list[list[np.ndarray]]] = {}
-        ends: dict[Candidate, list[dict[str, Tensor]]] = {}
-
-        def attempt(candidate: Candidate) -> None:
-            if candidate in tried:
-                return
-            tried[candidate], ends[candidate] = [], []
-            for number, (split, start, state) in enumerate(zip(splits, starts, states, strict=True)):
-                if not candidate.weight or not self._has_pairs:
-                    losses, end = [min(first[number], key=np.sum)], state
-                else:
-                    self.head.restore(state)
-                    label = {
-                        "phase": "select",
-                        "split": number,
-                        "stage": 2,
-                        "reference": candidate.reference,
-                        "weight": candidate.weight,
-                    }
-                    objective = self.objective(start, split.train, candidate)
-                    losses, end = self.run(objective, settings.max_epochs, label, split.held_out)
-                tried[candidate].append(losses)
-                ends[candidate].append(end)
-
-        def best_losses(candidate: Candidate) -> np.ndarray:
-            return np.mean([min(losses, key=np.sum) for losses in tried[candidate]], axis=0)
-
-        def prefer(default: Candidate, others: Sequence[Candidate]) -> Candidate:
-            for candidate in (default, *others):
-                attempt(candidate)
-            best = min((default, *others), key=lambda candidate: best_losses(candidate).sum())
-            return best if better_by_one_standard_error(best_losses(best), best_losses(default)) else default
-
-        fixed = settings.shift_weight != "auto"
-        weight = float(settings.shift_weight) if fixed else DEFAULT_SHIFT_WEIGHT
-        if settings.shift_reference == "auto":
-            chosen = prefer(Candidate("baseline", weight), [Candidate("zero", weight), Candidate("zero-shot", weight)])
-        else:
-            chosen = prefer(Candidate(settings.shift_reference, weight), [])
-        if not fixed:
-            grid = [Candidate(chosen.reference, multiple * weight) for multiple in (0.0, *WEIGHT_GRID)]
-            chosen = prefer(chosen, grid)
-        n_second = _best_epoch(tried[chosen])
-        stack_weight = 1.0
-        if settings.init == "baseline":
-            stack_weight = self._choose_stack_weight(splits, starts, ends[chosen])
-        return chosen, (n_first, n_second), stack_weight
-
-    def _choose_stack_weight(
-        self, splits: Sequence[Split], starts: Sequence[Start], ends: Sequence[dict[str, Tensor]]
-    ) -> float:
-        """0 (the baseline alone) unless held-out respondents are better predicted by more than one standard error."""
-        losses: dict[float, list[np.ndarray]] = {weight: [] for weight in STACK_GRID}
-        for split, start, state in zip(splits, starts, ends, strict=True):
-            self.head.restore(state)
-            objective = self.objective(start, split.train, None)
-            logits = option_logits(self.head, self.task, objective, with_offset=False)
-            assert start.offset is not None
-            for weight in STACK_GRID:
-                loss = held_out_losses(start.offset + weight * logits, split.held_out, self.unit)
-                losses[weight].append(loss)
-        means = {weight: np.mean(runs, axis=0) for weight, runs in losses.items()}
-        best = min(STACK_GRID, key=lambda weight: means[weight].sum())
-        return best if better_by_one_standard_error(means[best], means[0.0]) else 0.0
 
 
 def _references(settings: Settings) -> set[str]:
     if settings.shift_weight == 0:
         return {"zero"}
     return {"baseline", "zero", "zero-shot"} if settings.shift_reference == "auto" else {settings.shift_reference}
-
-
-def _best_epoch(runs: Sequence[Sequence[np.ndarray]]) -> int:
-    """The epoch with the lowest held-out loss, averaged over splits (a run that ended early keeps its last loss)."""
-    length = max(map(len, runs))
-    curves = [[losses[min(epoch, len(losses) - 1)].sum() for epoch in range(length)] for losses in runs]
-    return int(np.argmin(np.mean(curves, axis=0)))
 
 
 def _describe(row: Mapping[str, Any]) -> str:

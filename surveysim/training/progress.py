@@ -1,0 +1,33 @@
+"""A progress bar over epochs, or nothing."""
+
+from __future__ import annotations
+
+from tqdm.auto import tqdm
+
+__all__ = ["EpochBar"]
+
+
+class EpochBar:
+    """Counts epochs and says what the current one belongs to; a context manager.
+
+    Parameters
+    ----------
+    verbose : int
+        0: nothing is shown.
+    """
+
+    def __init__(self, verbose: int) -> None:
+        self._bar = tqdm(
+            desc="fit", unit=" epochs", disable=not verbose, bar_format="{desc} [{n_fmt} epochs, {elapsed}]"
+        )
+
+    def __enter__(self) -> EpochBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def epoch(self, text: str) -> None:
+        """One more epoch, described by `text`."""
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.update()

@@ -1,0 +1,146 @@
+"""The search for what a final training does: epochs, reference, weight and stack weight, on held-out respondents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from surveysim.training.loop import option_logits
+from surveysim.training.selection import Split, better_by_one_standard_error, held_out_losses
+from surveysim.training.stages import Candidate, Plan, Settings, Trainer
+
+__all__ = ["DEFAULT_SHIFT_WEIGHT", "Search", "default_plan"]
+
+DEFAULT_SHIFT_WEIGHT = 20.0
+"""lambda, in respondents: weights of 10 to 30 did well at every sample size of the first experiments."""
+
+HEAVIER, LIGHTER = (2.0, 4.0), (0.5,)
+"""Multiples of the default weight that `"auto"` tries beside it and beside 0 (stage 1 alone)."""
+
+STACK_GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Weights of the head's logits beside the baseline's, for `init="baseline"`."""
+
+
+def default_plan(settings: Settings, *, has_pairs: bool) -> Plan:
+    """What is done where nobody is held out: all epochs; "auto" is the baseline's shifts at the default weight."""
+    weight = DEFAULT_SHIFT_WEIGHT if settings.shift_weight == "auto" else float(settings.shift_weight)
+    reference = "baseline" if settings.shift_reference == "auto" else settings.shift_reference
+    second = settings.max_epochs if weight and has_pairs else 0
+    return Plan(Candidate(reference, weight), (settings.max_epochs, second), 1.0)
+
+
+class Search:
+    """Tries candidates for stage 2; stage 1 is trained once for each split and shared by all of them.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Trains the head.
+    splits : sequence of Split
+        Respondents to train on and held-out ones.
+    """
+
+    def __init__(self, trainer: Trainer, splits: Sequence[Split]) -> None:
+        self.trainer = trainer
+        self.splits = splits
+        self.starts = [trainer.start(split.train) for split in splits]
+        self._losses: dict[Candidate, list[list[np.ndarray]]] = {}
+        self._ends: dict[Candidate, list[dict[str, Tensor]]] = {}
+
+    def plan(self) -> Plan:
+        """The best plan; defaults are kept unless another is better by more than one standard error."""
+        settings = self.trainer.settings
+        self._train_first_stage()
+        fixed = settings.shift_weight != "auto"
+        weight = float(settings.shift_weight) if fixed else DEFAULT_SHIFT_WEIGHT
+        if settings.shift_reference == "auto":
+            others = [Candidate("zero", weight), Candidate("zero-shot", weight)]
+            chosen = self._prefer(Candidate("baseline", weight), others)
+        else:
+            chosen = Candidate(settings.shift_reference, weight)
+        if not fixed:
+            chosen = self._prefer(chosen, [Candidate(chosen.reference, 0.0), *self._climb(chosen)])
+        n_epochs = (_best_epoch(self._first), _best_epoch(self._try(chosen)))
+        stack_weight = self._stack_weight(chosen) if settings.init == "baseline" else 1.0
+        return Plan(chosen, n_epochs if stack_weight else (0, 0), stack_weight)
+
+    def _train_first_stage(self) -> None:
+        self._first: list[list[np.ndarray]] = []
+        self._after_first: list[dict[str, Tensor]] = []
+        for number, (split, start) in enumerate(zip(self.splits, self.starts, strict=True)):
+            self.trainer.begin(start)
+            objective = self.trainer.objective(start, split.train, None)
+            label = {"phase": "select", "split": number, "stage": 1}
+            losses, state = self.trainer.run(objective, self.trainer.settings.max_epochs, label, split.held_out)
+            self._first.append(losses)
+            self._after_first.append(state)
+
+    def _try(self, candidate: Candidate) -> list[list[np.ndarray]]:
+        """Held-out losses of each split by epoch of stage 2, from stage 1's best epoch on."""
+        if candidate in self._losses:
+            return self._losses[candidate]
+        runs, ends = [], []
+        for number, (split, start) in enumerate(zip(self.splits, self.starts, strict=True)):
+            state = self._after_first[number]
+            losses = [min(self._first[number], key=np.sum)]
+            if candidate.weight and self.trainer.has_pairs:
+                self.trainer.head.restore(state)
+                objective = self.trainer.objective(start, split.train, candidate)
+                label = {
+                    "phase": "select",
+                    "split": number,
+                    "stage": 2,
+                    "reference": candidate.reference,
+                    "weight": candidate.weight,
+                }
+                losses, state = self.trainer.run(objective, self.trainer.settings.max_epochs, label, split.held_out)
+            runs.append(losses)
+            ends.append(state)
+        self._losses[candidate], self._ends[candidate] = runs, ends
+        return runs
+
+    def _loss(self, candidate: Candidate) -> np.ndarray:
+        """Held-out loss by unit at each split's best epoch, averaged over splits."""
+        return np.mean([min(losses, key=np.sum) for losses in self._try(candidate)], axis=0)
+
+    def _prefer(self, default: Candidate, others: Sequence[Candidate]) -> Candidate:
+        best = min((default, *others), key=lambda candidate: self._loss(candidate).sum())
+        return best if better_by_one_standard_error(self._loss(best), self._loss(default)) else default
+
+    def _climb(self, start: Candidate) -> list[Candidate]:
+        """Candidates of other weights: upwards while it helps, downwards only where upwards did not."""
+        tried = []
+        for multiples in (HEAVIER, LIGHTER):
+            before = start
+            for multiple in multiples:
+                tried.append(Candidate(start.reference, multiple * start.weight))
+                if self._loss(tried[-1]).sum() >= self._loss(before).sum():
+                    break
+                before = tried[-1]
+            if before is not start:
+                break
+        return tried
+
+    def _stack_weight(self, chosen: Candidate) -> float:
+        """0 (the baseline alone) unless held-out respondents are better predicted by more than one standard error."""
+        losses: dict[float, list[np.ndarray]] = {weight: [] for weight in STACK_GRID}
+        for split, start, state in zip(self.splits, self.starts, self._ends[chosen], strict=True):
+            self.trainer.head.restore(state)
+            objective = self.trainer.objective(start, split.train, None)
+            logits = option_logits(self.trainer.head, self.trainer.task, objective, with_offset=False)
+            assert start.offset is not None
+            for weight in STACK_GRID:
+                combined = start.offset + weight * logits
+                losses[weight].append(held_out_losses(combined, split.held_out, self.trainer.unit))
+        means = {weight: np.mean(runs, axis=0) for weight, runs in losses.items()}
+        best = min(STACK_GRID, key=lambda weight: means[weight].sum())
+        return best if better_by_one_standard_error(means[best], means[0.0]) else 0.0
+
+
+def _best_epoch(runs: Sequence[Sequence[np.ndarray]]) -> int:
+    """The epoch with the lowest held-out loss, averaged over splits (a run that ended early keeps its last loss)."""
+    length = max(map(len, runs))
+    curves = [[losses[min(epoch, len(losses) - 1)].sum() for epoch in range(length)] for losses in runs]
+    return int(np.argmin(np.mean(curves, axis=0)))

@@ -1,0 +1,50 @@
+"""What fits and predictions share: prompts, trunk states, label tokens and batch sizes of a set of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from surveysim.base import PredictCells
+from surveysim.models.recipe import Recipe
+from surveysim.prompts import Template
+from surveysim.questions import Question
+from surveysim.training.encode import encode_cells
+from surveysim.training.head import OptionHead
+from surveysim.training.trunk import TrunkInputs, store_of
+
+__all__ = ["choose_batch_size", "make_head", "trunk_inputs"]
+
+
+def trunk_inputs(model: Any, params: Any, template: Template, cells: PredictCells) -> tuple[Recipe, TrunkInputs]:
+    """Render, tokenise and run the trunk for cells; what has been run before is not run again.
+
+    Parameters
+    ----------
+    model : LoadedModel
+        The base model.
+    params : DSARegressor
+        `n_blocks`, `trunk_cache` and `verbose` are read.
+    template : Template
+        The wording.
+    cells : PredictCells
+        The cells.
+    """
+    prompts = encode_cells(model, template, cells.backgrounds, cells.question_index, list(cells.questions.values()))
+    store = store_of(model)
+    inputs = store.inputs(params.n_blocks, prompts, folder=params.trunk_cache, progress=params.verbose > 0)
+    return store.recipe(params.n_blocks), inputs
+
+
+def make_head(model: Any, recipe: Recipe, questions: Iterable[Question]) -> OptionHead:
+    """An untrained head for these questions."""
+    return OptionHead(recipe, [model.labels(question.n_options).variants for question in questions])
+
+
+def choose_batch_size(batch_size: int | str, recipe: Recipe) -> int:
+    """Cells per step; "auto": many where only last positions are run, few where whole passes are."""
+    if batch_size != "auto":
+        return int(batch_size)
+    if not recipe.apart:
+        return 32
+    return 256 if recipe.width <= 1024 else 96
