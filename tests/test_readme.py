@@ -1,10 +1,11 @@
-"""The README: its code runs as it stands, and what it names exists."""
+"""The README and the first pages of the documentation: their code runs as it stands, and what they name exists."""
 
 from __future__ import annotations
 
 import importlib
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,27 +18,38 @@ PROJECT = Path(__file__).resolve().parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    """The README's code blocks in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    """The code blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def run(text: str, folder: Path) -> dict[str, Any]:
+    """Run a page's Python blocks one after the other; the names that they define."""
+    pytest.importorskip("statsmodels")
+    code = "\n".join(blocks("python", text))
+    assert 'DSARegressor("nano"' in code
+    if not (_NANO_FOLDER / "model.safetensors").is_file():  # a clone in which the weights have yet to be trained
+        code = code.replace('"nano"', repr(str(make_tiny_model(folder / "tiny"))))
+    names: dict[str, Any] = {}
+    with sklearn.config_context():  # the pages switch metadata routing on
+        exec(compile(code, "page.md", "exec"), names)
+    return names
 
 
 @pytest.mark.slow
-def test_the_python_blocks_run_one_after_the_other(tmp_path: Path) -> None:
-    pytest.importorskip("statsmodels")
-    code = "\n".join(blocks("python"))
-    assert 'DSARegressor("nano"' in code
-    if not (_NANO_FOLDER / "model.safetensors").is_file():  # a clone in which the weights have yet to be trained
-        code = code.replace('"nano"', repr(str(make_tiny_model(tmp_path / "tiny"))))
-    names: dict = {}
-    with sklearn.config_context():  # the README switches metadata routing on
-        exec(compile(code, "README.md", "exec"), names)
+def test_the_code_runs(tmp_path: Path) -> None:
+    names = run(README, tmp_path)
     predicted = names["model"].predict_proba(names["cells"].X)
     assert predicted.shape == (len(names["cells"]), 5)
     np.testing.assert_allclose(predicted.sum(axis=1), 1)
-    assert names["scores"].shape == (5,)
-    assert (names["scores"] < 0).all()
     assert (names["lower"] <= names["upper"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["index.md", "quickstart.md"])
+def test_the_code_of_the_documentation_runs(page: str, tmp_path: Path) -> None:
+    names = run((PROJECT / "docs" / page).read_text(encoding="utf-8"), tmp_path)
+    assert names["model"].predict(names["cells"].X).shape == (len(names["cells"]), 5)
 
 
 def test_the_code_is_short() -> None:
