@@ -17,3 +17,11 @@ def survey_data() -> Path:
     if not (folder / "nonvoters_2020").is_dir():
         pytest.skip(f"no real survey data: set SURVEYSIM_DATA, or place it in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random causal language model of three blocks that `load_model` opens. Do not write into it."""
+    from tests.tiny_models import make_tiny_model
+
+    return make_tiny_model(tmp_path_factory.mktemp("tiny"))

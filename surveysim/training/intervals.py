@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from scipy.stats import t
 
 from surveysim.base import PredictCells
@@ -67,7 +68,7 @@ def _log_odds(P: np.ndarray) -> np.ndarray:
 
 
 def _share(log_odds: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-log_odds))
+    return expit(log_odds)
 
 
 def _random_groups(counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -48,8 +48,21 @@ def split_respondents(
     list of Split
         Without folds, each cell's counts are rounded at random to whole respondents (expectation kept), of whom each
         is held out with probability `fraction`. A respondent who answered several questions is then not held out as
-        a whole, which makes the held-out loss a little optimistic.
+        a whole, which makes the held-out loss a little optimistic. A split that would leave nobody to learn from, or
+        nobody to judge by, is left out, so that a survey of very few respondents may have none.
     """
+    splits = _split(counts, folds, fraction, n_splits, generator, by_cell)
+    return [split for split in splits if split.train.sum() > 0 and split.held_out.sum() > 0]
+
+
+def _split(
+    counts: np.ndarray,
+    folds: np.ndarray | None,
+    fraction: float,
+    n_splits: int,
+    generator: np.random.Generator,
+    by_cell: bool,
+) -> list[Split]:
     if folds is not None:
         n_folds = folds.shape[1]
         per_split = max(1, round(fraction * n_folds))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -68,7 +69,9 @@ def baseline_logits(
     exists = np.arange(counts.shape[1]) < n_options[:, None]
     Y = np.where(exists, (counts + 1e-12) / (n[:, None] + 1e-12 * n_options[:, None]), np.nan)
     model = LogitRegressor(question=dict(questions), question_column=column, unseen="uniform")
-    model.fit(X, Y, sample_weight=n)
+    with warnings.catch_warnings():  # the user's weights were looked at; these are parts of them
+        warnings.filterwarnings("ignore", message="sample_weight looks normalised", category=UserWarning)
+        model.fit(X, Y, sample_weight=n)
     return np.nan_to_num(model.predict_logits(X), nan=0.0), model
 
 
@@ -104,6 +107,8 @@ def fit_gap_inflation(
     cell_exists = exists[question_index]
     logits = _centred(np.nan_to_num(zero_shot), cell_exists)
     n = counts.sum(axis=1)
+    if not codes.shape[1]:
+        return np.zeros(0)
     effects = np.stack([_main_effect(logits, n, codes[:, a], question_index) for a in range(codes.shape[1])])
     blocked = np.where(cell_exists, 0.0, -np.inf)
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import threading
 import uuid
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +131,7 @@ class TrunkStore:
         self._memory: dict[str, Tensor] = {}
         self._bytes = 0
         self._folders: dict[Path, _Folder] = {}
-        self._spill: tempfile.TemporaryDirectory | None = None
+        self._spill: Path | None = None
         self.memory_budget = memory_budget
         self.n_prompts_run = 0
 
@@ -170,12 +172,13 @@ class TrunkStore:
                 self._key(n_blocks, prompts.whole(row), len(prompts.prefixes[prompts.group[row]]))
                 for row in range(len(prompts))
             ]
-            # held here, so that nothing this call needs is evicted while it runs
             held: dict[str, Tensor] = {}
             for key in dict.fromkeys([*prefix_keys, *keys]):
                 states = self._get(key, disk)
                 if states is not None:
                     held[key] = states
+            if disk is not None:  # what only memory had so far is for later processes too
+                disk.add({key: states for key, states in held.items() if disk.get(key) is None})
             self._run_missing(recipe, prompts, prefix_keys, keys, held, disk, progress)
             return TrunkInputs(recipe, prompts, [held[key] for key in prefix_keys], [held[key] for key in keys])
 
@@ -227,8 +230,9 @@ class TrunkStore:
         size = sum(states.nbytes for states in new.values())
         if self._bytes + size > self.memory_budget and disk is None:
             if self._spill is None:
-                self._spill = tempfile.TemporaryDirectory(prefix="surveysim-trunk-", ignore_cleanup_errors=True)
-            disk = self._folder(Path(self._spill.name))
+                self._spill = Path(tempfile.mkdtemp(prefix="surveysim-trunk-"))
+                weakref.finalize(self, shutil.rmtree, self._spill, ignore_errors=True)
+            disk = self._folder(self._spill)
         if disk is not None:
             disk.add(new)
         if self._bytes + size <= self.memory_budget:
@@ -243,6 +247,7 @@ class TrunkStore:
         path = path.resolve()
         if path not in self._folders:
             self._folders[path] = _Folder(path)
+        self._folders[path].refresh()
         return self._folders[path]
 
 
@@ -250,13 +255,18 @@ class _Folder:
     """States on disk: safetensors files that are written whole or not at all, read by memory mapping."""
 
     def __init__(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._index: dict[str, Any] = {}
-        for file in sorted(path.glob("*.safetensors")):
+        self._seen: set[Path] = set()
+
+    def refresh(self) -> None:
+        """Open the files that were added since, by this process or another."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for file in sorted(set(self.path.glob("*.safetensors")) - self._seen):
             self._open(file)
 
     def _open(self, file: Path) -> None:
+        self._seen.add(file)
         try:
             handle = safe_open(file, framework="pt")
         except (SafetensorError, OSError):
@@ -268,6 +278,8 @@ class _Folder:
         return None if handle is None else handle.get_tensor(key)
 
     def add(self, states: dict[str, Tensor]) -> None:
+        if not states:
+            return
         file = self.path / f"{uuid.uuid4().hex}.safetensors"
         partial = file.with_suffix(".partial")
         save_file({key: value.contiguous() for key, value in states.items()}, partial)

@@ -1,0 +1,213 @@
+"""Trunk states: run once per distinct prompt, kept in memory, spilled to disk, shared through a folder."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn
+import torch
+from safetensors import safe_open
+from sklearn.model_selection import KFold, cross_val_score
+
+from surveysim.metrics import neg_js_divergence_scorer
+from surveysim.models import load_model
+from surveysim.prompts import get_template
+from surveysim.training import trunk
+from surveysim.training.encode import encode_cells
+from surveysim.training.trunk import store_of
+from tests.simulated import HAPPY, QUESTIONS, quick, simulate
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def prompts_of(model, X, question_index=None):
+    index = np.zeros(len(X), dtype=int) if question_index is None else question_index
+    return encode_cells(model, get_template("default"), X, index, [HAPPY])
+
+
+def states_of(inputs):
+    batch = inputs.batch(range(len(inputs)))
+    return torch.cat([batch.prefix.ravel(), batch.suffix.ravel()])
+
+
+def test_each_prompt_runs_once_and_the_model_loads_once_in_a_cross_validation(tiny_folder, loads):
+    survey = simulate(QUESTIONS)
+    with sklearn.config_context(enable_metadata_routing=True):
+        estimator = quick(tiny_folder, QUESTIONS).set_fit_request(sample_weight=True)
+        scores = cross_val_score(
+            estimator,
+            survey.X,
+            survey.Y,
+            cv=KFold(5, shuffle=True, random_state=0),
+            params={"sample_weight": survey.n},
+            scoring=neg_js_divergence_scorer.set_score_request(sample_weight=True),
+        )
+    assert len(set(scores)) == 5
+    assert loads() == 1
+    assert store_of(load_model(tiny_folder)).n_prompts_run == len(survey.X)
+    # nor do grid points, predictions and other estimators run anything
+    quick(tiny_folder, QUESTIONS, shift_reference="baseline").fit(survey.X, survey.Y).predict(survey.X)
+    assert store_of(load_model(tiny_folder)).n_prompts_run == len(survey.X)
+
+
+def test_other_blocks_have_states_of_their_own(tiny_folder):
+    survey = simulate()
+    quick(tiny_folder).fit(survey.X, survey.Y, survey.n)
+    quick(tiny_folder, n_blocks=2).fit(survey.X, survey.Y, survey.n)
+    assert store_of(load_model(tiny_folder)).n_prompts_run == 2 * len(survey.X)
+
+
+@pytest.mark.parametrize("budget", [0, 20_000])
+def test_states_beyond_the_budget_are_memory_mapped_and_equal(model, tiny_folder, budget, monkeypatch):
+    survey = simulate()
+    expected = quick(tiny_folder).fit(survey.X, survey.Y, survey.n).predict(survey.X)
+    model.states = None
+    monkeypatch.setattr(trunk, "TOKENS_PER_PASS", 64)  # several passes: some states fit, others do not
+    store = store_of(load_model(tiny_folder))
+    store.memory_budget = budget
+    found = quick(tiny_folder).fit(survey.X, survey.Y, survey.n).predict(survey.X)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert store.n_prompts_run == len(survey.X)
+    assert (len(store._memory) > 0) == (budget > 0)
+    assert any(folder._index for folder in store._folders.values())
+
+
+def test_a_spill_folder_goes_with_the_store(model):
+    store = store_of(model)
+    store.memory_budget = 0
+    store.inputs(1, prompts_of(model, simulate().X))
+    (folder,) = [folder.path for folder in store._folders.values()]
+    assert list(folder.glob("*.safetensors"))
+    model.states = None
+    del store
+    gc.collect()
+    assert not folder.exists()
+
+
+# --- trunk_cache ------------------------------------------------------------------------------------------------------
+
+
+def test_a_cache_folder_serves_later_processes(model, tiny_folder, tmp_path):
+    survey = simulate()
+    expected = quick(tiny_folder, trunk_cache=tmp_path / "cache").fit(survey.X, survey.Y, survey.n).predict(survey.X)
+    model.states = None
+    again = quick(tiny_folder, trunk_cache=str(tmp_path / "cache")).fit(survey.X, survey.Y, survey.n)
+    np.testing.assert_array_equal(again.predict(survey.X), expected)
+    assert store_of(load_model(tiny_folder)).n_prompts_run == 0
+
+
+@pytest.mark.slow
+def test_a_cache_folder_serves_another_process(tiny_folder, tmp_path):
+    survey = simulate()
+    expected = quick(tiny_folder, trunk_cache=tmp_path / "cache").fit(survey.X, survey.Y, survey.n).predict(survey.X)
+    script = f"""
+import sys
+sys.path.insert(0, {str(PROJECT)!r})
+import numpy as np
+from surveysim.models import load_model
+from surveysim.training.trunk import store_of
+from tests.simulated import quick, simulate
+survey = simulate()
+model = quick({str(tiny_folder)!r}, trunk_cache={str(tmp_path / "cache")!r}).fit(survey.X, survey.Y, survey.n)
+np.save({str(tmp_path / "P.npy")!r}, model.predict(survey.X))
+print(store_of(load_model({str(tiny_folder)!r})).n_prompts_run)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "0"
+    np.testing.assert_allclose(np.load(tmp_path / "P.npy"), expected, atol=1e-6)
+
+
+def test_states_that_are_in_memory_already_are_put_into_the_folder_too(model, tmp_path):
+    survey = simulate()
+    store, prompts = store_of(model), prompts_of(model, survey.X)
+    store.inputs(1, prompts)
+    store.inputs(1, prompts, folder=tmp_path)
+    assert store.n_prompts_run == len(survey.X)
+    model.states = None
+    store = store_of(model)
+    store.inputs(1, prompts, folder=tmp_path)
+    assert store.n_prompts_run == 0
+    files = len(list(tmp_path.iterdir()))
+    store.inputs(1, prompts, folder=tmp_path)
+    assert len(list(tmp_path.iterdir())) == files
+
+
+def test_files_that_another_process_added_are_seen(model, tmp_path):
+    survey = simulate()
+    prompts = prompts_of(model, survey.X)
+    here = store_of(model)
+    here.inputs(1, prompts_of(model, survey.X.iloc[:4]), folder=tmp_path)
+    model.states = None  # another process, as far as the folder can tell
+    there = store_of(model)
+    there.inputs(1, prompts, folder=tmp_path)
+    here.inputs(1, prompts, folder=tmp_path)
+    assert (here.n_prompts_run, there.n_prompts_run) == (4, len(survey.X) - 4)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 200, -1])
+def test_a_file_that_was_cut_off_is_not_believed(model, tmp_path, keep):
+    prompts = prompts_of(model, simulate().X)
+    expected = states_of(store_of(model).inputs(1, prompts, folder=tmp_path))
+    for file in tmp_path.glob("*.safetensors"):
+        file.write_bytes(file.read_bytes()[:keep])
+    model.states = None
+    store = store_of(model)
+    torch.testing.assert_close(states_of(store.inputs(1, prompts, folder=tmp_path)), expected)
+    assert store.n_prompts_run == len(prompts)
+
+
+def test_nothing_half_written_carries_a_final_name(tiny_folder, tmp_path, monkeypatch):
+    save = trunk.save_file
+
+    def interrupted(tensors, file):
+        save(tensors, file)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trunk, "save_file", interrupted)
+    survey = simulate()
+    with pytest.raises(KeyboardInterrupt):
+        quick(tiny_folder, trunk_cache=tmp_path).fit(survey.X, survey.Y, survey.n)
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_cache_folder_that_was_removed_is_made_again(tiny_folder, tmp_path):
+    survey = simulate()
+    folder = tmp_path / "cache"
+    model = quick(tiny_folder, trunk_cache=folder).fit(survey.X.iloc[:6], survey.Y[:6], survey.n[:6])
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    P = model.predict(survey.X)
+    assert P.shape == (12, 4)
+    assert list(folder.glob("*.safetensors"))
+
+
+def test_number_types_do_not_share_states(model, tmp_path):
+    prompts = prompts_of(model, simulate().X)
+    store_of(model).inputs(1, prompts, folder=tmp_path)
+    half = store_of(load_model(model.folder, dtype="bfloat16"))
+    half.inputs(1, prompts, folder=tmp_path)
+    assert half.n_prompts_run == len(prompts)
+    kinds = set()
+    for file in tmp_path.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as handle:
+            kinds |= {handle.get_tensor(key).dtype for key in handle.keys()}  # noqa: SIM118
+    assert kinds == {torch.float32, torch.bfloat16}
+
+
+def test_states_do_not_depend_on_what_runs_beside_them(model):
+    X = simulate().X
+    together = store_of(model).inputs(1, prompts_of(model, X))
+    model.states = None
+    store = store_of(model)
+    for row in range(len(X)):
+        store.inputs(1, prompts_of(model, X.iloc[[row]]))
+    assert store.n_prompts_run == len(X)
+    alone = store.inputs(1, prompts_of(model, X))
+    assert store.n_prompts_run == len(X)
+    torch.testing.assert_close(states_of(alone), states_of(together), atol=1e-5, rtol=1e-5)
