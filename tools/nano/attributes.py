@@ -1,7 +1,11 @@
 """Demographic attributes in many wordings: what a generated survey may know about its respondents."""
 
+# Tables of words read better wide.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -94,8 +98,7 @@ _STEPS: dict[str, list[list[str]]] = {
         ["left", "centre-left", "centre", "centre-right", "right"],
         ["far left", "left", "center", "right", "far right"],
         ["liberal", "moderate", "conservative"],
-        ["extremely liberal", "liberal", "slightly liberal", "middle of the road", "slightly conservative", "conservative"]
-        + ["extremely conservative"],
+        ["extremely liberal", "liberal", "slightly liberal", "middle of the road", "slightly conservative", "conservative", "extremely conservative"],
     ],
     "health": [["very bad", "bad", "fair", "good", "very good"], ["poor", "fair", "good", "excellent"]],
     "urbanicity": [
@@ -232,7 +235,9 @@ def sample_attribute(rng: np.random.Generator, kind: str | None = None) -> Attri
     if kind in ("college", "parent", "union", "citizen") and rng.random() < 0.5:
         return _boolean(rng, kind, name, wordings[0][0], wordings[0][1])
     levels = wordings[rng.integers(len(wordings))]
-    return Attribute(kind if kind != "smoker" else name, name, tuple((level, 0.0, meaning(level)) for level in levels), False)
+    return Attribute(
+        kind if kind != "smoker" else name, name, tuple((level, 0.0, meaning(level)) for level in levels), False
+    )
 
 
 def _boolean(rng: np.random.Generator, kind: str, name: str, yes: str, no: str) -> Attribute:
@@ -319,7 +324,7 @@ def _money_bands(rng: np.random.Generator) -> tuple[Level, ...]:
 
     below, above = ("Less than {}", "under {}", "below {}")[rng.integers(3)], ("{} or more", "over {}", "{}+", "more than {}")[rng.integers(4)]  # fmt: skip
     texts = [below.format(amount(cuts[0]))]
-    for low, high in zip(cuts, cuts[1:], strict=False):
+    for low, high in itertools.pairwise(cuts):
         texts.append(f"${low}-{high}k" if style == 0 else f"{amount(low)} to {amount(high)}" if rng.random() < 0.5 else f"{amount(low)}-{amount(high)}")  # fmt: skip
     texts.append(above.format(amount(cuts[-1])))
     return tuple((text, float(z), "") for text, z in zip(texts, _spread(n), strict=True))
@@ -327,7 +332,9 @@ def _money_bands(rng: np.random.Generator) -> tuple[Level, ...]:
 
 def _invented(rng: np.random.Generator) -> Attribute:
     """A column with a name or levels that mean nothing: x0, q17, made-up groups, bare codes."""
-    name = (f"x{rng.integers(10)}", f"q{rng.integers(1, 60)}", f"V{rng.integers(1, 99)}", invented_word(rng))[rng.integers(4)]
+    name = (f"x{rng.integers(10)}", f"q{rng.integers(1, 60)}", f"V{rng.integers(1, 99)}", invented_word(rng))[
+        rng.integers(4)
+    ]
     n = int(rng.integers(2, 6))
     form = rng.integers(3)
     if form == 0:

@@ -45,5 +45,10 @@ def export(network: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, folder
             if name != "lm_head.weight"
         }
         save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
+        tokens = json.loads((place / "tokenizer_config.json").read_text())
+        for key in ("is_local", "local_files_only"):  # how it was loaded here is nobody's business elsewhere
+            tokens.pop(key, None)
+        (place / "tokenizer_config.json").write_text(json.dumps(tokens, indent=2) + "\n")
         for name in sorted(os.listdir(place), key=lambda name: name == "model.safetensors"):
+            (place / name).chmod(0o644)
             os.replace(place / name, folder / name)

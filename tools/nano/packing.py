@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from tools.nano.surveys import N_FEATURES, Task, answer_text, sample_task
-from tools.nano.tokenizer import END, chat_text
+from tools.nano.effects import N_FEATURES
+from tools.nano.surveys import Task, answer_text, sample_task
+from tools.nano.tokenizer import END, USER, chat_text
 
 __all__ = ["Batch", "Layout", "batches", "collate", "encode_prompts"]
 
@@ -19,9 +20,9 @@ __all__ = ["Batch", "Layout", "batches", "collate", "encode_prompts"]
 class Layout:
     """Where the tokens of packed tasks stand, for attention that never computes what the mask would hide.
 
-    Tokens of all tasks stand in one row of length N without padding. `shared` (B, P) and `own` (B, M, S) are places
-    in that row, of the text that a task's backgrounds share and of each background's own; `shared_mask` (B, P) and
-    `own_mask` (B, M, S) are False at padding, whose place is 0. `back` (N,) finds each token in
+    Tokens of all tasks stand in one row of length N, padded at its end alone. `shared` (B, P) and `own` (B, M, S) are
+    places in that row, of the text that a task's backgrounds share and of each background's own; `shared_mask` (B, P)
+    and `own_mask` (B, M, S) are False at padding, whose place is 0. `back` (N,) finds each token in
     ``concatenate([shared.ravel(), own.ravel()])``.
     """
 
@@ -38,7 +39,8 @@ class Batch:
 
     `ids`, `positions` (1, N). Soft targets: at the places `answers` (R,) the next token has distribution `targets`
     (R, labels) over the tokens `label_ids` (R, labels), padded with probability 0; `features` (R, N_FEATURES) and
-    `tasks` (R,) belong to the same rows. Hard targets: at the places `text` (S,) the next token is `next_ids` (S,).
+    `tasks` (R,) belong to the same rows. Hard targets: at the places `text` (S,) the next token is `next_ids` (S,)
+    of a reply, and at `question` (U,) it is `question_ids` (U,) of the question's own text.
     """
 
     ids: torch.Tensor
@@ -51,6 +53,8 @@ class Batch:
     tasks: torch.Tensor
     text: torch.Tensor
     next_ids: torch.Tensor
+    question: torch.Tensor
+    question_ids: torch.Tensor
 
     @property
     def n_tokens(self) -> int:
@@ -62,6 +66,11 @@ def encode_prompts(tokenizer: PreTrainedTokenizerBase, task: Task) -> list[list[
     """The token ids of a task's prompts, one list per background, ready for the answer."""
     texts = [chat_text(task.prompt(row)) for row in range(len(task.backgrounds))]
     return tokenizer(texts, add_special_tokens=False)["input_ids"]
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def _common_prefix(sequences: Sequence[Sequence[int]]) -> int:
@@ -79,12 +88,13 @@ class _Packed:
     group: np.ndarray  # 0 for what all backgrounds share, else the background's number
     answers: list[tuple[int, int]]  # place, row of the task
     text: list[tuple[int, int]]  # place, next token
+    question: list[tuple[int, int]]  # place, next token
 
 
 def _pack(tokenizer: PreTrainedTokenizerBase, task: Task, rng: np.random.Generator) -> _Packed:
     prompts = encode_prompts(tokenizer, task)
     shared = _common_prefix(prompts)
-    end = tokenizer.convert_tokens_to_ids(END)
+    end = _ids(tokenizer, END)[0]
     ids, positions, group = list(prompts[0][:shared]), list(range(shared)), [0] * shared
     answers: list[tuple[int, int]] = []
     text: list[tuple[int, int]] = []
@@ -92,27 +102,32 @@ def _pack(tokenizer: PreTrainedTokenizerBase, task: Task, rng: np.random.Generat
     for row, prompt in enumerate(prompts):
         rest = prompt[shared:]
         last = len(ids) + len(rest) - 1
+        reply: list[int] = []
         if task.verbalized:
-            reply = tokenizer(answer_text(task, row), add_special_tokens=False)["input_ids"]
+            reply = _ids(tokenizer, answer_text(task, row))
             text += [(last + i, token) for i, token in enumerate([*reply, end])]
         else:
             answers.append((last, row))
-            reply = []
             if speak:
                 place = rng.choice(len(task.labels), p=task.targets[row][list(task.order)])
-                reply = tokenizer(task.labels[place], add_special_tokens=False)["input_ids"]
+                reply = _ids(tokenizer, task.labels[place])
                 text.append((last + len(reply), end))
         ids += [*rest, *reply]
         positions += range(shared, shared + len(rest) + len(reply))
         group += [row + 1] * (len(rest) + len(reply))
-    return _Packed(np.array(ids), np.array(positions), np.array(group), answers, text)
+    # What the instructions say is always the same: only what follows them is worth learning to predict.
+    begin = prompts[0].index(_ids(tokenizer, USER)[0])
+    question = [(place, prompts[0][place + 1]) for place in range(begin, shared - 1)]
+    return _Packed(np.array(ids), np.array(positions), np.array(group), answers, text, question)
 
 
 def collate(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rng: np.random.Generator) -> Batch:
     """Pack tasks into one row of tokens."""
     packed = [_pack(tokenizer, task, rng) for task in tasks]
     starts = np.cumsum([0, *(len(pack.ids) for pack in packed)])
-    answers, text, targets, label_ids, features, numbers, next_ids = [], [], [], [], [], [], []
+    answers, targets, label_ids, features, numbers = [], [], [], [], []
+    text: list[tuple[int, int]] = []
+    question: list[tuple[int, int]] = []
     width = max(task.question.n_options for task in tasks)
     for i, (task, pack) in enumerate(zip(tasks, packed, strict=True)):
         tokens = [tokenizer(label, add_special_tokens=False)["input_ids"][0] for label in task.labels]
@@ -122,29 +137,43 @@ def collate(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rng: np.r
             label_ids.append(np.pad(np.array(tokens), (0, width - len(tokens))))
             features.append(task.features[row])
             numbers.append(i)
-        for place, token in pack.text:
-            text.append(starts[i] + place)
-            next_ids.append(token)
+        text += [(starts[i] + place, token) for place, token in pack.text]
+        question += [(starts[i] + place, token) for place, token in pack.question]
+    padding = _up(starts[-1], 256) - starts[-1]
     return Batch(
-        torch.from_numpy(np.concatenate([pack.ids for pack in packed]))[None],
-        torch.from_numpy(np.concatenate([pack.positions for pack in packed]))[None],
+        torch.from_numpy(np.pad(np.concatenate([pack.ids for pack in packed]), (0, padding)))[None],
+        torch.from_numpy(np.pad(np.concatenate([pack.positions for pack in packed]), (0, padding)))[None],
         _layout([pack.group for pack in packed], starts),
         torch.tensor(answers, dtype=torch.long),
-        torch.tensor(np.array(label_ids).reshape(len(answers), -1), dtype=torch.long),
-        torch.tensor(np.array(targets).reshape(len(answers), -1), dtype=torch.float32),
+        torch.tensor(np.array(label_ids).reshape(len(answers), width), dtype=torch.long),
+        torch.tensor(np.array(targets).reshape(len(answers), width), dtype=torch.float32),
         torch.tensor(np.array(features).reshape(len(answers), N_FEATURES), dtype=torch.float32),
         torch.tensor(numbers, dtype=torch.long),
-        torch.tensor(text, dtype=torch.long),
-        torch.tensor(next_ids, dtype=torch.long),
+        *(
+            torch.tensor(np.array(pairs).reshape(-1, 2)[:, i], dtype=torch.long)
+            for pairs in (text, question)
+            for i in (0, 1)
+        ),
     )
+
+
+def _up(size: int, step: int) -> int:
+    """Rounded up, so that few shapes occur: oneDNN compiles and keeps a kernel for each of them."""
+    return -(-int(size) // step) * step
+
+
+def _columns(pairs: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    columns = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2)
+    return columns[:, 0], columns[:, 1]
 
 
 def _layout(groups: Sequence[np.ndarray], starts: np.ndarray) -> Layout:
     lengths = [np.bincount(group) for group in groups]  # of the shared text, then of each background's own
-    shared = np.zeros((len(groups), max(length[0] for length in lengths)), dtype=np.int64)
-    own = np.zeros((len(groups), max(len(n) for n in lengths) - 1, max(n[1:].max() for n in lengths)), dtype=np.int64)
+    longest = _up(max(length[0] for length in lengths), 16), _up(max(n[1:].max() for n in lengths), 8)
+    shared = np.zeros((len(groups), longest[0]), dtype=np.int64)
+    own = np.zeros((len(groups), _up(max(len(n) for n in lengths) - 1, 4), longest[1]), dtype=np.int64)
     shared_mask, own_mask = np.zeros(shared.shape, dtype=bool), np.zeros(own.shape, dtype=bool)
-    back = np.empty(starts[-1], dtype=np.int64)
+    back = np.zeros(_up(starts[-1], 256), dtype=np.int64)
     for i, length in enumerate(lengths):
         ends = starts[i] + np.cumsum(length)
         shared[i, : length[0]] = np.arange(starts[i], ends[0])

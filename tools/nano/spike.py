@@ -22,13 +22,18 @@ from surveysim.questions import Question
 from tools.nano.network import make_config, make_network
 from tools.nano.tokenizer import chat_text
 
-QUESTIONS = "Q2_1 Q2_2 Q2_3 Q2_6 Q2_8 Q2_10 Q3_5 Q4_2 Q4_4 Q6 Q8_1 Q8_2 Q8_4 Q8_6 Q8_7 Q9_2 Q16 Q17_1 Q17_4 Q26".split()
+QUESTIONS = (
+    "Q2_1 Q2_2 Q2_3 Q2_6 Q2_8 Q2_10 Q3_5 Q4_2 Q4_4 Q6 Q8_1 Q8_2 Q8_4 Q8_6 Q8_7 Q9_2 Q16 Q17_1 Q17_4 Q26".split()  # noqa: SIM905
+)
+RIDGES = (5.0, 12.0, 30.0, 80.0)
 ATTRIBUTES = ["age", "race", "educ", "gender"]
 
 
 def read(folder: Path) -> tuple[pd.DataFrame, dict[str, Question], dict[str, list[int]]]:
     data = pd.read_csv(folder / "nonvoters_2020" / "nonvoters_data.csv").copy()
-    data["age"] = pd.cut(data["ppage"], [0, 29, 44, 64, 200], labels=["18-29", "30-44", "45-64", "65 or older"]).astype(str)
+    data["age"] = pd.cut(data["ppage"], [0, 29, 44, 64, 200], labels=["18-29", "30-44", "45-64", "65 or older"]).astype(
+        str
+    )
     listed = json.loads((folder / "nonvoters_2020" / "questions.json").read_text())["questions"]
     by_name = {entry["variable"]: entry for entry in listed}
     questions = {name: Question(by_name[name]["question"], by_name[name]["options"]) for name in QUESTIONS}
@@ -103,8 +108,9 @@ class Trunk:
             tokenizer = AutoTokenizer.from_pretrained(folder)
             self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         template = get_template("default")
-        rows = backgrounds.to_dict("records")
-        self.hidden, self.labels, self.shapes = [], [], []
+        rows = [{str(k): v for k, v in row.items()} for row in backgrounds.to_dict("records")]
+        self.hidden: list[dict] = []
+        self.labels: list[list[int]] = []
         for question in questions.values():
             letters = "ABCDEFGHIJ"[: question.n_options]
             texts = [chat_text(render(template, question, row, labels=letters)) for row in rows]
@@ -125,7 +131,9 @@ class Trunk:
         positions = (mask.cumsum(1) - 1).clamp_min(0)
         self.model.model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
         handle.remove()
-        return {key: caught.get(key) for key in ("hidden_states", "attention_mask", "position_embeddings", "position_ids")}
+        return {
+            key: caught.get(key) for key in ("hidden_states", "attention_mask", "position_embeddings", "position_ids")
+        }
 
     def features(self) -> np.ndarray:
         """(questions, backgrounds, width) at the last position, RMS-normalised and centred per question."""
@@ -133,11 +141,15 @@ class Trunk:
         H = H / H.pow(2).mean(-1, keepdim=True).sqrt()
         return (H - H.mean(1, keepdim=True)).numpy()
 
-    def stage_one(self, train: dict[str, np.ndarray], truth: dict, *, lr: float, decay: float, epochs: int) -> list[float]:
+    def stage_one(
+        self, train: dict[str, np.ndarray], truth: dict, *, lr: float, decay: float, epochs: int
+    ) -> list[float]:
         """Last block, norm, label rows and a bias per option: KL weighted by respondents; test divergence per epoch."""
         block, norm = copy.deepcopy(self.model.model.layers[-1]), copy.deepcopy(self.model.model.norm)
         most = max(len(ids) for ids in self.labels)
-        rows = torch.nn.Parameter(self.model.lm_head.weight[self.labels[int(np.argmax([len(i) for i in self.labels]))]].detach().clone())
+        rows = torch.nn.Parameter(
+            self.model.lm_head.weight[self.labels[int(np.argmax([len(i) for i in self.labels]))]].detach().clone()
+        )
         tables = [torch.tensor(t, dtype=torch.float32) for t in train.values()]
         bias = []
         with torch.no_grad():
@@ -149,7 +161,9 @@ class Trunk:
         parameters = [*block.parameters(), *norm.parameters(), rows]
         for p in parameters:
             p.requires_grad_(True)
-        optimizer = torch.optim.AdamW([{"params": parameters, "weight_decay": decay}, {"params": bias, "weight_decay": 0.0, "lr": lr * 3}], lr=lr)
+        optimizer = torch.optim.AdamW(
+            [{"params": parameters, "weight_decay": decay}, {"params": bias, "weight_decay": 0.0, "lr": lr * 3}], lr=lr
+        )
         total = sum(float(t.sum()) for t in tables)
         curve = []
         for epoch in range(epochs):
@@ -164,7 +178,12 @@ class Trunk:
                 optimizer.step()
             with torch.no_grad():
                 for q, name in enumerate(train):
-                    out[name] = (norm(block(**self.hidden[q])[:, -1]) @ rows[: tables[q].shape[1]].T + bias[q]).softmax(-1).double().numpy()
+                    out[name] = (
+                        (norm(block(**self.hidden[q])[:, -1]) @ rows[: tables[q].shape[1]].T + bias[q])
+                        .softmax(-1)
+                        .double()
+                        .numpy()
+                    )
             curve.append(evaluate(out, truth))
         return curve
 
@@ -188,11 +207,23 @@ def main() -> None:
     print(f"trunk {time.time() - start:.1f} s; share of the states that tells backgrounds apart {variance:.3f}")
     for split in range(options.splits):
         order = np.random.default_rng(split).permutation(len(data))
-        train, truth = counts(data.iloc[order[: options.n]], codes, backgrounds), counts(data.iloc[order[options.n :]], codes, backgrounds)
-        pooled = {name: np.tile((t.sum(0) + 0.1) / (t.sum() + 0.1 * t.shape[1]), (len(t), 1)) for name, t in train.items()}
-        print(f"split {split}: marginal {evaluate(pooled, truth):.4f}  plain logit {evaluate(logit(one_hot, train, 4.0), truth):.4f}", end="  ")
+        train, truth = (
+            counts(data.iloc[order[: options.n]], codes, backgrounds),
+            counts(data.iloc[order[options.n :]], codes, backgrounds),
+        )
+        pooled = {
+            name: np.tile((t.sum(0) + 0.1) / (t.sum() + 0.1 * t.shape[1]), (len(t), 1)) for name, t in train.items()
+        }
+        print(
+            f"split {split}: marginal {evaluate(pooled, truth):.4f}",
+            f"plain logit {evaluate(logit(one_hot, train, 4.0), truth):.4f}",
+            end="  ",
+        )
         scale = np.sqrt(F.shape[2] * variance / 4)
-        print("probe", " ".join(f"{ridge:g}:{evaluate(logit(F / scale, train, ridge), truth):.4f}" for ridge in (2.0, 5.0, 12.0, 30.0)))
+        print(
+            "probe",
+            " ".join(f"{ridge:g}:{evaluate(logit(F / scale, train, ridge), truth):.4f}" for ridge in RIDGES),
+        )
         if options.probe_only:
             continue
         for lr in options.lr:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from surveysim.prompts import (
 )
 from surveysim.questions import Question
 from tools.nano.attributes import ORDERED_KINDS, Attribute, sample_attribute
+from tools.nano.effects import drawn_effects, features, fixed, fixed_effects, no_effects, ordinal, softmax
 from tools.nano.wording import (
     ACTIVITIES,
     CATEGORIES,
@@ -34,11 +34,7 @@ from tools.nano.wording import (
     TOPICS,
 )
 
-__all__ = ["N_FEATURES", "Task", "answer_text", "sample_task"]
-
-#: Length of the feature vectors that say which backgrounds are near each other.
-N_FEATURES = 384
-_LEVEL_DIM = 4
+__all__ = ["KIND_SHARES", "Task", "answer_text", "sample_task"]
 
 
 @dataclass(frozen=True)
@@ -70,69 +66,6 @@ def answer_text(task: Task, row: int) -> str:
     """The verbalised answer: a JSON object from label to whole percentage, in the order shown."""
     percent = whole_percentages(task.targets[row])
     return "{" + ", ".join(f'"{label}": {percent[i]}' for label, i in zip(task.labels, task.order, strict=True)) + "}"
-
-
-@functools.lru_cache(maxsize=100_000)
-def _fixed(name: str, size: int) -> np.ndarray:
-    """A standard normal vector that belongs to a name, the same in every run."""
-    return np.random.default_rng(zlib.crc32(name.encode())).standard_normal(size)
-
-
-@functools.lru_cache(maxsize=100_000)
-def _direction(name: str) -> np.ndarray:
-    vector = _fixed("direction " + name, N_FEATURES)
-    return vector / np.linalg.norm(vector)
-
-
-# --- effects ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Effects:
-    """How each attribute moves one question: either tied to invented names, or drawn for this survey alone."""
-
-    linear: Mapping[str, float]
-    curved: Mapping[str, float]
-    nominal: Mapping[str, np.ndarray]
-
-    def of(self, attribute: Attribute, level: int) -> float:
-        _, z, meaning = attribute.levels[level]
-        if attribute.ordered:
-            return self.linear[attribute.kind] * z + self.curved[attribute.kind] * (z * z - 1)
-        return float(self.nominal[attribute.kind] @ _fixed(f"{attribute.kind}={meaning}", _LEVEL_DIM))
-
-
-def _fixed_effects(names: Sequence[str], attributes: Sequence[Attribute], what: str = "") -> _Effects:
-    """Effects that the model can learn by heart: the sum of what each invented name brings along."""
-
-    def total(kind: str, size: int) -> np.ndarray:
-        return np.sum([_fixed(f"{name} {what} {kind}", size) for name in names], axis=0) / np.sqrt(len(names))
-
-    return _Effects(
-        {a.kind: float(total(a.kind, 2)[0]) * 0.75 for a in attributes},
-        {a.kind: float(total(a.kind, 2)[1]) * 0.12 for a in attributes},
-        {a.kind: total(a.kind + "*", _LEVEL_DIM) * 0.35 for a in attributes},
-    )
-
-
-def _drawn_effects(rng: np.random.Generator, attributes: Sequence[Attribute], scale: float = 1.0) -> _Effects:
-    return _Effects(
-        {a.kind: rng.normal(0, 0.8 * scale) for a in attributes},
-        {a.kind: rng.normal(0, 0.1 * scale) for a in attributes},
-        {a.kind: rng.normal(0, 0.4 * scale, _LEVEL_DIM) for a in attributes},
-    )
-
-
-def _ordinal(attitude: np.ndarray, level: float, peak: float, n_options: int) -> np.ndarray:
-    """Distributions (m, K) over a scale from most to least in favour, given attitudes (m,)."""
-    place = np.linspace(1, -1, n_options)
-    logits = 1.2 * (attitude[:, None] + level) * place - peak * place**2
-    return _softmax(logits)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
 
 
 # --- questions -------------------------------------------------------------------------------------------------------
@@ -248,21 +181,6 @@ def _background(attributes: Sequence[Attribute], row: np.ndarray, *, omit: bool)
     }
 
 
-def _features(attributes: Sequence[Attribute], row: np.ndarray) -> np.ndarray:
-    """Near backgrounds get near vectors: a line (and a faint curve) per ordered attribute, a corner per nominal level."""
-    vector = np.zeros(N_FEATURES)
-    for attribute, level in zip(attributes, row, strict=True):
-        kind = attribute.kind
-        if level < 0:
-            vector += 0.7 * _direction(f"{kind} missing")
-        elif attribute.ordered:
-            z = attribute.levels[level][1]
-            vector += z * _direction(kind) + 0.4 * (z * z - 1) * _direction(f"{kind} curve")
-        else:
-            vector += 1.2 * _direction(f"{kind}={attribute.levels[level][2]}")
-    return vector
-
-
 # --- tasks -----------------------------------------------------------------------------------------------------------
 
 KIND_SHARES = {"bank": 0.5, "stated": 0.2, "examples": 0.12, "plain": 0.18}
@@ -291,12 +209,12 @@ def sample_task(
     n_backgrounds : int, default=12
         At most so many; fewer where the attributes do not have as many combinations.
     verbalized : bool, optional
-        Ask for percentages as JSON. Default: one task in ten.
+        Ask for percentages as JSON. Default: one task in five.
     template : str, optional
         Name of the prompt template. Default: mostly "default".
     """
     kind = kind or str(rng.choice(list(KIND_SHARES), p=list(KIND_SHARES.values())))
-    verbalized = bool(rng.random() < 0.1) if verbalized is None else verbalized
+    verbalized = bool(rng.random() < 0.2) if verbalized is None else verbalized
     if verbalized:
         n_backgrounds = min(n_backgrounds, 4)
     name = template or ("default" if rng.random() < 0.7 else _pick(rng, template_names()))
@@ -315,7 +233,7 @@ def sample_task(
         question,
         backgrounds[n_examples:],
         P[n_examples:],
-        np.array([_features(attributes, row) for row in levels[n_examples:]]),
+        np.array([features(attributes, row) for row in levels[n_examples:]]),
         _labels(rng, question.n_options),
         order,
         [Example(b, p / p.sum()) for b, p in zip(backgrounds[:n_examples], P[:n_examples], strict=True)],
@@ -348,14 +266,14 @@ def _answers(
     context = _context(rng)
     level, peak = 0.0, 0.6
     if kind == "bank":
-        effects = _fixed_effects(names, attributes)
-        level = float(np.sum([_fixed(f"{name} level", 1)[0] for name in names])) * 0.45
-        peak = 0.6 + 0.35 * float(np.sum([_fixed(f"{name} peak", 1)[0] for name in names]))
+        effects = fixed_effects(names, attributes)
+        level = float(np.sum([fixed(f"{name} level", 1)[0] for name in names])) * 0.45
+        peak = 0.6 + 0.35 * float(np.sum([fixed(f"{name} peak", 1)[0] for name in names]))
     elif kind == "examples":
-        effects = _drawn_effects(rng, attributes, 1.2)
+        effects = drawn_effects(rng, attributes, 1.2)
         level, peak = rng.normal(0, 0.6), rng.normal(0.6, 0.5)
     else:
-        effects = _Effects(*({a.kind: value for a in attributes} for value in (0.0, 0.0, np.zeros(_LEVEL_DIM))))
+        effects = no_effects(attributes)
     attitude = np.zeros(len(levels))
     for column, attribute in enumerate(attributes):
         attitude += [effects.of(attribute, row) if row >= 0 else 0.0 for row in levels[:, column]]
@@ -363,7 +281,7 @@ def _answers(
         sentences, attitude, level = _stated(rng, attributes, levels, options)
         context = " ".join(([context + "."] if context else []) + sentences)
         sign = 1
-    P = _ordinal(sign * attitude, sign * level, peak, len(options))
+    P = ordinal(sign * attitude, sign * level, peak, len(options))
     pinned: list[str] = []
     if rng.random() < 0.1:
         pinned = [_pick(rng, ["Don't know", "No opinion", "Other", "Refused", "Can't say"])]
@@ -375,7 +293,8 @@ def _stated(
     rng: np.random.Generator, attributes: Sequence[Attribute], levels: np.ndarray, options: Sequence[str]
 ) -> tuple[list[str], np.ndarray, float]:
     """Sentences that say which groups choose the first option more often, and the attitudes that follow."""
-    attitude, sentences, level = np.zeros(len(levels)), [], 0.0
+    attitude, level = np.zeros(len(levels)), 0.0
+    sentences: list[str] = []
     for column, attribute in enumerate(attributes):
         if sentences and rng.random() < 0.3:
             continue
@@ -423,17 +342,17 @@ def _nominal(
     logits = np.zeros((len(levels), n))
     for k, option in enumerate(options):
         if kind == "bank":
-            effects = _fixed_effects(names, attributes, option)
-            logits[:, k] += 0.6 * _fixed(f"{names[0]} {option} level", 1)[0]
+            effects = fixed_effects(names, attributes, option)
+            logits[:, k] += 0.6 * fixed(f"{names[0]} {option} level", 1)[0]
         elif kind == "examples":
-            effects = _drawn_effects(rng, attributes)
+            effects = drawn_effects(rng, attributes)
             logits[:, k] += rng.normal(0, 0.6)
         else:
             continue
         for column, attribute in enumerate(attributes):
             logits[:, k] += [0.8 * effects.of(attribute, row) if row >= 0 else 0.0 for row in levels[:, column]]
     stem = f"Think of {topic}. {_pick(rng, stems)}" if names or rng.random() < 0.5 else _pick(rng, stems)
-    return Question(stem, options, ordinal=False, context=_context(rng)), _softmax(logits)
+    return Question(stem, options, ordinal=False, context=_context(rng)), softmax(logits)
 
 
 assert set(COMPARISONS) == set(ORDERED_KINDS), "every ordered attribute needs a comparison"

@@ -1,4 +1,4 @@
-"""Nano's tokenizer: byte-level BPE learned from generated surveys and the prompt templates, with a small chat template."""
+"""Nano's tokenizer: byte-level BPE learned from generated surveys and prompt templates, and a small chat template."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from surveysim.prompts import Prompt, get_template, template_names
 from tools.nano import attributes, wording
 from tools.nano.surveys import answer_text, sample_task
 
-__all__ = ["CHAT_TEMPLATE", "END", "chat_text", "make_tokenizer"]
+__all__ = ["CHAT_TEMPLATE", "END", "USER", "chat_text", "make_tokenizer"]
 
 PAD, SYSTEM, USER, ASSISTANT, END = SPECIAL = ("<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen3ForCausalLM
 
-from tools.nano.export import export
+from tools.nano.export import NANO, export
 from tools.nano.network import losses, make_config, make_network
 from tools.nano.packing import batches
 from tools.nano.tokenizer import make_tokenizer
@@ -24,7 +24,7 @@ from tools.nano.tokenizer import make_tokenizer
 __all__ = ["Settings", "train"]
 
 RUNS = Path(__file__).resolve().parent / "runs"
-WEIGHTS = {"answer": 1.0, "text": 0.5, "background": 0.5, "question": 0.1}
+WEIGHTS = {"answer": 1.0, "text": 1.0, "language": 0.3, "background": 0.2, "question": 0.1}
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,8 @@ def _resume(
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(tensors[f"weight/{name}"])
-            state = {key: tensors[f"{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}/{name}" in tensors}  # fmt: skip
+            kept = (key for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}/{name}" in tensors)
+            state = {key: tensors[f"{key}/{name}"] for key in kept}
             if state:
                 optimizer.state[parameter] = state
     return int(about["step"]), float(about["elapsed"])
@@ -224,14 +225,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=RUNS / "nano", help="checkpoints and log")
     parser.add_argument("--steps", type=int, default=Settings.steps)
-    parser.add_argument("--minutes", type=float, default=75.0, help="wall-clock budget over all interruptions")
+    parser.add_argument("--minutes", type=float, default=75.0, help="wall-clock budget")
     parser.add_argument("--seed", type=int, default=Settings.seed)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--export", type=Path, default=None, help="folder to write the model to at each checkpoint")
+    parser.add_argument("--preview", type=Path, default=None, help="folder to write the model to at each checkpoint")
+    parser.add_argument("--export", type=Path, default=NANO, help="folder to write the trained model to")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     settings = Settings(steps=options.steps, seed=options.seed)
-    train(options.folder, settings, budget=options.minutes * 60, export_to=options.export)
+    network = train(options.folder, settings, budget=options.minutes * 60, export_to=options.preview)
+    export(network, _tokenizer(options.folder, settings), options.export)
 
 
 if __name__ == "__main__":

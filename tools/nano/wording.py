@@ -1,5 +1,8 @@
 """Topics, questions and answer scales from which generated surveys are composed."""
 
+# Tables of words read better wide.
+# ruff: noqa: E501, SIM905
+
 from __future__ import annotations
 
 __all__ = ["ACTIVITIES", "CATEGORIES", "COMPARISONS", "FAMILIES", "FIRST", "NOUNS", "PLACES", "SECOND", "STATEMENTS", "TOPICS"]  # fmt: skip
@@ -124,7 +127,9 @@ CATEGORIES: list[tuple[list[str], list[str]]] = [
     (["Which comes closest to your view?", "Which statement do you prefer?"], ["Less change", "More change", "No opinion yet", "Things are fine"]),
 ]  # fmt: skip
 
-PLACES = """the North|the coast|Norland|Westmark|the islands|the capital|Arvenia|Ostland|the valley|Merrow County|Port Hale""".split("|")
+PLACES = """the North|the coast|Norland|Westmark|the islands|the capital|Arvenia|Ostland|the valley|Merrow County|Port Hale""".split(
+    "|"
+)
 
 # How a sentence names the upper and the lower end of an ordered attribute.
 COMPARISONS: dict[str, tuple[str, str]] = {

@@ -1,0 +1,1 @@
+"""Programs around the package that are not part of it."""
