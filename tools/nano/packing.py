@@ -149,11 +149,8 @@ def collate(tokenizer: PreTrainedTokenizerBase, tasks: Sequence[Task], rng: np.r
         torch.tensor(np.array(targets).reshape(len(answers), width), dtype=torch.float32),
         torch.tensor(np.array(features).reshape(len(answers), N_FEATURES), dtype=torch.float32),
         torch.tensor(numbers, dtype=torch.long),
-        *(
-            torch.tensor(np.array(pairs).reshape(-1, 2)[:, i], dtype=torch.long)
-            for pairs in (text, question)
-            for i in (0, 1)
-        ),
+        *_columns(text),
+        *_columns(question),
     )
 
 
