@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 INK, SOFT, BARS = "#22272e", "#8b949e", "#dfe3e8"
 MARKS: tuple[dict[str, Any], ...] = (
@@ -32,7 +31,12 @@ class Panel:
 
 
 def draw(
-    path: Path, title: str, options: Sequence[str], panels: Sequence[Panel], divergences: pd.DataFrame, floor: str
+    path: Path,
+    title: str,
+    options: Sequence[str],
+    panels: Sequence[Panel],
+    divergences: Mapping[str, pd.DataFrame],
+    floor: str,
 ) -> None:
     """Draw and save the picture.
 
@@ -46,8 +50,8 @@ def draw(
         The answers.
     panels : sequence of Panel
         Six groups.
-    divergences : DataFrame
-        Methods by levels, the floor among the methods.
+    divergences : mapping of str to DataFrame
+        For each level, training samples by methods, the floor among the methods.
     floor : str
         Its name.
     """
@@ -56,9 +60,10 @@ def draw(
     left, right = figure.subfigures(1, 2, width_ratios=[1.45, 1])
     heading: dict[str, Any] = {"x": 0.01, "ha": "left", "fontsize": 13.5, "color": INK, "weight": "bold"}
     left.suptitle(title, **heading)
-    right.suptitle("Divergence from the truth", **heading)
+    n_samples = len(next(iter(divergences.values())))
+    right.suptitle("Divergence from the truth" + (f", {n_samples} samples" if n_samples > 1 else ""), **heading)
     colors = _distributions(left, options, panels)
-    _divergences(right, divergences.drop(index=floor), divergences.loc[floor], colors)
+    _divergences(right, divergences, floor, colors)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=140)
 
@@ -87,32 +92,42 @@ def _distributions(figure: Any, options: Sequence[str], panels: Sequence[Panel])
     return {method: mark["color"] for method, mark in marks.items()}
 
 
-def _divergences(figure: Any, divergences: pd.DataFrame, floor: pd.Series, colors: Mapping[str, str]) -> None:
-    """A dot per method on a logarithmic scale that begins at the floor, one column per level."""
-    axes = figure.subplots(1, divergences.shape[1], sharey=True)
-    heights = np.arange(len(divergences))[::-1]
+def _divergences(figure: Any, divergences: Mapping[str, pd.DataFrame], floor: str, colors: Mapping[str, str]) -> None:
+    """The methods' means as dots, the single samples as small ones, the floor as a line; one column per level.
+
+    The first method, the sample, can be so far off that the others would be a blot: it then stands at the edge.
+    """
+    axes = figure.subplots(1, len(divergences), sharey=True)
+    methods = [method for method in next(iter(divergences.values())) if method != floor]
+    heights = np.arange(len(methods))[::-1]
     right_of: dict[str, Any] = {"textcoords": "offset points", "va": "center"}
-    for axis, (level, values) in zip(axes, divergences.items(), strict=True):
-        lowest, highest = floor[level], values.max()
-        axis.set_xscale("log")
-        # room on the right for the numbers: half as much again as the dots take
-        axis.set_xlim(min(lowest, values.min()) / 1.3, highest * (highest / lowest) ** 0.5)
+    for axis, (level, samples) in zip(axes, divergences.items(), strict=True):
+        lowest, edge = samples[floor].mean(), 1.05 * samples[methods[1:]].to_numpy().max()
+        axis.set_xlim(0, 1.4 * edge)  # room on the right for the numbers
         axis.axvline(lowest, color=INK, lw=1.2, ls=(0, (4, 3)), zorder=0)
         axis.annotate(f"floor {_short(lowest)}", (lowest, -0.75), (4, 0), fontsize=10, color=SOFT, **right_of)
-        for height, (method, value) in zip(heights, values.items(), strict=True):
-            color = colors.get(str(method), INK)
-            axis.plot([lowest, value], [height, height], "-", color=color, lw=1.4, alpha=0.35)
-            axis.plot(value, height, "o", ms=8, color=color)
-            axis.annotate(_short(value), (value, height), (7, 0), fontsize=10.5, color=color, **right_of)
-        axis.set_title(str(level).replace(" (", "\n("), fontsize=11, color=INK, linespacing=1.25)
-        axis.set_ylim(-1, len(divergences) - 0.5)
+        for height, method in zip(heights, methods, strict=True):
+            color, values = colors.get(method, INK), samples[method]
+            beyond = values.mean() > edge
+            if beyond:
+                axis.plot(edge, height, ">", ms=8, color=color)
+            else:
+                if len(values) > 1:
+                    axis.plot(values, np.full(len(values), height), "o", ms=5, color=color, alpha=0.25, mew=0)
+                axis.plot(values.mean(), height, "o", ms=8, color=color)
+            end = edge if beyond else values.max()
+            axis.annotate(
+                _short(values.mean()), (min(end, edge), height), (8, 0), fontsize=10.5, color=color, **right_of
+            )
+        axis.set_title(level.replace(" (", "\n("), fontsize=11, color=INK, linespacing=1.25)
+        axis.set_ylim(-1, len(methods) - 0.5)
         _bare(axis)
         axis.spines["bottom"].set_visible(False)
         axis.grid(visible=False)
-        axis.xaxis.set_major_locator(NullLocator())
-        axis.xaxis.set_minor_locator(NullLocator())
-    axes[0].set_yticks(heights, divergences.index, fontsize=11, color=INK)
-    figure.supxlabel("thousandths of a bit (logarithmic); left is better", fontsize=11, color=INK)
+        axis.axvline(0, color=BARS, lw=1.2, zorder=0)
+        axis.set_xticks([])
+    axes[0].set_yticks(heights, methods, fontsize=11, color=INK)
+    figure.supxlabel("thousandths of a bit; left is better", fontsize=11, color=INK)
 
 
 def _short(value: float) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from surveysim.metrics import js_divergence
@@ -23,7 +24,7 @@ pytest.importorskip("matplotlib")
 
 @pytest.fixture(scope="module")
 def demo() -> ModuleType:
-    """The script as a module; it imports its neighbour, so its folder has to be on the path."""
+    """The script as a module; it imports its neighbours, so their folder has to be on the path."""
     sys.path.insert(0, str(PROJECT / "examples"))
     try:
         return importlib.import_module("demo")
@@ -34,10 +35,7 @@ def demo() -> ModuleType:
 @pytest.fixture(scope="module")
 def study(demo):
     """400 respondents with the baselines; no language model."""
-    study = demo.load_study(400, seed=0)
-    demo.add_sample(study)
-    demo.add_baselines(study)
-    return study
+    return demo.prepare(demo.parse([]), seed=0)
 
 
 @pytest.mark.slow
@@ -74,21 +72,21 @@ def test_training_and_truth_share_no_respondent_and_leave_none_out(study) -> Non
     np.testing.assert_allclose(counts, [99, 348, 993, 2242, 2684])  # the file's own frequencies
 
 
-def test_levels_hold_the_same_respondents(study) -> None:
-    for level, attributes in (("crossed cells", 1), ("single groups", 3), ("population", 1)):
+def test_levels_hold_the_same_respondents(demo, study) -> None:
+    for level, attributes in ((demo.CELLS, 1), (demo.GROUPS, 3), (demo.POPULATION, 1)):
         assert study.levels[level]["n"].sum() == attributes * 5966
 
 
 def test_the_margin_errs_alike_in_the_population_and_the_sample(demo, study) -> None:
     """For everybody together the sample says what its margin says."""
-    assert demo.divergence(study, demo.SAMPLE, "population") == pytest.approx(
-        demo.divergence(study, demo.MARGIN, "population")
+    assert demo.divergence(study, demo.SAMPLE, demo.POPULATION) == pytest.approx(
+        demo.divergence(study, demo.MARGIN, demo.POPULATION)
     )
 
 
 def test_sample_rows_are_the_sample_where_it_has_somebody(demo, study) -> None:
-    predicted = study.predictions[demo.SAMPLE]["crossed cells"]
-    own = demo.by_level(study.train, study.train.Y)["crossed cells"]
+    predicted = study.predictions[demo.SAMPLE][demo.CELLS]
+    own = demo.by_level(study.train, study.train.Y)[demo.CELLS]
     both = predicted.index.intersection(own.index)
     assert len(both) > 50
     np.testing.assert_allclose(predicted.loc[both].drop(columns="n"), own.loc[both].drop(columns="n"))
@@ -99,17 +97,17 @@ def test_sample_rows_are_the_sample_where_it_has_somebody(demo, study) -> None:
 
 def test_the_floor_is_what_the_truth_would_show_against_itself(demo, study) -> None:
     """(K - 1) / (8 n ln 2) bits for each group, averaged; K counts the options that somebody chose."""
-    truth, n = study.compared("crossed cells")
-    raw, debiased = demo.divergence(study, demo.FLOOR, "crossed cells")
+    truth, n = study.compared(demo.CELLS)
+    raw, debiased = demo.divergence(study, demo.FLOOR, demo.CELLS)
     chosen = (truth.to_numpy() > 0).sum(axis=1)
-    assert raw == pytest.approx(np.mean((chosen - 1) / (8 * n * np.log(2))))
+    assert raw == pytest.approx(1000 * np.mean((chosen - 1) / (8 * n * np.log(2))))
     assert debiased == 0
 
 
 def test_the_picture_shows_groups_from_the_lowest_to_the_highest_mean(demo, study, monkeypatch) -> None:
     monkeypatch.setitem(study.predictions, demo.BOTH, study.predictions[demo.LOGIT])
     panels = demo.panels(study)
-    truth, _ = study.compared("crossed cells")
+    truth, _ = study.compared(demo.CELLS)
     means = [panel.truth @ np.arange(5) for panel in panels]
     assert means == sorted(means)
     assert means[0] == pytest.approx((truth.to_numpy() @ np.arange(5)).min())
@@ -128,19 +126,32 @@ def test_only_groups_with_enough_respondents_are_compared(demo, study) -> None:
 
 def test_difference_agrees_with_the_table_and_has_the_right_sign(demo, study) -> None:
     gain, error = demo.difference(study, demo.LOGIT, demo.MARGIN, seed=0)
-    by_hand = (
-        demo.divergence(study, demo.MARGIN, "crossed cells")[1] - demo.divergence(study, demo.LOGIT, "crossed cells")[1]
-    )
+    by_hand = demo.divergence(study, demo.MARGIN, demo.CELLS)[1] - demo.divergence(study, demo.LOGIT, demo.CELLS)[1]
     assert gain == pytest.approx(by_hand)
     assert 0 < error < gain
     back, _ = demo.difference(study, demo.MARGIN, demo.LOGIT, seed=0)
     assert back == pytest.approx(-gain)
 
 
+def over_samples(demo, logit, margin) -> pd.DataFrame:
+    """Divergences of two methods over the crossed cells of some samples."""
+    columns = pd.MultiIndex.from_tuples([(demo.CELLS, demo.LOGIT), (demo.CELLS, demo.MARGIN)])
+    return pd.DataFrame(np.column_stack([logit, margin]), columns=columns)
+
+
 def test_words_follow_the_interval(demo, study) -> None:
-    assert demo.compared_in_words(study, demo.LOGIT, demo.MARGIN, 0).endswith("a gain")
-    assert demo.compared_in_words(study, demo.MARGIN, demo.LOGIT, 0).endswith("a loss")
-    assert demo.compared_in_words(study, demo.LOGIT, demo.LOGIT, 0) == "no difference"
+    results = over_samples(demo, [10.0, 11.0, 12.0], [13.0, 14.0, 11.0])
+    words = demo.compared_in_words(study, results, demo.LOGIT, demo.MARGIN, 0)
+    assert ": a gain)" in words
+    assert words.endswith("+1.67 over 3 samples (nearer in 2, farther in 1)")
+    words = demo.compared_in_words(study, results, demo.MARGIN, demo.LOGIT, 0)
+    assert ": a loss)" in words
+    assert words.endswith("-1.67 over 3 samples (nearer in 1, farther in 2)")
+
+
+def test_equal_predictions_are_no_difference(demo, study) -> None:
+    results = over_samples(demo, [10.0], [10.0])
+    assert demo.compared_in_words(study, results, demo.LOGIT, demo.LOGIT, 0) == "no difference in this sample"
 
 
 def test_predictions_are_compared_with_the_group_they_were_made_for(demo, study) -> None:
