@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import os
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,12 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from surveysim.base import DistributionRegressor, FitCells, PredictCells
-from surveysim.parameters import as_generator, check_number
+from surveysim.parameters import as_generator, check_number, check_random_state
 from surveysim.prompts import Template, get_template
 from surveysim.questions import Question
 from surveysim.validation import check_folds
 
 if TYPE_CHECKING:
-    import os
-
     from surveysim.models import LoadedModel
 
 __all__ = ["DSARegressor"]
@@ -73,13 +72,14 @@ class DSARegressor(DistributionRegressor):
         by a slope per attribute that the data choose. ``"observed"``: the data's own (no denoising). ``"auto"``:
         chosen on held-out respondents among the first three.
     shift_weight : float or "auto", default="auto"
-        Weight of stage 2 in respondents: a shift counts as if it had been seen on that many. ``"auto"``: 20, unless
-        held-out respondents are better predicted with 0, 10, 40 or 80 by more than one standard error. 0: stage 1
-        alone.
-    max_epochs : int, default=30
-        At most so many passes over the cells in each stage; held-out respondents decide when to stop.
+        Weight of stage 2 in respondents per cell: how many more respondents a cell would need to outweigh what its
+        neighbours say of it. ``"auto"``: 3, unless held-out respondents are better predicted with 0, 0.75, 12 or 48
+        by more than one standard error. 0: stage 1 alone.
+    max_epochs : int, default=16
+        Passes over the cells in stage 2, and at most so many in stage 1, where held-out respondents decide when to
+        stop. An epoch has at least 6 steps; small surveys are gone through several times.
     learning_rate : float or "auto", default="auto"
-        Of Adam. ``"auto"``: 0.2 over the model's width.
+        Of Adam. ``"auto"``: 0.4 over the model's width.
     batch_size : int or "auto", default="auto"
         Cells per step. Whole questions are put together while they fit, so that pairs of backgrounds meet.
     validation_fraction : float, default=0.2
@@ -166,7 +166,7 @@ class DSARegressor(DistributionRegressor):
         init: str | None = "marginal",
         shift_reference: str = "auto",
         shift_weight: float | str = "auto",
-        max_epochs: int = 30,
+        max_epochs: int = 16,
         learning_rate: float | str = "auto",
         batch_size: int | str = "auto",
         validation_fraction: float = 0.2,
@@ -335,11 +335,11 @@ class DSARegressor(DistributionRegressor):
         if not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < 1:
             raise ValueError(f"n must be a positive whole number of draws, got {n!r}")
         cells = self._validate_predict(X)
-        P = self._predict(cells)
         frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X, columns=self._columns)
         if "answer" in frame.columns:
-            raise ValueError('X has a column "answer", which is the name of the column of draws')
+            raise ValueError('X has a column "answer", which is the name of the column of draws: rename it')
         generator = as_generator(random_state)
+        P = self._predict(cells)
         thresholds = np.nan_to_num(P, nan=0.0).cumsum(axis=1).repeat(n, axis=0)
         thresholds /= thresholds[:, -1:]
         choice = (generator.random((len(thresholds), 1)) >= thresholds).sum(axis=1)
@@ -377,9 +377,12 @@ class DSARegressor(DistributionRegressor):
     def _load(self, *, check: bool = False) -> LoadedModel:
         from surveysim.models import load_model
 
+        revision = self.revision
+        if check and revision is None and str(self.model) == self._model_name:
+            revision = self._model_revision  # the commit at fit, though the hub may have a newer one by now
         model = load_model(
             self.model,
-            revision=self.revision,
+            revision=revision,
             device=self.device,
             dtype=self.dtype,
             local_files_only=self.local_files_only,
@@ -416,6 +419,9 @@ class DSARegressor(DistributionRegressor):
         if self.shift_weight != "auto":
             check_number("shift_weight", self.shift_weight, low=0.0, auto=True)
         check_number("validation_fraction", self.validation_fraction, low=0.0, high=0.5)
+        if self.trunk_cache is not None and not isinstance(self.trunk_cache, str | os.PathLike):
+            raise TypeError(f"trunk_cache must be a folder or None, got {self.trunk_cache!r}")
+        check_random_state(self.random_state)
         resolve_dtype(self.dtype, resolve_device(self.device))
 
     def _warn_unseen_questions(self, cells: PredictCells) -> None:

@@ -7,20 +7,28 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["as_generator", "check_number"]
+__all__ = ["as_generator", "check_number", "check_random_state"]
+
+
+def check_random_state(random_state: Any) -> None:
+    """Refuse what `as_generator` cannot use, without drawing from it."""
+    known = np.random.Generator | np.random.RandomState | numbers.Integral
+    if random_state is not None and (not isinstance(random_state, known) or isinstance(random_state, bool)):
+        raise ValueError(
+            f"random_state must be None, a whole number, a RandomState or a Generator, got {random_state!r}"
+        )
+    if isinstance(random_state, numbers.Integral) and random_state < 0:
+        raise ValueError(f"random_state must not be negative, got {random_state!r}")
 
 
 def as_generator(random_state: Any) -> np.random.Generator:
     """A numpy Generator from what scikit-learn accepts as `random_state`, or from a Generator."""
+    check_random_state(random_state)
     if isinstance(random_state, np.random.Generator):
         return random_state
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**31 - 1))
-    if random_state is None:
-        return np.random.default_rng()
-    if isinstance(random_state, numbers.Integral):
-        return np.random.default_rng(int(random_state))
-    raise ValueError(f"random_state must be None, a whole number, a RandomState or a Generator, got {random_state!r}")
+    return np.random.default_rng(None if random_state is None else int(random_state))
 
 
 def check_number(

@@ -63,6 +63,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     try:
         save_file({name: value.contiguous() for name, value in tensors.items()}, partial / TENSOR_FILE)
         state["tensors_sha256"] = _sha256(partial / TENSOR_FILE)
+        state["state_sha256"] = _digest(state)
         (partial / STATE_FILE).write_text(json.dumps(state, indent=1, allow_nan=False), encoding="utf-8")
         partial.rename(target)
     except BaseException:
@@ -107,6 +108,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise ValueError(f"{folder} has format {found!r}; this version of surveysim reads format {FORMAT}")
     if state.get("class") not in _classes():
         raise ValueError(f"{folder} names the class {state.get('class')!r}; only {sorted(_classes())} are opened")
+    if state.pop("state_sha256", None) != _digest(state):
+        raise ValueError(f"{folder / STATE_FILE} is damaged: its checksum is not the one that was saved")
     if state.get("tensors_sha256") != _sha256(folder / TENSOR_FILE):
         raise ValueError(f"{folder / TENSOR_FILE} is damaged: its checksum is not the one that was saved")
     return _restore(_classes()[state["class"]], state, load_file(folder / TENSOR_FILE))
@@ -163,11 +166,13 @@ def _state(estimator: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def _restore(cls: type, state: dict[str, Any], tensors: dict[str, Any]) -> Any:
     from surveysim.prompts import Template
     from surveysim.training.fit import TrainingCells
+    from surveysim.training.intervals import counts_without_each_group
     from surveysim.training.shifts import baseline_logits
     from surveysim.training.stages import Candidate, Plan
 
     parameters = {name: _parameter_back(value) for name, value in state["parameters"].items()}
-    estimator: Any = cls(**{**parameters, "device": "auto"})
+    # a folder was named relative to where the fit ran
+    estimator: Any = cls(**{**parameters, "device": "auto", "model": state["fitted"]["_model_name"]})
     for name in _PLAIN:
         setattr(estimator, name, state["fitted"][name])
     if state["feature_names_in_"] is not None:
@@ -180,27 +185,36 @@ def _restore(cls: type, state: dict[str, Any], tensors: dict[str, Any]) -> Any:
     folds = tensors.get("training/folds")
     plan = state["training"]["plan"]
     estimator._training = TrainingCells(
-        backgrounds=pd.concat([_column_back(column) for column in state["training"]["backgrounds"]], axis=1),
+        backgrounds=pd.DataFrame(
+            {column["name"]: _column_back(column) for column in state["training"]["backgrounds"]},
+            index=range(len(tensors["training/counts"])),
+        ),
         question_index=tensors["training/question_index"].numpy(),
         counts=tensors["training/counts"].numpy(),
         folds=None if folds is None else folds.numpy(),
         plan=Plan(Candidate(**plan["candidate"]), tuple(plan["n_epochs"]), plan["stack_weight"]),
         seed=state["training"]["seed"],
     )
-    estimator._members = _heads("member", state, tensors)
-    estimator._replicates = _heads("replicate", state, tensors) or None
     training = estimator._training
-    # the baseline is a convex problem: refitting it gives the same coefficients
-    estimator.baseline_ = (
-        baseline_logits(training.counts, training.backgrounds, training.question_index, estimator.questions_)[1]
-        if state["has_baseline"]
-        else None
-    )
+
+    def baseline(counts: np.ndarray) -> Any:
+        """A convex problem: refitting it gives the same coefficients, and nothing of it has to be stored."""
+        if not state["has_baseline"]:
+            return None
+        return baseline_logits(counts, training.backgrounds, training.question_index, estimator.questions_)[1]
+
+    estimator.baseline_ = baseline(training.counts)
+    estimator._members = _heads("member", state, tensors)
+    for member in estimator._members:
+        member["baseline"] = estimator.baseline_
+    estimator._replicates = _heads("replicate", state, tensors) or None
+    for member, counts in zip(estimator._replicates or [], counts_without_each_group(training), strict=False):
+        member["baseline"] = baseline(counts)
     return estimator
 
 
 def _heads(kind: str, state: dict[str, Any], tensors: dict[str, Any]) -> list[dict[str, Any]]:
-    heads = []
+    heads: list[dict[str, Any]] = []
     for i, weight in enumerate(state["stack_weights"][kind]):
         prefix = f"{kind}/{i}/"
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
@@ -224,6 +238,8 @@ def _parameter(value: Any) -> Any:
         return os.fspath(value)
     if isinstance(value, np.generic):
         return value.item()
+    if type(value).__module__ == "torch":  # a dtype or a device, given as an object
+        return str(value).removeprefix("torch.")
     if value is None or isinstance(value, str | int | float | bool):
         return value
     return None  # a random generator's position is no parameter worth keeping
@@ -269,6 +285,10 @@ def _scalar(value: Any) -> Any:
 def _without_nan(row: Mapping[Any, Any]) -> dict[str, Any]:
     values = {str(name): _scalar(value) for name, value in row.items()}
     return {name: value for name, value in values.items() if not (isinstance(value, float) and math.isnan(value))}
+
+
+def _digest(state: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def _sha256(file: Path) -> str:

@@ -14,19 +14,23 @@ from surveysim.base import FitCells, PredictCells
 from surveysim.prompts import Template
 from surveysim.training.progress import EpochBar
 from surveysim.training.search import Search, default_plan
-from surveysim.training.selection import split_respondents
+from surveysim.training.selection import Split, split_respondents
 from surveysim.training.setup import choose_batch_size, make_head, trunk_inputs
 from surveysim.training.stages import Fitted, Plan, Settings, Trainer
 from surveysim.training.task import Task
 
 __all__ = ["FitResult", "TrainingCells", "as_member", "fit_members", "make_trainer"]
 
-RATE_TIMES_WIDTH = 0.2
+RATE_TIMES_WIDTH = 0.4
 """Learning rate times the model's width: rates that suit one width suit another in inverse proportion
 (Yang et al. 2022, "Tensor Programs V"); the constant was chosen on `nano`."""
 
-N_SPLITS = 1
-"""Splits of the respondents by which epochs, reference and weight are chosen."""
+MAX_SPLITS = 5
+"""Splits of the respondents by which epochs, reference and weight are chosen, in a small survey."""
+
+CELLS_OF_SPLITS = 2500
+"""A large survey gets fewer splits, so that they have about so many cells together: held-out losses are then precise
+enough with one or two, and each costs a training."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class FitResult:
     Attributes
     ----------
     members : list of dict
-        Each with "state", the head's tensors, and "stack_weight".
+        Each with "state", the head's tensors, "stack_weight", and "baseline" if predictions need it.
     seen_questions : set of str
         Questions with training cells.
     training : TrainingCells
@@ -118,8 +122,11 @@ def fit_members(
                 UserWarning,
                 stacklevel=4,
             )
+        splits: list[Split] = []
         if params.validation_fraction > 0:
-            splits = split_respondents(counts, folds, params.validation_fraction, N_SPLITS, rng, by_cell=by_cell)
+            n_splits = int(np.clip(CELLS_OF_SPLITS // len(counts), 1, MAX_SPLITS))
+            splits = split_respondents(counts, folds, params.validation_fraction, n_splits, rng, by_cell=by_cell)
+        if splits:
             plan = Search(trainer, splits).plan()
         else:
             plan = default_plan(trainer.settings, has_pairs=trainer.has_pairs)
@@ -186,8 +193,12 @@ def make_trainer(model: Any, params: Any, template: Template, cells: PredictCell
 
 
 def as_member(fitted: Fitted) -> dict[str, Any]:
-    """A trained head as the estimator keeps it: the blocks' weights in two bytes each, the few others in four."""
+    """A trained head as the estimator keeps it: the blocks' weights in two bytes each, the few others in four.
+
+    The baseline stands beside it where its logits are part of the prediction: refits have baselines of their own.
+    """
     state = {
         name: (value.bfloat16() if name.startswith("blocks.") else value).cpu() for name, value in fitted.state.items()
     }
-    return {"state": state, "stack_weight": fitted.plan.stack_weight}
+    baseline = None if fitted.start.offset is None else fitted.start.baseline
+    return {"state": state, "stack_weight": fitted.plan.stack_weight, "baseline": baseline}

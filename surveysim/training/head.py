@@ -51,7 +51,8 @@ class OptionHead(nn.Module):
         self.rows = nn.Parameter(rows)
         self.bias = nn.Parameter(torch.zeros(index.shape[:2]))
         self.register_buffer("_index", torch.from_numpy(index), persistent=False)
-        self.register_buffer("_output_bias", torch.zeros(len(ids)) if output_bias is None else output_bias)
+        no_bias = torch.zeros(len(ids))  # like the index it is not trained: not part of the state
+        self.register_buffer("_output_bias", no_bias if output_bias is None else output_bias, persistent=False)
         self._scaled = recipe.scaled
         self.to(recipe.device)
 

@@ -9,11 +9,11 @@ from scipy.special import expit
 from scipy.stats import t
 
 from surveysim.base import PredictCells
-from surveysim.training.fit import as_member, make_trainer
+from surveysim.training.fit import TrainingCells, as_member, make_trainer
 from surveysim.training.progress import EpochBar
 from surveysim.training.selection import split_respondents
 
-__all__ = ["jackknife_interval", "refit_without_each_group"]
+__all__ = ["counts_without_each_group", "jackknife_interval", "refit_without_each_group"]
 
 N_GROUPS = 5
 """Random groups of respondents where the fit had no folds."""
@@ -23,16 +23,20 @@ def refit_without_each_group(model: Any, estimator: Any) -> list[dict[str, Any]]
     """Members trained without each respondent fold in turn, everything else as in the fit."""
     training = estimator._training
     cells = PredictCells(training.backgrounds, training.question_index, estimator.questions_)
+    members = []
+    with EpochBar(estimator.verbose) as bar:
+        for counts in counts_without_each_group(training):
+            trainer = make_trainer(model, estimator, estimator._template, cells, training.seed, bar)
+            members.append(as_member(trainer.train(counts, training.plan)))
+    return members
+
+
+def counts_without_each_group(training: TrainingCells) -> list[np.ndarray]:
+    """Respondents per option of each cell (n, K) without each fold, or each random group, in turn."""
     folds = training.folds
     if folds is None:
         folds = _random_groups(training.counts, np.random.default_rng(training.seed))
-    members = []
-    with EpochBar(estimator.verbose) as bar:
-        for group in range(folds.shape[1]):
-            trainer = make_trainer(model, estimator, estimator._template, cells, training.seed, bar)
-            counts = np.maximum(training.counts - folds[:, group], 0.0)
-            members.append(as_member(trainer.train(counts, training.plan)))
-    return members
+    return [np.maximum(training.counts - folds[:, group], 0.0) for group in range(folds.shape[1])]
 
 
 def jackknife_interval(center: np.ndarray, refits: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +63,7 @@ def jackknife_interval(center: np.ndarray, refits: np.ndarray, level: float) -> 
     variance = (n_groups - 1) / n_groups * ((odds - odds.mean(axis=0)) ** 2).sum(axis=0)
     half = t.ppf(0.5 + level / 2, n_groups - 1) * np.sqrt(variance)
     middle = _log_odds(center)
-    return _share(middle - half), _share(middle + half)
+    return expit(middle - half), expit(middle + half)
 
 
 def _log_odds(P: np.ndarray) -> np.ndarray:
@@ -67,15 +71,11 @@ def _log_odds(P: np.ndarray) -> np.ndarray:
     return np.log(inside) - np.log1p(-inside)
 
 
-def _share(log_odds: np.ndarray) -> np.ndarray:
-    return expit(log_odds)
-
-
 def _random_groups(counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Counts (n, N_GROUPS, K): each respondent in one group at random; fractions of respondents go with the first."""
     rest, groups = counts, []
     for group in range(N_GROUPS - 1):
-        part = split_respondents(rest, None, 1.0 / (N_GROUPS - group), 1, generator)[0]
-        groups.append(part.held_out)
-        rest = part.train
+        parts = split_respondents(rest, None, 1.0 / (N_GROUPS - group), 1, generator)
+        groups.append(parts[0].held_out if parts else np.zeros_like(rest))
+        rest = parts[0].train if parts else rest
     return np.stack([rest, *groups], axis=1)

@@ -26,9 +26,16 @@ AVERAGED_EPOCHS = 2.0
 which would otherwise be as large as the differences between groups."""
 
 
+MIN_STEPS = 6
+"""Steps per epoch: a survey of one or two batches is gone through several times before its epoch ends."""
+
+
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised: ``sum_b n_b KL(q_b || p_b) / sum_b n_b  +  (shift_weight / N) * shift loss``.
+    """What is minimised: ``sum_b n_b KL(q_b || p_b) / sum_b n_b  +  (shift_weight / n) * shift loss``.
+
+    n is the mean number of respondents per cell, so that the weight counts in respondents per cell and means the same
+    for samples and for sets of backgrounds of every size.
 
     Attributes
     ----------
@@ -37,7 +44,7 @@ class Objective:
     offset : Tensor of shape (n, K) or None
         Fixed logits to which the head's are added (`init="baseline"`).
     shift_weight : float
-        lambda, in respondents.
+        lambda, in respondents per cell.
     reference : Tensor of shape (n_attributes, n, K) or None
         Logits whose differences are the reference shifts; None: zero shifts.
     levels : bool
@@ -73,8 +80,8 @@ class Objective:
             return fit, fit.new_zeros(())
         reference = None if self.reference is None else self.reference[:, batch.rows]
         shift = shift_loss(logits, batch.contrasts, batch.lines, task.n_pairs, reference)
-        n_questions = len(np.unique(task.question_index))
-        return fit, shift * (self.shift_weight * n_questions / n_total)
+        n_cells = (self.counts.sum(dim=1) > 0).sum()
+        return fit, shift * (self.shift_weight * n_cells / n_total)
 
 
 def epochs(
@@ -82,7 +89,8 @@ def epochs(
 ) -> Iterator[dict[str, float]]:
     """Train without end; after each epoch yield the mean losses that were seen in it.
 
-    While the generator waits, the head holds the moving average of its weights.
+    An epoch is one pass over the batches, or as many as make at least `MIN_STEPS` steps. While the generator waits,
+    the head holds the moving average of its weights.
 
     Parameters
     ----------
@@ -91,8 +99,8 @@ def epochs(
     task : Task
         The cells.
     objective : Objective
-        What is minimised, by Adam without weight decay: a step on each batch, batches in random order. The learning
-        rate is constant, so that a run of any length is the beginning of a longer one.
+        What is minimised, by Adam without weight decay: a step on each batch, batches in random order. After a first
+        epoch of warming up the learning rate is constant, so that a run of any length is the beginning of a longer one.
     learning_rate : float
         Of the blocks and label rows.
     generator : torch.Generator
@@ -106,29 +114,36 @@ def epochs(
     parameters = {name: p for name, p in head.named_parameters() if name != "bias" or objective.levels}
     biases = [p for name, p in parameters.items() if name == "bias"]
     others = [p for name, p in parameters.items() if name != "bias"]
-    groups = [{"params": others, "lr": learning_rate}, {"params": biases, "lr": learning_rate * BIAS_RATE}]
-    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98))
+    optimizer = torch.optim.Adam([{"params": others}, {"params": biases}], betas=(0.9, 0.98))
     every = [*others, *biases]
     average = [p.detach().clone() for p in every]
-    horizon = max(1.0, AVERAGED_EPOCHS * len(task.batches))
+    n_passes = -(-MIN_STEPS // len(task.batches))
+    n_steps = n_passes * len(task.batches)
+    horizon = AVERAGED_EPOCHS * n_steps
     step = 0
     while True:
         sums = np.zeros(2)
-        for position in torch.randperm(len(task.batches), generator=generator).tolist():
+        for position in _order(len(task.batches), n_passes, generator):
             fit, shift = objective.loss(head, task.batches[position], task)
             optimizer.zero_grad(set_to_none=True)
             ((fit + shift) * len(task.batches)).backward()
             torch.nn.utils.clip_grad_norm_(every, CLIP)
-            optimizer.step()
             step += 1
+            for group, rate in zip(optimizer.param_groups, (learning_rate, learning_rate * BIAS_RATE), strict=True):
+                group["lr"] = rate * min(1.0, step / n_steps)
+            optimizer.step()
             # the average of few steps reaches back to the first ones: it grows into its horizon
             keep = min(1.0 - 1.0 / horizon, step / (step + 3.0))
             torch._foreach_lerp_(average, [p.detach() for p in every], 1.0 - keep)
-            sums += (float(fit.detach()), float(shift.detach()))
+            sums += (float(fit.detach()) / n_passes, float(shift.detach()) / n_passes)
         current = [p.detach().clone() for p in every]
         _assign(every, average)
         yield {"cross_entropy": float(sums[0]), "shift": float(sums[1])}
         _assign(every, current)
+
+
+def _order(n_batches: int, n_passes: int, generator: torch.Generator) -> list[int]:
+    return [position for _ in range(n_passes) for position in torch.randperm(n_batches, generator=generator).tolist()]
 
 
 @torch.no_grad()

@@ -32,13 +32,13 @@ def predict_members(model: Any, estimator: Any, cells: PredictCells, members: li
     """
     recipe, inputs = trunk_inputs(model, estimator, estimator._template, cells)
     seen = np.isin(cells.question_names, list(estimator._seen_questions))
-    offset = np.zeros((len(cells), estimator.n_options_))
-    if estimator.baseline_ is not None:
-        offset[seen] = np.nan_to_num(_baseline_logits(estimator.baseline_, cells)[seen])
     head = make_head(model, recipe, cells.questions.values())
     batch_size = choose_batch_size(estimator.batch_size, recipe)
-    total = np.zeros_like(offset)
+    total = np.zeros((len(cells), estimator.n_options_))
     for member in members:
+        offset = np.zeros_like(total)
+        if member["baseline"] is not None:
+            offset[seen] = np.nan_to_num(_baseline_logits(member["baseline"], cells)[seen])
         head.restore({name: value.to(recipe.device) for name, value in member["state"].items()})
         logits = _logits(head, inputs, cells.question_index, batch_size, estimator.n_options_)
         weight = np.where(seen, member["stack_weight"], 1.0)[:, None]

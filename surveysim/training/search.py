@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 from torch import Tensor
@@ -13,10 +14,10 @@ from surveysim.training.stages import Candidate, Plan, Settings, Trainer
 
 __all__ = ["DEFAULT_SHIFT_WEIGHT", "Search", "default_plan"]
 
-DEFAULT_SHIFT_WEIGHT = 20.0
-"""lambda, in respondents: weights of 10 to 30 did well at every sample size of the first experiments."""
+DEFAULT_SHIFT_WEIGHT = 3.0
+"""lambda, in respondents per cell."""
 
-HEAVIER, LIGHTER = (2.0, 4.0), (0.5,)
+HEAVIER, LIGHTER = (4.0, 16.0), (0.25,)
 """Multiples of the default weight that `"auto"` tries beside it and beside 0 (stage 1 alone)."""
 
 STACK_GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -46,7 +47,7 @@ class Search:
         self.trainer = trainer
         self.splits = splits
         self.starts = [trainer.start(split.train) for split in splits]
-        self._losses: dict[Candidate, list[list[np.ndarray]]] = {}
+        self._losses: dict[Candidate, np.ndarray] = {}
         self._ends: dict[Candidate, list[dict[str, Tensor]]] = {}
 
     def plan(self) -> Plan:
@@ -62,7 +63,8 @@ class Search:
             chosen = Candidate(settings.shift_reference, weight)
         if not fixed:
             chosen = self._prefer(chosen, [Candidate(chosen.reference, 0.0), *self._climb(chosen)])
-        n_epochs = (_best_epoch(self._first), _best_epoch(self._try(chosen)))
+        second = settings.max_epochs if chosen.weight and self.trainer.has_pairs else 0
+        n_epochs = (_best_epoch(self._first), second)
         stack_weight = self._stack_weight(chosen) if settings.init == "baseline" else 1.0
         return Plan(chosen, n_epochs if stack_weight else (0, 0), stack_weight)
 
@@ -73,37 +75,30 @@ class Search:
             self.trainer.begin(start)
             objective = self.trainer.objective(start, split.train, None)
             label = {"phase": "select", "split": number, "stage": 1}
-            losses, state = self.trainer.run(objective, self.trainer.settings.max_epochs, label, split.held_out)
+            n_epochs = self.trainer.settings.max_epochs
+            losses, state = self.trainer.run_until_worse(objective, n_epochs, label, split.held_out)
             self._first.append(losses)
             self._after_first.append(state)
 
-    def _try(self, candidate: Candidate) -> list[list[np.ndarray]]:
-        """Held-out losses of each split by epoch of stage 2, from stage 1's best epoch on."""
-        if candidate in self._losses:
-            return self._losses[candidate]
-        runs, ends = [], []
-        for number, (split, start) in enumerate(zip(self.splits, self.starts, strict=True)):
-            state = self._after_first[number]
-            losses = [min(self._first[number], key=np.sum)]
-            if candidate.weight and self.trainer.has_pairs:
-                self.trainer.head.restore(state)
-                objective = self.trainer.objective(start, split.train, candidate)
-                label = {
-                    "phase": "select",
-                    "split": number,
-                    "stage": 2,
-                    "reference": candidate.reference,
-                    "weight": candidate.weight,
-                }
-                losses, state = self.trainer.run(objective, self.trainer.settings.max_epochs, label, split.held_out)
-            runs.append(losses)
-            ends.append(state)
-        self._losses[candidate], self._ends[candidate] = runs, ends
-        return runs
-
     def _loss(self, candidate: Candidate) -> np.ndarray:
-        """Held-out loss by unit at each split's best epoch, averaged over splits."""
-        return np.mean([min(losses, key=np.sum) for losses in self._try(candidate)], axis=0)
+        """Held-out loss by unit after stage 2, averaged over splits; each candidate is trained once.
+
+        Stage 1 stops early, since nothing holds it back from the noise of single cells. Stage 2's objective does, and
+        runs to its end.
+        """
+        if candidate not in self._losses:
+            losses, self._ends[candidate] = [], []
+            for number, (split, start) in enumerate(zip(self.splits, self.starts, strict=True)):
+                self.trainer.head.restore(self._after_first[number])
+                objective = self.trainer.objective(start, split.train, candidate)
+                if candidate.weight and self.trainer.has_pairs:
+                    label = {"phase": "select", "split": number, "stage": 2, **asdict(candidate)}
+                    self.trainer.run(objective, self.trainer.settings.max_epochs, label)
+                losses.append(self.trainer.held_out_loss(objective, split.held_out))
+                self.trainer.history[-1]["held_out"] = float(losses[-1].sum())
+                self._ends[candidate].append(self.trainer.head.snapshot())
+            self._losses[candidate] = np.mean(losses, axis=0)
+        return self._losses[candidate]
 
     def _prefer(self, default: Candidate, others: Sequence[Candidate]) -> Candidate:
         best = min((default, *others), key=lambda candidate: self._loss(candidate).sum())

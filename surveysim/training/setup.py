@@ -47,4 +47,4 @@ def choose_batch_size(batch_size: int | str, recipe: Recipe) -> int:
         return int(batch_size)
     if not recipe.apart:
         return 32
-    return 256 if recipe.width <= 1024 else 96
+    return 128 if recipe.width <= 1024 else 64

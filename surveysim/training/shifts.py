@@ -120,7 +120,7 @@ def fit_gap_inflation(
         log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
         residual = n[:, None] * np.exp(log_p) - counts
         # a slight pull keeps the intercepts, of which one per question is redundant, in place
-        value = -np.where(counts > 0, counts * log_p, 0.0).sum() + 0.5 * (beta**2).sum() / SLOPE_SCALE**2
+        value = -(counts * np.where(counts > 0, log_p, 0.0)).sum() + 0.5 * (beta**2).sum() / SLOPE_SCALE**2
         value += 0.5e-3 * (alpha**2).sum()
         gradient_alpha = np.zeros_like(alpha)
         np.add.at(gradient_alpha, question_index, residual)

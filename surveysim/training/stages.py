@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from surveysim.training.task import Task
 
 __all__ = ["Candidate", "Fitted", "Plan", "Settings", "Start", "Trainer"]
 
-PATIENCE = 4
+PATIENCE = 5
 """Epochs without a lower held-out loss after which a run is given up."""
 
 FEW_QUESTIONS = 5
@@ -214,41 +214,44 @@ class Trainer:
         with torch.no_grad():
             self.head.bias.copy_(self.task.tensor(start.bias))
 
-    def run(
-        self,
-        objective: Objective,
-        n_epochs: int,
-        label: dict[str, Any],
-        held_out: np.ndarray | None = None,
+    def run(self, objective: Objective, n_epochs: int, label: dict[str, Any]) -> None:
+        """Train the head as it stands for so many epochs; `label` opens their rows in the history."""
+        steps = epochs(self.head, self.task, objective, self.settings.learning_rate, self.generator)
+        for epoch in range(1, n_epochs + 1):
+            self._note({**label, "epoch": epoch, **next(steps)})
+
+    def run_until_worse(
+        self, objective: Objective, n_epochs: int, label: dict[str, Any], held_out: np.ndarray
     ) -> tuple[list[np.ndarray], dict[str, Tensor]]:
-        """Train the head as it stands; with held-out respondents keep the best epoch and stop when none follows.
+        """Train until held-out respondents (n, K) have not been predicted better for `PATIENCE` epochs.
 
         Returns
         -------
         losses : list of arrays (n_units,)
-            Held-out loss before training and after each epoch; empty without held-out respondents.
+            Held-out loss before training and after each epoch.
         state : dict of Tensor
-            The head at its best epoch, or at the last one.
+            The head at its best epoch.
         """
-        losses: list[np.ndarray] = []
-        best = self.head.snapshot() if held_out is not None else {}
-        if held_out is not None:
-            losses.append(held_out_losses(option_logits(self.head, self.task, objective), held_out, self.unit))
+        losses = [self.held_out_loss(objective, held_out)]
+        best, state = 0, self.head.snapshot()
         steps = epochs(self.head, self.task, objective, self.settings.learning_rate, self.generator)
         for epoch in range(1, n_epochs + 1):
             row = {**label, "epoch": epoch, **next(steps)}
-            if held_out is not None:
-                logits = option_logits(self.head, self.task, objective)
-                losses.append(held_out_losses(logits, held_out, self.unit))
-                row["held_out"] = float(losses[-1].sum())
-                totals = [loss.sum() for loss in losses]
-                if totals[-1] == min(totals):
-                    best = self.head.snapshot()
-            self.history.append(row)
-            self.on_epoch(_describe(row))
-            if held_out is not None and epoch - int(np.argmin(totals)) >= PATIENCE:
+            losses.append(self.held_out_loss(objective, held_out))
+            self._note({**row, "held_out": float(losses[-1].sum())})
+            if losses[-1].sum() < losses[best].sum():
+                best, state = epoch, self.head.snapshot()
+            elif epoch - best >= PATIENCE:
                 break
-        return losses, best if held_out is not None else self.head.snapshot()
+        return losses, state
+
+    def held_out_loss(self, objective: Objective, held_out: np.ndarray) -> np.ndarray:
+        """Loss of the head as it stands by unit (question, or cell where questions are few)."""
+        return held_out_losses(option_logits(self.head, self.task, objective), held_out, self.unit)
+
+    def _note(self, row: dict[str, Any]) -> None:
+        self.history.append(row)
+        self.on_epoch(_describe(row))
 
     def train(self, counts: np.ndarray, plan: Plan) -> Fitted:
         """Train both stages on these counts (n, K), for a fixed number of epochs each."""
@@ -259,7 +262,7 @@ class Trainer:
             self.run(objective, plan.n_epochs[0], {"phase": "refit", "stage": 1})
             if plan.n_epochs[1]:
                 chosen = plan.candidate
-                label = {"phase": "refit", "stage": 2, "reference": chosen.reference, "weight": chosen.weight}
+                label = {"phase": "refit", "stage": 2, **asdict(chosen)}
                 self.run(self.objective(start, counts, chosen), plan.n_epochs[1], label)
             settle(self.head, self.task, objective)
         return Fitted(self.head.snapshot(), plan, start)

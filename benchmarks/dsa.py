@@ -1,0 +1,104 @@
+"""DSARegressor beside its own baselines: ``python -m benchmarks.dsa`` prints all tables and writes them as JSON.
+
+Every row of a language model stands beside the statistical model it could have copied, and their difference has an
+interval: a bootstrap over questions (over splits on `fair`, which has a single question).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.baselines import BASELINES
+from benchmarks.protocol import run, summarise
+from benchmarks.surveys import SURVEYS
+from surveysim import DSARegressor, Question
+
+OUTPUT = Path(__file__).resolve().parent / "output"
+
+STAGE_1 = "DSA, stage 1 alone"
+TWO_STAGES = "DSA, two stages"
+ON_BASELINE = "DSA, init='baseline'"
+PLAIN = "plain logit"
+ORDERED = "order-aware logit"
+
+MODELS: dict[str, dict[str, Any]] = {
+    STAGE_1: {"shift_weight": 0},
+    TWO_STAGES: {},
+    ON_BASELINE: {"init": "baseline"},
+}
+
+# Each claim compares two rows of the table.
+COMPARED = ((TWO_STAGES, PLAIN), (TWO_STAGES, STAGE_1), (TWO_STAGES, ORDERED), (ON_BASELINE, ORDERED))
+
+
+def make(questions: Mapping[str, Question], *, model: str, **parameters: Any) -> DSARegressor:
+    """A `DSARegressor` with seed 0."""
+    return DSARegressor(model, question=dict(questions), random_state=0, **parameters)
+
+
+def difference(results: pd.DataFrame, first: str, second: str, n_draws: int = 2000) -> dict[str, float]:
+    """Relative difference of two models' debiased divergence of crossed cells over all sizes, and its 90% interval."""
+    cells = results[results["level"] == "cells"]
+    unit = "question" if cells["question"].nunique() >= 5 else "split"
+    sums = (
+        cells.assign(total=cells["js_debiased"] * cells["n_cells"])
+        .pivot_table(index=unit, columns="model", values="total", aggfunc="sum")[[first, second]]
+        .to_numpy()
+    )
+    rng = np.random.default_rng(0)
+    drawn = sums[rng.integers(len(sums), size=(n_draws, len(sums)))].sum(axis=1)
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1] - 1, [0.05, 0.95])
+    total = sums.sum(axis=0)
+    return {"difference": total[0] / total[1] - 1, "low": low, "high": high}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="nano", help="name or folder of the language model")
+    parser.add_argument("--surveys", nargs="+", default=["nonvoters_2020", "fair"], choices=sorted(SURVEYS))
+    parser.add_argument("--sizes", nargs="+", type=int, default=[200, 500, 1000])
+    parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="2 splits x 2 sizes")
+    parser.add_argument("--output", type=Path, default=OUTPUT / "dsa.json")
+    options = parser.parse_args()
+    sizes, n_splits = (options.sizes[:2], 2) if options.quick else (options.sizes, options.splits)
+    factories = {name: factory for name, factory in BASELINES.items() if "two-way" not in name}
+    factories |= {name: partial(make, model=options.model, **parameters) for name, parameters in MODELS.items()}
+    start = time.perf_counter()
+    frames = []
+    for name in options.surveys:
+        survey = SURVEYS[name]()
+        frames.append(
+            run(survey, factories, sizes=sizes, n_splits=n_splits, folds=5, report=partial(print, flush=True))
+        )
+    results = pd.concat(frames, ignore_index=True)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    results.to_json(options.output, orient="records")
+    pd.options.display.width = 200
+    for level in ("cells", "groups", "population"):
+        for value in ("js", "js_debiased", "cross_entropy"):
+            if value != "cross_entropy" or level == "cells":
+                print(f"\n{value}, {level}\n{summarise(results, value, level).to_string(float_format='%.4f')}")
+    print("\ndebiased divergence of crossed cells, relative difference [90% interval]")
+    for survey, own in results.groupby("survey", sort=False):
+        for first, second in COMPARED:
+            found = difference(own, first, second)
+            print(
+                f"{survey}: {first} against {second}: {found['difference']:+.1%} [{found['low']:+.1%}, {found['high']:+.1%}]"
+            )
+    seconds = results[results["seconds"].notna()].groupby("model", sort=False)["seconds"].mean()
+    print(f"\nseconds per fit and prediction\n{seconds.to_string(float_format='%.1f')}")
+    print(json.dumps({"seconds": round(time.perf_counter() - start)}))
+
+
+if __name__ == "__main__":
+    main()

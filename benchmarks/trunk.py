@@ -1,0 +1,97 @@
+"""What trunk states save: the same fit with them and in whole forward passes. ``python -m benchmarks.trunk``.
+
+Same model (12 layers, random weights), losses, batches, seeds and epochs on both sides; only where the frozen blocks'
+output comes from differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.protocol import make_splits
+from benchmarks.surveys import SURVEYS
+from surveysim import DSARegressor
+from surveysim.models import clear_models, load_model
+from surveysim.training.trunk import store_of
+
+
+def make_model(folder: Path, n_layers: int, hidden_size: int) -> Path:
+    """A random Qwen3 with the tokenizer of "nano"."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    nano = load_model("nano")
+    config = Qwen3Config(
+        vocab_size=nano.network.config.vocab_size,
+        hidden_size=hidden_size,
+        num_hidden_layers=n_layers,
+        num_attention_heads=hidden_size // 32,
+        num_key_value_heads=max(1, hidden_size // 96),
+        head_dim=32,
+        intermediate_size=hidden_size * 3,
+        tie_word_embeddings=True,
+        initializer_range=0.05,
+        eos_token_id=nano.tokenizer.eos_token_id,
+        pad_token_id=nano.tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        Qwen3ForCausalLM(config).save_pretrained(folder)
+    nano.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def main() -> None:
+    """Print both times, their ratio and the largest difference of predictions."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--width", type=int, default=192)
+    parser.add_argument("--questions", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=10, help="of each stage")
+    options = parser.parse_args()
+    survey = SURVEYS["nonvoters_2020"]()
+    split = next(iter(make_splits(survey, 500, 1)))
+    cells = split.train.subset(np.isin(split.train.question_names, list(survey.questions)[: options.questions]))
+    seconds: dict[str, float] = {}
+    predictions = {}
+    with tempfile.TemporaryDirectory() as folder:
+        model = make_model(Path(folder), options.layers, options.width)
+        for name, apart in (("trunk states", True), ("whole passes", False)):
+            clear_models()
+            store_of(load_model(str(model))).recipe(1).apart = apart
+            estimator = DSARegressor(
+                str(model),
+                question=dict(cells.questions),
+                shift_reference="baseline",
+                shift_weight=3.0,
+                validation_fraction=0.0,
+                max_epochs=options.epochs,
+                batch_size=96,
+                random_state=0,
+            )
+            start = time.perf_counter()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                predictions[name] = estimator.fit(cells.X, cells.Y, sample_weight=cells.n).predict(cells.X)
+            seconds[name] = time.perf_counter() - start
+            print(f"{name}: {seconds[name]:.1f} s for fit and prediction", flush=True)
+    difference = float(np.nanmax(np.abs(predictions["trunk states"] - predictions["whole passes"])))
+    result = {
+        "layers": options.layers,
+        "cells": len(cells),
+        "epochs": 2 * options.epochs,
+        "ratio": round(seconds["whole passes"] / seconds["trunk states"], 1),
+        "largest_difference": difference,
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
