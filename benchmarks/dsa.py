@@ -89,12 +89,11 @@ def main() -> None:
             if value != "cross_entropy" or level == "cells":
                 print(f"\n{value}, {level}\n{summarise(results, value, level).to_string(float_format='%.4f')}")
     print("\ndebiased divergence of crossed cells, relative difference [90% interval]")
-    for survey, own in results.groupby("survey", sort=False):
+    for survey_name, own in results.groupby("survey", sort=False):
         for first, second in COMPARED:
             found = difference(own, first, second)
-            print(
-                f"{survey}: {first} against {second}: {found['difference']:+.1%} [{found['low']:+.1%}, {found['high']:+.1%}]"
-            )
+            low, high = found["low"], found["high"]
+            print(f"{survey_name}: {first} against {second}: {found['difference']:+.1%} [{low:+.1%}, {high:+.1%}]")
     seconds = results[results["seconds"].notna()].groupby("model", sort=False)["seconds"].mean()
     print(f"\nseconds per fit and prediction\n{seconds.to_string(float_format='%.1f')}")
     print(json.dumps({"seconds": round(time.perf_counter() - start)}))
