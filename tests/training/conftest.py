@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from surveysim.models import LoadedModel, clear_models, load_model
+from surveysim.training import loop
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +17,12 @@ def model(tiny_folder: Path) -> LoadedModel:
     model = load_model(tiny_folder)
     model.states = None
     return model
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pass over the batches is an epoch, however few there are: what is tested is not how well it fits."""
+    monkeypatch.setattr(loop, "MIN_STEPS", 1, raising=False)
 
 
 @pytest.fixture

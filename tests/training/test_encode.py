@@ -59,8 +59,16 @@ def test_a_prompts_key_does_not_depend_on_its_company(model):
 
 @pytest.mark.parametrize(
     "values",
-    [["a", "b", ""], [1, 2, 3], [0, 1, 0], ["0", "Q", "01"], [True, False, None], [1.5, np.nan, 2.0], ["Ärzte", "Öl", "x"]],
-)  # fmt: skip
+    [
+        ["a", "b", ""],
+        [1, 2, 3],
+        [0, 1, 0],
+        ["0", "Q", "01"],
+        [True, False, None],
+        [1.5, np.nan, 2.0],
+        ["Ärzte", "Öl", "x"],
+    ],
+)
 def test_values_of_all_kinds_keep_at_least_one_token_after_the_prefix(model, values):
     frame = pd.DataFrame({"x": values})
     prompts = encode(model, frame)

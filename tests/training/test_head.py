@@ -37,10 +37,7 @@ def parts(request, folders):
     batch = store.inputs(1, prompts).batch(range(len(X)))
     with torch.no_grad():
         own = np.stack(
-            [
-                model.network(torch.tensor([prompts.whole(row)])).logits[0, -1].double().numpy()
-                for row in prompts.index
-            ]
+            [model.network(torch.tensor([prompts.whole(row)])).logits[0, -1].double().numpy() for row in prompts.index]
         )
     return model, head, batch, torch.as_tensor(question_index), variants, own
 

@@ -110,7 +110,7 @@ def test_cross_entropy_adds_up_when_questions_are_split():
         assert whole_objective(make_task(survey, size), objective, _Head(logits))[0] == pytest.approx(whole, rel=1e-5)
 
 
-def test_the_weight_of_stage_2_counts_in_respondents_per_question():
+def test_the_weight_of_stage_2_counts_in_respondents():
     survey = simulate(QUESTIONS)
     task = make_task(survey, 1000)
     head = _Head(torch.tensor(np.random.default_rng(1).normal(size=(36, 4))).float())

@@ -44,9 +44,7 @@ def test_observed_logits_are_each_cells_own_shares(counts, question_index):
     options = N_OPTIONS[question_index]
     logits = observed_logits(counts, options)
     for row, k in enumerate(options):
-        np.testing.assert_allclose(
-            softmax(logits[row, :k]), (counts[row, :k] + 0.5) / (counts[row, :k] + 0.5).sum()
-        )
+        np.testing.assert_allclose(softmax(logits[row, :k]), (counts[row, :k] + 0.5) / (counts[row, :k] + 0.5).sum())
     assert (logits[options == 2, 2:] == 0).all()
 
 
@@ -133,9 +131,11 @@ def test_the_slope_is_the_optimum_of_the_penalised_likelihood():
 
     def loss(parameters):
         z = parameters[:8].reshape(2, 4)[question_index] + parameters[8] * effect
-        return -(counts * log_softmax(z, axis=1)).sum() + parameters[8] ** 2 / (2 * 0.5**2) + 5e-4 * (
-            parameters[:8] ** 2
-        ).sum()
+        return (
+            -(counts * log_softmax(z, axis=1)).sum()
+            + parameters[8] ** 2 / (2 * 0.5**2)
+            + 5e-4 * (parameters[:8] ** 2).sum()
+        )
 
     assert slope == pytest.approx(minimize(loss, np.zeros(9)).x[8], abs=1e-3)
 
@@ -150,6 +150,14 @@ def test_attributes_that_are_not_stated_have_no_effect():
     np.testing.assert_array_equal(
         fit_gap_inflation(zero_shot, counts, none_stated, question_index, np.array([4, 4])), 0.0
     )
+
+
+def test_ragged_questions_have_slopes_too(survey, question_index):
+    exists = np.arange(4) < N_OPTIONS[question_index][:, None]
+    zero_shot = np.where(exists, np.log(survey.P), np.nan)
+    codes = background_codes(survey.X.drop(columns="question"))
+    slopes = fit_gap_inflation(zero_shot, 1e4 * np.nan_to_num(survey.P), codes, question_index, N_OPTIONS)
+    np.testing.assert_allclose(slopes, 1.0, atol=0.15)
 
 
 def test_without_attributes_there_are_no_slopes():

@@ -110,8 +110,10 @@ import sys
 sys.path.insert(0, {str(PROJECT)!r})
 import numpy as np
 from surveysim.models import load_model
+from surveysim.training import loop
 from surveysim.training.trunk import store_of
 from tests.simulated import quick, simulate
+loop.MIN_STEPS = 1
 survey = simulate()
 model = quick({str(tiny_folder)!r}, trunk_cache={str(tmp_path / "cache")!r}).fit(survey.X, survey.Y, survey.n)
 np.save({str(tmp_path / "P.npy")!r}, model.predict(survey.X))
