@@ -182,7 +182,7 @@ class Trainer:
     def objective(self, start: Start, counts: np.ndarray, candidate: Candidate | None) -> Objective:
         """Stage 1's objective, or stage 2's for a candidate."""
         task = self.task
-        reference = None if candidate is None else start.references[candidate.reference]
+        reference = start.references[candidate.reference] if candidate is not None and candidate.weight else None
         return Objective(
             counts=task.tensor(counts),
             offset=None if start.offset is None else task.tensor(start.offset),
