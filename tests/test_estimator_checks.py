@@ -8,6 +8,11 @@ pass and why.
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +20,7 @@ import pytest
 from scipy.special import expit, softmax
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from surveysim import DSARegressor
 from surveysim.base import DistributionRegressor
 from surveysim.baselines import CellRegressor, LogitRegressor, MarginalRegressor
 from surveysim.metrics import js_divergence
@@ -64,6 +70,24 @@ class LogitOnScalars(ScalarTarget, LogitRegressor):
     pass
 
 
+class DSAOnScalars(ScalarTarget, DSARegressor):
+    """Its model is made when a check first needs it, not when the checks are collected."""
+
+    def _load(self, *, check: bool = False) -> Any:
+        from surveysim.models import load_model
+
+        return load_model(_tiny_folder())
+
+
+@lru_cache(maxsize=1)
+def _tiny_folder() -> Path:
+    from tests.tiny_models import make_tiny_model
+
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return make_tiny_model(folder)
+
+
 EVERYWHERE = {
     "check_regressors_no_decision_function": "predict_proba is the documented twin of predict, for tools that look for "
     "probabilities under that name",
@@ -85,6 +109,15 @@ ESTIMATORS: list[tuple[DistributionRegressor, dict[str, str]]] = [
     (LogitOnScalars(ordered=False), {}),
     (LogitOnScalars(prior="eb"), {}),
     (LogitOnScalars(interactions=True), {}),
+    (
+        DSAOnScalars("tiny", max_epochs=1, shift_weight=0, validation_fraction=0.0, learning_rate=1e-4),
+        {
+            "check_sample_weight_equivalence_on_dense_data": "rows without weights stand for 100 respondents each, "
+            "weights are respondents: the margin's half respondent per option counts otherwise; and float32 rounds",
+            "check_regressor_data_not_an_array": "compares X as an array with a DataFrame of columns 0, 1 ...: an "
+            "array's columns are called x0, x1 ... in the prompt, and a model reads other names otherwise",
+        },
+    ),
 ]
 
 
