@@ -51,19 +51,19 @@ def tell_fit(method: str, estimator: DSARegressor) -> None:
     arguments = "".join(f", {name}={value!r}" for name, value in DSA_SETTINGS[method].items())
     say(f"\n  {method}: DSARegressor({str(estimator.model)!r}, question=question{arguments})")
     tried = estimator.history_[estimator.history_["phase"] == "select"]
-    first = mean_losses(tried[tried["stage"] == 1])
-    say(f"    stage 1, distributions   {curve(first)}  {first.min():.4f} nats per held-out respondent")
-    second = tried[tried["stage"] == 2]
-    if len(second):
-        for (reference, weight), runs in second.groupby(["reference", "weight"], sort=False):
-            losses = mean_losses(runs)
-            taken = reference == estimator.shift_reference_ and weight == estimator.shift_weight_
-            say(
-                f"    stage 2, shifts          {curve(losses)}  {losses.min():.4f}  "
-                f"reference {reference!r}, weight {weight:g} respondents{'   <- taken' if taken else ''}"
-            )
-        if estimator.shift_weight_ == 0:
-            say("    no second stage: none was better by enough")
+    first, second = (tried[tried["stage"] == stage] for stage in (1, 2))
+    held_out = by_epoch(first, "held_out")
+    say(f"    stage 1, distributions   {curve(held_out)}  held out {held_out.min():.4f}")
+    candidates = second.groupby(["reference", "weight"], sort=False) if len(second) else ()
+    for (reference, weight), runs in candidates:
+        loss = by_epoch(runs.assign(loss=runs["cross_entropy"] + runs["shift"]), "loss")
+        taken = reference == estimator.shift_reference_ and weight == estimator.shift_weight_
+        say(
+            f"    stage 2, shifts          {curve(loss)}  held out {by_epoch(runs, 'held_out')[-1]:.4f}  "
+            f"reference {reference!r}, weight {weight:g}{'   <- taken' if taken else ''}"
+        )
+    if len(second) and estimator.shift_weight_ == 0:
+        say("    stage 1 alone is taken")
     if estimator.stack_weight_ == 0:
         say("    refit: none; held-out respondents gave the language model weight 0 beside the baseline")
     else:
@@ -72,9 +72,9 @@ def tell_fit(method: str, estimator: DSARegressor) -> None:
         say(f"    refit on everybody: {epochs}{weight}")
 
 
-def mean_losses(runs: pd.DataFrame) -> np.ndarray:
-    """Held-out loss by epoch, mean over the splits; a run that was given up keeps its last loss."""
-    return runs.pivot(index="epoch", columns="split", values="held_out").ffill().mean(axis=1).to_numpy()
+def by_epoch(runs: pd.DataFrame, column: str) -> np.ndarray:
+    """A column of the history by epoch, mean over the splits; a run that was given up keeps its last value."""
+    return runs.pivot(index="epoch", columns="split", values=column).ffill().mean(axis=1).to_numpy()
 
 
 def curve(losses: np.ndarray, width: int = 12) -> str:
@@ -123,7 +123,7 @@ def all_samples(study: Study, options: argparse.Namespace) -> pd.DataFrame:
     rows = {options.seed: in_one_row(study)}
     for seed in range(options.seed + 1, options.seed + options.samples):
         other = prepare(options, seed)
-        add_dsa(other, options.model, seed, options.epochs)
+        add_dsa(other, options.model, seed, **options.common)
         rows[seed] = in_one_row(other)
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -179,14 +179,14 @@ def conclusions(study: Study, results: pd.DataFrame, seed: int) -> list[str]:
     sample, margin = (results[CELLS, method].mean() for method in (SAMPLE, MARGIN))
     whole = {method: results[POPULATION, method].mean() for method in (SAMPLE, LOGIT, BOTH)}
     both, stacked = study.models[BOTH], study.models[STACKED]
-    second = "In this sample the held-out respondents wanted no epoch of stage 2."
-    if both.n_iter_[1]:
-        second = (
-            f"Stage 2 pulled towards the reference {both.shift_reference_!r} with the weight of "
-            f"{both.shift_weight_:g} respondents."
-        )
-        if both.shift_reference_ == "baseline" and both.shift_weight_ >= study.n_train:
-            second += " That outweighs the sample: the result follows the logit, whose shifts the reference is."
+    second = (
+        f"Stage 2 pulled towards the reference {both.shift_reference_!r}, with the weight of {both.shift_weight_:g} "
+        "respondents per cell."
+        if both.shift_weight_
+        else "Held-out respondents chose stage 1 alone."
+    )
+    if both.shift_reference_ == "baseline" and both.shift_weight_ > study.n_train / len(study.train):
+        second += " That is more than the cells have: the result follows the logit, which the reference comes from."
     stack = (
         "here held-out respondents gave the language model weight 0, so that this is the logit itself"
         if stacked.stack_weight_ == 0
@@ -210,8 +210,8 @@ def conclusions(study: Study, results: pd.DataFrame, seed: int) -> list[str]:
         "The model. nano was trained on invented surveys: it may have learned that 20-24 is next to 25-29 and that "
         "'good' lies between 'fair' and 'very good', but no fact about people."
         + (f" Of the gaps between groups that it expects untuned, the data bear out {borne_out}." if borne_out else ""),
-        "One survey, one question. The intervals cover who was held out, not who was sampled: another sample gives other "
-        "figures (--seed, --samples), another question may tell another story.",
+        "One survey, one question. The intervals cover who was held out, not who was sampled: another sample gives "
+        "other figures (--seed, --samples), another question may tell another story.",
     ]
 
 
@@ -269,7 +269,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="two epochs, two samples: to see that everything runs")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "output" / "demo.png", help="picture")
     options = parser.parse_args(arguments)
-    options.epochs = 2 if options.quick else 30
+    options.common = {"max_epochs": 2} if options.quick else {}
     options.samples = min(2, options.samples) if options.quick else options.samples
     return options
 
@@ -301,8 +301,8 @@ def main(arguments: list[str] | None = None) -> Study:
     say(
         "  respondents is held out to choose epochs, reference and weight; another reference or weight is taken only if"
     )
-    say("  it is better by more than one standard error. Then the model is trained on all of them.")
-    add_dsa(study, options.model, options.seed, options.epochs, report=tell_fit)
+    say("  it is better by more than one standard error. Then the model is trained on all. Curves: loss by epoch.")
+    add_dsa(study, options.model, options.seed, report=tell_fit, **options.common)
 
     heading("4. How far from the truth?")
     say("  Beside the sample and the language model stand three without one: MarginalRegressor (everybody alike),")

@@ -133,17 +133,21 @@ DSA_SETTINGS: dict[str, dict[str, Any]] = {STAGE1: {"shift_weight": 0}, BOTH: {}
 
 
 def add_dsa(
-    study: Study, model: str, seed: int, max_epochs: int, report: Callable[[str, DSARegressor], None] | None = None
+    study: Study,
+    model: str,
+    seed: int,
+    report: Callable[[str, DSARegressor], None] | None = None,
+    **common: Any,
 ) -> None:
     """Fine-tune the language model three times: stage 1 only, both stages, and on top of the baseline."""
     for method, parameters in DSA_SETTINGS.items():
         estimator = DSARegressor(
             model,
             question=QUESTION,
-            max_epochs=max_epochs,
             verbose=int(report is not None and sys.stderr.isatty()),  # a progress bar where somebody watches
             random_state=seed,
             **parameters,
+            **common,
         )
         estimator.fit(study.train.X, study.train.Y, sample_weight=study.train.n, folds=study.train.folds)
         study.add(method, estimator.predict(study.truth.X))
