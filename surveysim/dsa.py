@@ -81,7 +81,8 @@ class DSARegressor(DistributionRegressor):
     learning_rate : float or "auto", default="auto"
         Of Adam. ``"auto"``: 0.4 over the model's width.
     batch_size : int or "auto", default="auto"
-        Cells per step. Whole questions are put together while they fit, so that pairs of backgrounds meet.
+        Cells per step. A question's cells always stay together (up to 1,024 of them), so that pairs meet; several
+        questions share a step while they fit. ``"auto"``: 128, and 64 for models wider than 1,024.
     validation_fraction : float, default=0.2
         Share of the respondents held out to choose epochs, reference and weights; afterwards the model is trained on
         all. 0: nothing is chosen; `max_epochs` is used up.
@@ -114,8 +115,8 @@ class DSARegressor(DistributionRegressor):
         One row per epoch: phase ("select", "refit"), stage, reference and weight, losses in nats per respondent.
     n_iter_ : tuple of two ints
         Epochs of the two stages in the final training.
-    shift_weight_, shift_reference_ : float, str
-        What stage 2 used.
+    shift_weight_, shift_reference_ : float, str or None
+        What stage 2 used; 0 and None where it was left out.
     stack_weight_ : float
         Weight of the language model's logits beside the baseline's; 1 unless ``init="baseline"``.
     gap_inflation_ : dict of str to float, or None
@@ -256,8 +257,9 @@ class DSARegressor(DistributionRegressor):
         self._replicates: list[dict[str, Any]] | None = None
         self.history_ = result.history
         self.n_iter_ = plan.n_epochs
-        self.shift_weight_ = plan.candidate.weight
-        self.shift_reference_ = plan.candidate.reference
+        second = plan.n_epochs[1] > 0
+        self.shift_weight_ = plan.candidate.weight if second else 0.0
+        self.shift_reference_ = plan.candidate.reference if second and plan.candidate.weight else None
         self.stack_weight_ = plan.stack_weight
         self.gap_inflation_ = result.gap_inflation
         self.n_pairs_ = result.n_pairs
@@ -304,11 +306,6 @@ class DSARegressor(DistributionRegressor):
         if not isinstance(level, numbers.Real) or not 0 < level < 1:
             raise ValueError(f"level must be a number between 0 and 1, got {level!r}")
         if self._replicates is None:
-            if self._training is None:
-                raise ValueError(
-                    "this estimator was saved before predict_interval was called, so it has neither the refits nor the "
-                    "training cells. Call predict_interval once before save()."
-                )
             self._replicates = refit_without_each_group(self._load(check=True), self)
         center = self._probabilities(cells, self._members)
         refits = np.stack([self._probabilities(cells, [member]) for member in self._replicates])

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import uuid
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -96,6 +97,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     from safetensors.torch import load_file
 
+    import surveysim
+
     folder = Path(path)
     if not (folder / STATE_FILE).is_file() or not (folder / TENSOR_FILE).is_file():
         raise FileNotFoundError(f"{folder} holds no saved estimator: {STATE_FILE} and {TENSOR_FILE} are expected in it")
@@ -112,6 +115,13 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise ValueError(f"{folder / STATE_FILE} is damaged: its checksum is not the one that was saved")
     if state.get("tensors_sha256") != _sha256(folder / TENSOR_FILE):
         raise ValueError(f"{folder / TENSOR_FILE} is damaged: its checksum is not the one that was saved")
+    if state["surveysim"] != surveysim.__version__:
+        warnings.warn(
+            f"{folder} was saved by surveysim {state['surveysim']}, this is {surveysim.__version__}: predictions may "
+            "differ slightly",
+            UserWarning,
+            stacklevel=2,
+        )
     return _restore(_classes()[state["class"]], state, load_file(folder / TENSOR_FILE))
 
 

@@ -18,6 +18,9 @@ from surveysim.training.trunk import TrunkInputs
 
 __all__ = ["Batch", "Task"]
 
+LARGEST_QUESTION = 1024
+"""Cells of one question that always stay in one batch."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -60,7 +63,7 @@ class Task:
     n_options : int
         Columns of all distributions, K.
     batch_size : int
-        Cells per batch; a batch holds whole questions while they fit, and a question larger than that is split.
+        Cells per batch. Questions stay whole, so that levels are learned on all of a question's cells and pairs meet.
     generator : numpy Generator
         Which questions share a batch.
     device : torch.device
@@ -114,13 +117,18 @@ class Task:
 
 
 def _question_batches(question_index: np.ndarray, batch_size: int, generator: np.random.Generator) -> list[np.ndarray]:
-    """Rows of each batch: questions in random order, packed while they fit, larger ones split at random."""
+    """Rows of each batch: whole questions in random order, packed while they fit.
+
+    A question larger than `batch_size` has a batch of its own. Only one of more than `LARGEST_QUESTION` cells is split
+    at random: its parts are large enough to stand for its level, and to hold pairs.
+    """
     batches: list[list[np.ndarray]] = []
     size = 0
     for question in generator.permutation(np.unique(question_index)):
         rows = np.flatnonzero(question_index == question)
-        if len(rows) > batch_size:
-            parts = np.array_split(generator.permutation(rows), -(-len(rows) // batch_size))
+        if len(rows) > max(batch_size, LARGEST_QUESTION):
+            n_parts = -(-len(rows) // max(batch_size, LARGEST_QUESTION))
+            parts = np.array_split(generator.permutation(rows), n_parts)
             batches.extend([[np.sort(part)] for part in parts])
             size = batch_size
         elif not batches or size + len(rows) > batch_size:
