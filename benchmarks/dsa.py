@@ -7,8 +7,6 @@ interval: a bootstrap over questions (over splits on `fair`, which has a single 
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -61,7 +59,40 @@ def difference(results: pd.DataFrame, first: str, second: str, n_draws: int = 20
     return {"difference": total[0] / total[1] - 1, "low": low, "high": high}
 
 
+def measure(options: argparse.Namespace) -> pd.DataFrame:
+    """Run all models on the chosen surveys and sizes."""
+    sizes, n_splits = (options.sizes[:2], 2) if options.quick else (options.sizes, options.splits)
+    factories = {name: factory for name, factory in BASELINES.items() if "pairs" not in name}
+    factories |= {name: partial(make, model=options.model, **parameters) for name, parameters in MODELS.items()}
+    report = partial(print, flush=True)
+    return pd.concat(
+        [
+            run(SURVEYS[name](), factories, sizes=sizes, n_splits=n_splits, folds=5, report=report)
+            for name in options.surveys
+        ],
+        ignore_index=True,
+    )
+
+
+def show(results: pd.DataFrame) -> None:
+    """Print the tables, the differences with their intervals, and the times."""
+    pd.options.display.width = 200
+    for level in ("cells", "groups", "population"):
+        for value in ("js", "js_debiased", "cross_entropy"):
+            if value != "cross_entropy" or level == "cells":
+                print(f"\n{value}, {level}\n{summarise(results, value, level).to_string(float_format='%.4f')}")
+    print("\ndebiased divergence of crossed cells, relative difference [90% interval]")
+    for survey, own in results.groupby("survey", sort=False):
+        for first, second in COMPARED:
+            found = difference(own, first, second)
+            low, high = found["low"], found["high"]
+            print(f"{survey}: {first} against {second}: {found['difference']:+.1%} [{low:+.1%}, {high:+.1%}]")
+    seconds = results[results["seconds"].notna()].groupby("model", sort=False)["seconds"].mean()
+    print(f"\nseconds per fit and prediction\n{seconds.to_string(float_format='%.1f')}")
+
+
 def main() -> None:
+    """Measure, or read what was measured, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="nano", help="name or folder of the language model")
     parser.add_argument("--surveys", nargs="+", default=["nonvoters_2020", "fair"], choices=sorted(SURVEYS))
@@ -69,34 +100,15 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="2 splits x 2 sizes")
     parser.add_argument("--output", type=Path, default=OUTPUT / "dsa.json")
+    parser.add_argument("--read", type=Path, nargs="+", help="print the tables of these outputs together")
     options = parser.parse_args()
-    sizes, n_splits = (options.sizes[:2], 2) if options.quick else (options.sizes, options.splits)
-    factories = {name: factory for name, factory in BASELINES.items() if "two-way" not in name}
-    factories |= {name: partial(make, model=options.model, **parameters) for name, parameters in MODELS.items()}
-    start = time.perf_counter()
-    frames = []
-    for name in options.surveys:
-        survey = SURVEYS[name]()
-        frames.append(
-            run(survey, factories, sizes=sizes, n_splits=n_splits, folds=5, report=partial(print, flush=True))
-        )
-    results = pd.concat(frames, ignore_index=True)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    results.to_json(options.output, orient="records")
-    pd.options.display.width = 200
-    for level in ("cells", "groups", "population"):
-        for value in ("js", "js_debiased", "cross_entropy"):
-            if value != "cross_entropy" or level == "cells":
-                print(f"\n{value}, {level}\n{summarise(results, value, level).to_string(float_format='%.4f')}")
-    print("\ndebiased divergence of crossed cells, relative difference [90% interval]")
-    for survey_name, own in results.groupby("survey", sort=False):
-        for first, second in COMPARED:
-            found = difference(own, first, second)
-            low, high = found["low"], found["high"]
-            print(f"{survey_name}: {first} against {second}: {found['difference']:+.1%} [{low:+.1%}, {high:+.1%}]")
-    seconds = results[results["seconds"].notna()].groupby("model", sort=False)["seconds"].mean()
-    print(f"\nseconds per fit and prediction\n{seconds.to_string(float_format='%.1f')}")
-    print(json.dumps({"seconds": round(time.perf_counter() - start)}))
+    if options.read:
+        results = pd.concat([pd.read_json(file) for file in options.read], ignore_index=True)
+    else:
+        results = measure(options)
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        results.to_json(options.output, orient="records")
+    show(results)
 
 
 if __name__ == "__main__":

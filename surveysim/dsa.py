@@ -63,7 +63,8 @@ class DSARegressor(DistributionRegressor):
     init : {"marginal", "baseline"} or None, default="marginal"
         Where training starts. ``"marginal"``: each question's pooled training distribution (this is DSA as
         published, as far as its description is public). ``"baseline"``: the model's logits are added to those of
-        `LogitRegressor`, with a weight between 0 and 1 chosen on held-out respondents, so that the result keeps the
+        `LogitRegressor`, with a weight between 0 and 1 chosen on held-out respondents (0 unless they are predicted
+        better by more than two standard errors), so that the result keeps the
         statistical model where the language model adds nothing. None: nothing is learned for each question, for
         models that are to answer questions they were not trained on.
     shift_reference : {"auto", "zero", "baseline", "zero-shot", "observed"}, default="auto"

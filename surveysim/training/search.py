@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from surveysim.training.loop import option_logits
-from surveysim.training.selection import Split, better_by_one_standard_error, held_out_losses
+from surveysim.training.selection import Split, clearly_better, held_out_losses
 from surveysim.training.stages import Candidate, Plan, Settings, Trainer
 
 __all__ = ["DEFAULT_SHIFT_WEIGHT", "Search", "default_plan"]
@@ -23,6 +23,10 @@ HEAVIER, LIGHTER = (4.0, 16.0), (0.25,)
 
 STACK_GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Weights of the head's logits beside the baseline's, for `init="baseline"`."""
+
+STACK_ERRORS = 2.0
+"""Standard errors by which a stack weight must beat 0. It is the best of several weights after the best of several
+candidates, so that one standard error would too often find something where there is nothing."""
 
 
 def default_plan(settings: Settings, *, has_pairs: bool) -> Plan:
@@ -104,7 +108,7 @@ class Search:
 
     def _prefer(self, default: Candidate, others: Sequence[Candidate]) -> Candidate:
         best = min((default, *others), key=lambda candidate: self._loss(candidate).sum())
-        return best if better_by_one_standard_error(self._loss(best), self._loss(default)) else default
+        return best if clearly_better(self._loss(best), self._loss(default)) else default
 
     def _climb(self, start: Candidate) -> list[Candidate]:
         """Candidates of other weights: upwards while it helps, downwards only where upwards did not."""
@@ -121,7 +125,7 @@ class Search:
         return tried
 
     def _stack_weight(self, chosen: Candidate) -> float:
-        """0 (the baseline alone) unless held-out respondents are better predicted by more than one standard error."""
+        """0 (the baseline alone) unless held-out respondents are predicted clearly better."""
         self._loss(chosen)  # trains it, where nothing had to be chosen so far
         losses: dict[float, list[np.ndarray]] = {weight: [] for weight in STACK_GRID}
         for split, start, state in zip(self.splits, self.starts, self._ends[chosen], strict=True):
@@ -134,7 +138,7 @@ class Search:
                 losses[weight].append(held_out_losses(combined, split.held_out, self.trainer.unit))
         means = {weight: np.mean(runs, axis=0) for weight, runs in losses.items()}
         best = min(STACK_GRID, key=lambda weight: means[weight].sum())
-        return best if better_by_one_standard_error(means[best], means[0.0]) else 0.0
+        return best if clearly_better(means[best], means[0.0], STACK_ERRORS) else 0.0
 
 
 def _best_epoch(runs: Sequence[Sequence[np.ndarray]]) -> int:

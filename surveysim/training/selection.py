@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Split", "better_by_one_standard_error", "held_out_losses", "split_respondents"]
+__all__ = ["Split", "clearly_better", "held_out_losses", "split_respondents"]
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def held_out_losses(logits: np.ndarray, held_out: np.ndarray, unit: np.ndarray) 
     return np.bincount(unit, weights=loss, minlength=int(unit.max()) + 1) / held_out.sum()
 
 
-def better_by_one_standard_error(candidate: np.ndarray, default: np.ndarray) -> bool:
-    """Whether a candidate's losses by unit (summing to its mean loss) are lower by more than one standard error.
+def clearly_better(candidate: np.ndarray, default: np.ndarray, n_errors: float = 1.0) -> bool:
+    """Whether a candidate's losses by unit (summing to its mean loss) are lower by more than `n_errors` standard errors.
 
     The standard error is that of a sum of as many independent differences as there are units.
     """
@@ -113,4 +113,4 @@ def better_by_one_standard_error(candidate: np.ndarray, default: np.ndarray) -> 
     gain = difference.sum()
     if len(difference) < 2:
         return bool(gain > 0)
-    return bool(gain > difference.std(ddof=1) * np.sqrt(len(difference)))
+    return bool(gain > n_errors * difference.std(ddof=1) * np.sqrt(len(difference)))

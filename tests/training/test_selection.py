@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from surveysim.training.selection import better_by_one_standard_error, held_out_losses, split_respondents
+from surveysim.training.selection import clearly_better, held_out_losses, split_respondents
 from tests.simulated import QUESTIONS, simulate
 
 
@@ -88,9 +88,12 @@ def test_losses_of_held_out_respondents_are_scipys():
 def test_one_standard_error():
     default = np.array([1.0, 1.0, 1.0, 1.0])
     # differences .4 .2 .4 .2: sum 1.2, standard error of the sum 2 * .1155
-    assert better_by_one_standard_error(default - [0.4, 0.2, 0.4, 0.2], default)
+    assert clearly_better(default - [0.4, 0.2, 0.4, 0.2], default)
     # differences 1 -1 1 -.5: sum .5, standard error 2 * 1.03
-    assert not better_by_one_standard_error(default - [1.0, -1.0, 1.0, -0.5], default)
-    assert not better_by_one_standard_error(default, default)
-    assert better_by_one_standard_error(np.array([0.9]), np.array([1.0]))
-    assert not better_by_one_standard_error(np.array([1.0]), np.array([1.0]))
+    assert not clearly_better(default - [1.0, -1.0, 1.0, -0.5], default)
+    difference = np.array([0.5, 0.1, 0.5, 0.1])  # 1.2 in all, standard error 0.231 * 2 = 0.462
+    assert clearly_better(default - difference, default, n_errors=2.5)
+    assert not clearly_better(default - difference, default, n_errors=2.7)
+    assert not clearly_better(default, default)
+    assert clearly_better(np.array([0.9]), np.array([1.0]))
+    assert not clearly_better(np.array([1.0]), np.array([1.0]))
