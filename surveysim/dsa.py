@@ -64,9 +64,9 @@ class DSARegressor(DistributionRegressor):
         Where training starts. ``"marginal"``: each question's pooled training distribution (this is DSA as
         published, as far as its description is public). ``"baseline"``: the model's logits are added to those of
         `LogitRegressor`, with a weight between 0 and 1 chosen on held-out respondents (0 unless they are predicted
-        better by more than two standard errors), so that the result keeps the
-        statistical model where the language model adds nothing. None: nothing is learned for each question, for
-        models that are to answer questions they were not trained on.
+        better by more than two standard errors), so that the result keeps the statistical model where the language
+        model adds nothing. None: nothing is learned for each question, for models that are to answer questions they
+        were not trained on.
     shift_reference : {"auto", "zero", "baseline", "zero-shot", "observed"}, default="auto"
         The reference shifts of stage 2. ``"zero"``: groups are alike until the data say otherwise. ``"baseline"``:
         the shifts of `LogitRegressor` fitted to the same cells. ``"zero-shot"``: the untuned model's shifts, scaled

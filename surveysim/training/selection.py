@@ -105,7 +105,7 @@ def held_out_losses(logits: np.ndarray, held_out: np.ndarray, unit: np.ndarray) 
 
 
 def clearly_better(candidate: np.ndarray, default: np.ndarray, n_errors: float = 1.0) -> bool:
-    """Whether a candidate's losses by unit (summing to its mean loss) are lower by more than `n_errors` standard errors.
+    """Whether a candidate's losses by unit (summing to its mean loss) are lower by over `n_errors` standard errors.
 
     The standard error is that of a sum of as many independent differences as there are units.
     """
