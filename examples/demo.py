@@ -62,7 +62,7 @@ def tell_fit(method: str, estimator: DSARegressor) -> None:
             f"    stage 2, shifts          {curve(loss)}  held out {by_epoch(runs, 'held_out')[-1]:.4f}  "
             f"reference {reference!r}, weight {weight:g}{'   <- taken' if taken else ''}"
         )
-    if len(second) and estimator.shift_weight_ == 0:
+    if len(second) and estimator.stack_weight_ and not estimator.shift_weight_:
         say("    stage 1 alone is taken")
     if estimator.stack_weight_ == 0:
         say("    refit: none; held-out respondents gave the language model weight 0 beside the baseline")
