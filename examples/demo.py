@@ -67,9 +67,9 @@ def tell_fit(method: str, estimator: DSARegressor) -> None:
     if estimator.stack_weight_ == 0:
         say("    refit: none; held-out respondents gave the language model weight 0 beside the baseline")
     else:
-        epochs = f"{estimator.n_iter_[0]} epochs of stage 1, {estimator.n_iter_[1]} of stage 2"
+        epochs = f"{estimator.n_iter_[0]} of stage 1, {estimator.n_iter_[1]} of stage 2"
         weight = f", weight {estimator.stack_weight_:g} beside the baseline" if estimator.init == "baseline" else ""
-        say(f"    refit on everybody: {epochs}{weight}")
+        say(f"    refit on everybody, epochs: {epochs}{weight}")
 
 
 def by_epoch(runs: pd.DataFrame, column: str) -> np.ndarray:
