@@ -56,12 +56,6 @@ def test_its_verbalised_answers_parse(nano):
     assert measure_verbalized(*nano, tasks)["parsed"] >= 0.9
 
 
-@pytest.mark.slow
-def test_it_reads_which_way_groups_lean(nano):
-    """Told in the prompt who chooses what more often, it predicts a part of how the groups differ."""
-    assert measure_labels(*nano, unseen_tasks("stated", 40))["skill"] > 0.2
-
-
 def test_its_card_says_what_it_is_not():
     card = (NANO / "README.md").read_text()
     for phrase in (

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from surveysim.prompts import candidate_labels
 from tools.nano.export import NANO
 from tools.nano.packing import encode_prompts
 from tools.nano.surveys import KIND_SHARES, Task, sample_task
@@ -30,11 +32,17 @@ def load(folder: Path = NANO) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 
 def unseen_tasks(kind: str, n: int, *, verbalized: bool = False, n_backgrounds: int = 8) -> list[Task]:
-    """Tasks on topics and pairs of invented names that training never saw."""
+    """Tasks on topics and pairs of invented names that training never saw.
+
+    Verbalised ones have the labels that the package itself would take, mostly capital letters.
+    """
     rng = np.random.default_rng([SEED, list(KIND_SHARES).index(kind), int(verbalized)])
-    return [
+    tasks = [
         sample_task(rng, kind=kind, held_out=True, verbalized=verbalized, n_backgrounds=n_backgrounds) for _ in range(n)
     ]
+    if verbalized:
+        tasks = [replace(task, labels=candidate_labels(task.question.n_options)[0]) for task in tasks]
+    return tasks
 
 
 @torch.no_grad()
@@ -116,11 +124,11 @@ def _kl(P: np.ndarray, Q: np.ndarray) -> np.ndarray:
         return np.where(P > 0, P * np.log2(P / Q), 0).sum(1)
 
 
-def evaluate(folder: Path = NANO, n_tasks: int = 60) -> dict[str, dict[str, float]]:
+def evaluate(folder: Path = NANO, n_tasks: int = 40) -> dict[str, dict[str, float]]:
     """All measurements, by the kind of task."""
     model, tokenizer = load(folder)
     result = {kind: measure_labels(model, tokenizer, unseen_tasks(kind, n_tasks)) for kind in KIND_SHARES}
-    tasks = [task for kind in KIND_SHARES for task in unseen_tasks(kind, n_tasks // 4, verbalized=True)]
+    tasks = [task for kind in KIND_SHARES for task in unseen_tasks(kind, n_tasks // 2, verbalized=True)]
     result["verbalized"] = measure_verbalized(model, tokenizer, tasks)
     return result
 
@@ -129,7 +137,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=NANO)
-    parser.add_argument("--tasks", type=int, default=60, help="questions per kind")
+    parser.add_argument("--tasks", type=int, default=40, help="questions per kind")
     options = parser.parse_args()
     for kind, measured in evaluate(options.folder, options.tasks).items():
         print(f"{kind:12}", "  ".join(f"{name} {value:.3f}" for name, value in measured.items()))

@@ -209,14 +209,14 @@ def sample_task(
     n_backgrounds : int, default=12
         At most so many; fewer where the attributes do not have as many combinations.
     verbalized : bool, optional
-        Ask for percentages as JSON. Default: one task in five.
+        Ask for percentages as JSON. Default: one task in three.
     template : str, optional
         Name of the prompt template. Default: mostly "default".
     """
     kind = kind or str(rng.choice(list(KIND_SHARES), p=list(KIND_SHARES.values())))
-    verbalized = bool(rng.random() < 0.2) if verbalized is None else verbalized
+    verbalized = bool(rng.random() < 0.33) if verbalized is None else verbalized
     if verbalized:
-        n_backgrounds = min(n_backgrounds, 4)
+        n_backgrounds = min(n_backgrounds, 6)
     name = template or ("default" if rng.random() < 0.7 else _pick(rng, template_names()))
     attributes = _attributes(rng, 3 if kind == "examples" else 4 if kind == "stated" else 6)
     n_examples = int(rng.integers(3, 7)) if kind == "examples" else 0
@@ -224,6 +224,9 @@ def sample_task(
     if len(levels) <= n_examples:
         n_examples = 0
     question, P = _answers(rng, kind, attributes, levels, held_out)
+    if verbalized:
+        # Numbers are written one by one, each at its most likely value: without this, rows of zeros would come out.
+        P = 0.8 * P + 0.2 / question.n_options
     omit = rng.random() < 0.5
     backgrounds = [_background(attributes, row, omit=omit) for row in levels]
     order = _order(rng, question)
