@@ -76,9 +76,9 @@ class DSARegressor(DistributionRegressor):
         Weight of stage 2 in respondents per cell: how many more respondents a cell would need to outweigh what its
         neighbours say of it. ``"auto"``: 1.5, unless held-out respondents are better predicted with 0, 0.375, 6 or
         24 by more than one standard error. 0: stage 1 alone.
-    max_epochs : int, default=24
+    max_epochs : int, default=12
         Passes over the cells in stage 2, and at most so many in stage 1, where held-out respondents decide when to
-        stop. An epoch has at least 6 steps; small surveys are gone through several times.
+        stop. An epoch has at least 8 steps; small surveys are gone through several times.
     learning_rate : float or "auto", default="auto"
         Of Adam. ``"auto"``: 0.4 over the model's width.
     batch_size : int or "auto", default="auto"
@@ -168,7 +168,7 @@ class DSARegressor(DistributionRegressor):
         init: str | None = "marginal",
         shift_reference: str = "auto",
         shift_weight: float | str = "auto",
-        max_epochs: int = 24,
+        max_epochs: int = 12,
         learning_rate: float | str = "auto",
         batch_size: int | str = "auto",
         validation_fraction: float = 0.2,

@@ -26,7 +26,7 @@ AVERAGED_EPOCHS = 2.0
 which would otherwise be as large as the differences between groups."""
 
 
-MIN_STEPS = 6
+MIN_STEPS = 8
 """Steps per epoch: a survey of one or two batches is gone through several times before its epoch ends."""
 
 

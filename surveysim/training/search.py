@@ -86,7 +86,7 @@ class Search:
             self._after_first.append(state)
 
     def _loss(self, candidate: Candidate) -> np.ndarray:
-        """Held-out loss by unit after stage 2, averaged over splits; each candidate is trained once.
+        """Held-out losses (n_splits, n_units) after stage 2; each candidate is trained once.
 
         Stage 1 stops early, since nothing holds it back from the noise of single cells. Stage 2's objective does, and
         runs to its end.
@@ -103,7 +103,7 @@ class Search:
                 if candidate.weight and self.trainer.has_pairs:
                     self.trainer.history[-1]["held_out"] = float(losses[-1].sum())
                 self._ends[candidate].append(self.trainer.head.snapshot())
-            self._losses[candidate] = np.mean(losses, axis=0)
+            self._losses[candidate] = np.stack(losses)
         return self._losses[candidate]
 
     def _prefer(self, default: Candidate, others: Sequence[Candidate]) -> Candidate:
@@ -136,9 +136,9 @@ class Search:
             for weight in STACK_GRID:
                 combined = start.offset + weight * logits
                 losses[weight].append(held_out_losses(combined, split.held_out, self.trainer.unit))
-        means = {weight: np.mean(runs, axis=0) for weight, runs in losses.items()}
-        best = min(STACK_GRID, key=lambda weight: means[weight].sum())
-        return best if clearly_better(means[best], means[0.0], STACK_ERRORS) else 0.0
+        tried = {weight: np.stack(runs) for weight, runs in losses.items()}
+        best = min(STACK_GRID, key=lambda weight: tried[weight].sum())
+        return best if clearly_better(tried[best], tried[0.0], STACK_ERRORS) else 0.0
 
 
 def _best_epoch(runs: Sequence[Sequence[np.ndarray]]) -> int:

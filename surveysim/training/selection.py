@@ -105,12 +105,28 @@ def held_out_losses(logits: np.ndarray, held_out: np.ndarray, unit: np.ndarray) 
 
 
 def clearly_better(candidate: np.ndarray, default: np.ndarray, n_errors: float = 1.0) -> bool:
-    """Whether a candidate's losses by unit (summing to its mean loss) are lower by over `n_errors` standard errors.
+    """Whether a candidate's held-out losses are lower than the default's by more than `n_errors` standard errors.
 
-    The standard error is that of a sum of as many independent differences as there are units.
+    Parameters
+    ----------
+    candidate, default : arrays of shape (n_splits, n_units)
+        Losses by unit; those of a split sum to its mean loss.
+    n_errors : float, default=1
+        How many standard errors.
+
+    Returns
+    -------
+    bool
+        The standard error is the larger of two: over units (questions), and, from three splits on, over splits, which
+        hold out different respondents. One respondent answers many questions, so that questions alone would claim too
+        much.
     """
-    difference = default - candidate
-    gain = difference.sum()
-    if len(difference) < 2:
-        return bool(gain > 0)
-    return bool(gain > n_errors * difference.std(ddof=1) * np.sqrt(len(difference)))
+    difference = np.atleast_2d(default) - np.atleast_2d(candidate)
+    n_splits, n_units = difference.shape
+    gain = difference.sum(axis=1).mean()
+    error = 0.0
+    if n_units > 1:
+        error = difference.mean(axis=0).std(ddof=1) * np.sqrt(n_units)
+    if n_splits > 2:
+        error = max(error, difference.sum(axis=1).std(ddof=1) / np.sqrt(n_splits))
+    return bool(gain > n_errors * error)

@@ -20,7 +20,7 @@ from surveysim.training.task import Task
 
 __all__ = ["Candidate", "Fitted", "Plan", "Settings", "Start", "Trainer"]
 
-PATIENCE = 5
+PATIENCE = 3
 """Epochs without a lower held-out loss after which a run is given up."""
 
 FEW_QUESTIONS = 5

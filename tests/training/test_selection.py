@@ -94,6 +94,9 @@ def test_one_standard_error():
     difference = np.array([0.5, 0.1, 0.5, 0.1])  # 1.2 in all, standard error 0.231 * 2 = 0.462
     assert clearly_better(default - difference, default, n_errors=2.5)
     assert not clearly_better(default - difference, default, n_errors=2.7)
+    splits = np.array([[0.5, 0.5], [-0.4, -0.4], [0.3, 0.3]])  # questions agree, respondents do not
+    assert not clearly_better(1.0 - splits, np.ones((3, 2)))
+    assert clearly_better(1.0 - np.abs(splits), np.ones((3, 2)))
     assert not clearly_better(default, default)
     assert clearly_better(np.array([0.9]), np.array([1.0]))
     assert not clearly_better(np.array([1.0]), np.array([1.0]))
