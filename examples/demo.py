@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from picture import Panel, draw
 from study import (
     BOTH,
@@ -90,6 +91,8 @@ def tell_model(name: str, study: Study) -> None:
     start = time.perf_counter()
     model = load_model(name)
     size = model.network.num_parameters()
+    if size < 1e7:
+        torch.set_num_threads(1)  # steps of a small model are so short that a second thread mostly waits
     seconds = time.perf_counter() - start
     say(f"  {name}: {size / 1e6:.1f} million parameters, loaded in {seconds:.1f} s. What it reads:\n")
     biggest = study.train.X.iloc[int(study.train.n.argmax())].to_dict()
