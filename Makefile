@@ -38,7 +38,7 @@ docs: $(VENV)/.docs  ## build the documentation into docs/_build/html
 	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html
 
 nano: $(VENV)/.dev  ## train the embedded model anew (about 90 minutes on 2 cores; resumes where it stopped)
-	$(PY) -m tools.nano.train
+	$(PY) -m tools.nano.train --minutes 85
 
 clean:  ## remove what was built here
 	rm -rf $(VENV) docs/_build build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -45,7 +45,7 @@ class DSARegressor(DistributionRegressor):
     ----------
     model : str, default="Qwen/Qwen3-4B"
         A causal language model: a name on the Hugging Face hub (downloaded on first use), a local folder, or
-        ``"nano"``, the model of 3 million parameters that comes with the package. ``"nano"`` knows the language of
+        ``"nano"``, the model of 2 million parameters that comes with the package. ``"nano"`` knows the language of
         surveys and nothing about people; it makes everything runnable on a laptop.
     question : Question or mapping of str to Question, optional
         What was asked. A mapping for several questions; X then names each row's question in `question_column`.
