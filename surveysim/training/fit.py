@@ -25,7 +25,7 @@ RATE_TIMES_WIDTH = 0.4
 """Learning rate times the model's width: rates that suit one width suit another in inverse proportion
 (Yang et al. 2022, "Tensor Programs V"); the constant was chosen on `nano`."""
 
-MAX_SPLITS = 5
+MAX_SPLITS = 3
 """Splits of the respondents by which epochs, reference and weight are chosen, in a small survey."""
 
 CELLS_OF_SPLITS = 2500
