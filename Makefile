@@ -1,6 +1,7 @@
 # Every target does its own set-up in .venv on a fresh machine: `make demo`, `make test`, `make check`, `make docs`.
 # TORCH says what pip installs as PyTorch. Left empty, machines without an NVIDIA card get the CPU build where it can
-# be had (190 MB instead of several GB), all others plain `torch`.
+# be had (190 MB instead of several GB: from PyTorch's own index, without the indexes of pip's configuration, which may
+# hold a larger build, or from wheels that pip finds on this machine), all others plain `torch`.
 PYTHON ?= python3
 VENV   ?= .venv
 TORCH  ?=
@@ -54,7 +55,10 @@ else
 	@if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1; then \
 	  $(PIP) install torch; \
 	else \
-	  $(PIP) install --no-deps --retries 1 --timeout 15 --index-url $(CPU_INDEX) torch || $(PIP) install torch; \
+	  PIP_CONFIG_FILE=/dev/null PIP_EXTRA_INDEX_URL= \
+	    $(PIP) install --no-deps --retries 0 --timeout 15 --index-url $(CPU_INDEX) torch \
+	  || $(PIP) install --no-deps --no-index torch \
+	  || $(PIP) install torch; \
 	fi
 endif
 	@touch $@
