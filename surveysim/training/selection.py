@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 __all__ = ["Split", "clearly_better", "held_out_losses", "split_respondents"]
 
@@ -119,7 +121,8 @@ def clearly_better(candidate: np.ndarray, default: np.ndarray, n_errors: float =
     bool
         The standard error is the larger of two: over units (questions), and, from three splits on, over splits, which
         hold out different respondents. One respondent answers many questions, so that questions alone would claim too
-        much.
+        much. Since a handful of splits says little about its own error, that one is multiplied by the ratio of Student's
+        quantile to the normal one.
     """
     difference = np.atleast_2d(default) - np.atleast_2d(candidate)
     n_splits, n_units = difference.shape
@@ -128,5 +131,6 @@ def clearly_better(candidate: np.ndarray, default: np.ndarray, n_errors: float =
     if n_units > 1:
         error = difference.mean(axis=0).std(ddof=1) * np.sqrt(n_units)
     if n_splits > 2:
-        error = max(error, difference.sum(axis=1).std(ddof=1) / np.sqrt(n_splits))
+        wider = student_t.ppf(norm.cdf(n_errors), n_splits - 1) / n_errors
+        error = max(error, wider * difference.sum(axis=1).std(ddof=1) / np.sqrt(n_splits))
     return bool(gain > n_errors * error)

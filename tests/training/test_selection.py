@@ -97,6 +97,11 @@ def test_one_standard_error():
     splits = np.array([[0.5, 0.5], [-0.4, -0.4], [0.3, 0.3]])  # questions agree, respondents do not
     assert not clearly_better(1.0 - splits, np.ones((3, 2)))
     assert clearly_better(1.0 - np.abs(splits), np.ones((3, 2)))
+    # gains 1.0, 0.8, 0.6: mean 0.8, standard error 0.115; two errors are 4.53 of them with 2 degrees of freedom
+    gains = np.array([[0.5, 0.5], [0.4, 0.4], [0.3, 0.3]])
+    assert clearly_better(1.0 - gains, np.ones((3, 2)), n_errors=2.0)
+    assert not clearly_better(0.7 - gains, np.full((3, 2), 0.4), n_errors=2.0)  # gains 0.4, 0.2, 0.0
+    assert clearly_better(0.7 - gains, np.full((3, 2), 0.4), n_errors=1.0)
     assert not clearly_better(default, default)
     assert clearly_better(np.array([0.9]), np.array([1.0]))
     assert not clearly_better(np.array([1.0]), np.array([1.0]))
