@@ -121,7 +121,7 @@ def clearly_better(candidate: np.ndarray, default: np.ndarray, n_errors: float =
     bool
         The standard error is the larger of two: over units (questions), and, from three splits on, over splits, which
         hold out different respondents. One respondent answers many questions, so that questions alone would claim too
-        much. Since a handful of splits says little about its own error, that one is multiplied by the ratio of Student's
+        much. Since a handful of splits says little about its own error, theirs is multiplied by the ratio of Student's
         quantile to the normal one.
     """
     difference = np.atleast_2d(default) - np.atleast_2d(candidate)
