@@ -97,9 +97,10 @@ class Recipe:
 
     def copy(self) -> nn.Module:
         """A trainable float32 copy of the trained blocks; called with a batch it returns hidden states (B, D)."""
-        if self.apart:
-            return LastBlocks(self.anatomy, self.n_blocks)
-        return WholePass(self.anatomy, self.n_blocks, self.lock)
+        with self.lock:  # a whole pass of another thread has its own parameters in the model while it runs
+            if self.apart:
+                return LastBlocks(self.anatomy, self.n_blocks)
+            return WholePass(self.anatomy, self.n_blocks, self.lock)
 
     def states(self, prefix: Sequence[int], suffixes: Sequence[Sequence[int]]) -> tuple[Tensor, list[Tensor]]:
         """Trunk states of prompts that share a prefix; see `surveysim.models.blocks.run_trunk`."""
