@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 from scipy.stats import t
 
 from surveysim.base import PredictCells
@@ -67,8 +67,7 @@ def jackknife_interval(center: np.ndarray, refits: np.ndarray, level: float) -> 
 
 
 def _log_odds(P: np.ndarray) -> np.ndarray:
-    inside = np.clip(P, 1e-9, 1 - 1e-9)
-    return np.log(inside) - np.log1p(-inside)
+    return logit(np.clip(P, 1e-9, 1 - 1e-9))
 
 
 def _random_groups(counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -96,13 +96,15 @@ class Search:
             for number, (split, start) in enumerate(zip(self.splits, self.starts, strict=True)):
                 self.trainer.head.restore(self._after_first[number])
                 objective = self.trainer.objective(start, split.train, candidate)
-                if candidate.weight and self.trainer.has_pairs:
+                trains = candidate.weight and self.trainer.has_pairs
+                if trains:
                     label = {"phase": "select", "split": number, "stage": 2, **asdict(candidate)}
                     self.trainer.run(objective, self.trainer.settings.max_epochs, label)
                 losses.append(self.trainer.held_out_loss(objective, split.held_out))
-                if candidate.weight and self.trainer.has_pairs:
+                if trains:
                     self.trainer.history[-1]["held_out"] = float(losses[-1].sum())
-                self._ends[candidate].append(self.trainer.head.snapshot())
+                if self.trainer.settings.init == "baseline":  # only the stack weight asks for the head again
+                    self._ends[candidate].append(self.trainer.head.snapshot())
             self._losses[candidate] = np.stack(losses)
         return self._losses[candidate]
 
