@@ -28,6 +28,10 @@ RATE_TIMES_WIDTH = 0.4
 MAX_SPLITS = 3
 """Splits of the respondents by which epochs, reference and weight are chosen, in a small survey."""
 
+MAX_STACK_SPLITS = 5
+"""The same where a stack weight is chosen too: whether a language model is worth adding to a strong baseline is a small
+difference, and the spread between splits by which it is judged is itself hardly known from three."""
+
 CELLS_OF_SPLITS = 2500
 """A large survey gets fewer splits, so that they have about so many cells together: held-out losses are then precise
 enough with one or two, and each costs a training."""
@@ -124,7 +128,8 @@ def fit_members(
             )
         splits: list[Split] = []
         if params.validation_fraction > 0:
-            n_splits = int(np.clip(CELLS_OF_SPLITS // len(counts), 1, MAX_SPLITS))
+            most = MAX_STACK_SPLITS if params.init == "baseline" else MAX_SPLITS
+            n_splits = int(np.clip(CELLS_OF_SPLITS // len(counts), 1, most))
             splits = split_respondents(counts, folds, params.validation_fraction, n_splits, rng, by_cell=by_cell)
         if splits:
             plan = Search(trainer, splits).plan()
