@@ -8,6 +8,8 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from sphinx.util.nodes import make_refnode
+
 import surveysim
 
 project = "surveysim"
@@ -18,6 +20,7 @@ version = release = surveysim.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
     "myst_parser",
     "numpydoc",
@@ -25,7 +28,14 @@ extensions = [
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 templates_path = ["_templates"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "inventories"]
+nitpicky = True  # a link that leads nowhere is an error
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3", "inventories/python.inv"),
+    "pandas": ("https://pandas.pydata.org/docs", "inventories/pandas.inv"),
+    "sklearn": ("https://scikit-learn.org/stable", "inventories/sklearn.inv"),
+    "scipy": ("https://docs.scipy.org/doc/scipy", "inventories/scipy.inv"),
+}
 default_role = "py:obj"  # `name` in a docstring links to what it names
 
 autosummary_generate = True
@@ -58,6 +68,23 @@ def _escape_underscores(app: Any, what: str, name: str, obj: Any, options: Any, 
             lines[i] = found[1] + re.sub(r"(?<=\w)_(?!\w)", r"\\_", found[2])
 
 
+def _resolve_short_name(app: Any, env: Any, node: Any, contnode: Any) -> Any:
+    """What docstrings put in single backticks: a public name without its module, or a parameter.
+
+    A name that the reference documents is linked. A lower-case word without dots is a parameter or attribute of what is
+    being described and stays text. All else (a class that does not exist, a path that has moved) remains an error.
+    """
+    target = node.get("reftarget", "")
+    if node.get("refdomain") != "py" or node.get("reftype") != "obj":
+        return None
+    found = sorted(name for name in env.domains["py"].objects if name.endswith("." + target))
+    if found:
+        place = env.domains["py"].objects[min(found, key=len)]
+        return make_refnode(app.builder, node["refdoc"], place.docname, place.node_id, contnode, target)
+    return contnode if re.fullmatch(r"[a-z_]\w*(=.+|\(.*\))?|MISSING_KINDS", target) else None
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", _escape_underscores, priority=100)
+    app.connect("missing-reference", _resolve_short_name)

@@ -62,7 +62,7 @@ def skill(
     Returns
     -------
     float
-        NaN, with an `UndefinedMetricWarning`, where the reference's loss is infinite or not above 0: against a
+        NaN, with an sklearn.exceptions.UndefinedMetricWarning, where the reference's loss is infinite or not above 0: against a
         (debiased) perfect reference there is no skill to speak of.
 
     Raises

@@ -29,7 +29,7 @@ class LoadedModel:
     revision : str or None
         The hub's commit.
     fingerprint : str
-        Says whether two models are the same: see `surveysim.models.fingerprint`.
+        Says whether two models are the same: see ``surveysim.models.fingerprint``.
     folder : Path
         Where it was read from.
     device : torch.device
