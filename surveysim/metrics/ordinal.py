@@ -28,8 +28,8 @@ def wasserstein(
     """Wasserstein-1 distance between ordinal distributions as a share of the scale's length, 0 to 1.
 
     The mean distance that answers have to move along the scale, sum over the gaps between neighbouring positions of
-    ``gap * |F_true - F_pred|``, divided by the range of the positions. (``scipy.stats.wasserstein_distance(p, q)`` on two
-    distributions takes them for samples; it needs positions and weights.)
+    ``gap * |F_true - F_pred|``, divided by the range of the positions. (``scipy.stats.wasserstein_distance(p, q)`` on
+    two distributions takes them for samples; it needs positions and weights.)
 
     Parameters
     ----------

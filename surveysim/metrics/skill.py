@@ -62,8 +62,8 @@ def skill(
     Returns
     -------
     float
-        NaN, with an sklearn.exceptions.UndefinedMetricWarning, where the reference's loss is infinite or not above 0: against a
-        (debiased) perfect reference there is no skill to speak of.
+        NaN, with scikit-learn's ``UndefinedMetricWarning``, where the reference's loss is infinite or not above 0:
+        against a (debiased) perfect reference there is no skill to speak of.
 
     Raises
     ------
