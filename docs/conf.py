@@ -21,7 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
-    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
     "myst_parser",
     "numpydoc",
 ]
@@ -55,7 +55,9 @@ html_theme_options = {
     "footer_end": [],
     "navbar_end": ["theme-switcher"],
 }
-html_sidebars = {"index": [], "changelog": []}
+html_sidebars = {"*": [], "api/**": ["sidebar-nav-bs"]}
+html_static_path = ["_static"]
+html_css_files = ["page.css"]
 html_show_sourcelink = False
 html_copy_source = False
 
