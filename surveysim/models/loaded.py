@@ -42,6 +42,8 @@ class LoadedModel:
         The longest prompt that the model can read; None where its configuration does not say.
     states : object or None
         The store of trunk states, which the training room puts here so that it lives as long as the model.
+    passes : object or None
+        How prompts go through the network in batches (`surveysim.models.passes`), here for the same reason.
     n_loads : int
         Class attribute: how many models this process has loaded.
     """
@@ -69,6 +71,7 @@ class LoadedModel:
         self.dtype: torch.dtype = network.dtype
         self.lock = threading.RLock()
         self.states: Any = None
+        self.passes: Any = None
         self.max_tokens: int | None = getattr(network.config.get_text_config(), "max_position_embeddings", None)
         self._chat = ChatFormat(tokenizer)
         self._index: dict[str, tuple[int, ...]] | None = None
