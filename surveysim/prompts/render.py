@@ -68,6 +68,7 @@ def render(
     order: Sequence[int] | None = None,
     examples: Sequence[Example] = (),
     verbalized: bool = False,
+    sequence: int | None = None,
 ) -> Prompt:
     """The prompt for one question and one background: constant text first, the background last.
 
@@ -86,6 +87,8 @@ def render(
         Known distributions on this question, shown in whole percentages before the background.
     verbalized : bool, default=False
         Ask for a JSON object of whole percentages instead of one label.
+    sequence : int, optional
+        Ask for the labels of so many respondents instead of one.
 
     Returns
     -------
@@ -94,8 +97,8 @@ def render(
     Raises
     ------
     ValueError
-        If there are not as many labels as options, labels are repeated, `order` is no permutation, or an example's
-        distribution does not fit the question.
+        If there are not as many labels as options, labels are repeated, `order` is no permutation, an example's
+        distribution does not fit the question, or both `verbalized` and `sequence` are asked for.
     """
     n_options = question.n_options
     labels = list(labels)
@@ -114,7 +117,11 @@ def render(
             lines.append(template.examples_heading)
         lines += [_example(template, question, example, labels, order) for example in examples]
     lines.append(_described(template, background))
+    if verbalized and sequence is not None:
+        raise ValueError("a prompt asks for percentages (verbalized) or for many labels (sequence), not for both")
     system = template.verbalized_system if verbalized else template.system
+    if sequence is not None:
+        system = template.sequence_system.format(n=sequence)
     return Prompt(system, template.line_break.join(lines), template.cue)
 
 

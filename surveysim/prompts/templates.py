@@ -16,6 +16,7 @@ _PLACEHOLDERS: dict[str, tuple[str, ...]] = {
     "background": ("background",),
     "example": ("background", "answers"),
     "example_answer": ("label", "option", "percent"),
+    "sequence_system": ("n",),
 }
 
 
@@ -26,7 +27,8 @@ class Template:
     The text of a prompt is built in this order: `system`; then, one below the other, `context` (where the question
     has one), `question`, one `option` a line, the examples where there are any, and last the `background`, so that
     prompts on the same question share their beginning. The request itself stands in the system text, or in
-    `verbalized_system` where percentages are wanted instead of one label.
+    `verbalized_system` where percentages are wanted instead of one label, or in `sequence_system` where the labels of
+    many respondents are.
 
     Parameters
     ----------
@@ -36,6 +38,8 @@ class Template:
         Who is asked, and for what: one label.
     verbalized_system : str
         The same, when the answer is to be a JSON object of whole percentages.
+    sequence_system : str
+        The same, when the answer is to be the labels of ``{n}`` respondents.
     context, question, option, attribute, background, example, example_answer : str
         Patterns with fields in braces; see the defaults for which.
     no_background : str
@@ -69,6 +73,10 @@ class Template:
         "percentage, whole numbers that sum to 100."
     )
     context: str = "Survey: {context}"
+    sequence_system: str = (
+        "Answer the survey question as {n} different people like this would. Reply with {n} labels separated by "
+        "spaces, one for each person."
+    )
     question: str = "Question: {question}"
     option: str = "{label}. {option}"
     attribute: str = "{name}: {value}"
@@ -125,6 +133,10 @@ _TEMPLATES = {
                 "Many respondents with this description are interviewed. Say what percentage chooses each option: a "
                 "JSON object from label to whole number, summing to 100."
             ),
+            sequence_system=(
+                "{n} respondents with this description are interviewed one after the other. Write down what each of "
+                "them answers: {n} labels separated by spaces."
+            ),
             context="The survey: {context}",
             question="The interviewer asks: {question}",
             option="({label}) {option}",
@@ -145,6 +157,10 @@ _TEMPLATES = {
                 "You are a pollster. Predict the group's answers in percent; write nothing but a JSON object with a "
                 "whole number for each label, together 100."
             ),
+            sequence_system=(
+                "You are a pollster. Predict which options {n} members of the group pick; write nothing but {n} labels "
+                "separated by spaces."
+            ),
             context="Poll: {context}",
             question="{question}",
             option="{label}) {option}",
@@ -163,6 +179,10 @@ _TEMPLATES = {
             verbalized_system=(
                 "Below are a question and a profile. What share of the people with this profile takes each option? "
                 "Give JSON: labels with whole percentages that add up to 100."
+            ),
+            sequence_system=(
+                "Below are a question and a profile. {n} people have this profile. Give the label of the option that "
+                "each of them takes: {n} labels separated by spaces."
             ),
             context="Source: {context}",
             question="Q: {question}",
@@ -184,6 +204,10 @@ _TEMPLATES = {
             verbalized_system=(
                 "Think of all people who could speak as the last person does. Answer the questionnaire for them with "
                 "JSON: for each label a whole percentage, 100 in total."
+            ),
+            sequence_system=(
+                "Take the part of {n} people who could all speak as the last person does, and answer the questionnaire "
+                "for each of them: {n} labels separated by spaces."
             ),
             context="Questionnaire: {context}",
             question="Please tell us: {question}",
