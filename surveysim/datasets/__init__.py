@@ -1,0 +1,65 @@
+"""Survey files and example data: readers, question-level sets, offline and fetched data, simulated surveys."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from surveysim.datasets.bunch import QuestionSet as QuestionSet
+    from surveysim.datasets.bunch import Survey as Survey
+    from surveysim.datasets.bunch import SurveyWarning as SurveyWarning
+    from surveysim.datasets.examples import load_anes96 as load_anes96
+    from surveysim.datasets.examples import load_fair as load_fair
+    from surveysim.datasets.fetch import fetch_nonvoters as fetch_nonvoters
+    from surveysim.datasets.named import list_readers as list_readers
+    from surveysim.datasets.opinionqa import read_opinionqa as read_opinionqa
+    from surveysim.datasets.question_sets import read_global_dialogues as read_global_dialogues
+    from surveysim.datasets.question_sets import read_global_opinion_qa as read_global_opinion_qa
+    from surveysim.datasets.question_sets import read_subpop as read_subpop
+    from surveysim.datasets.readers import read_cfps as read_cfps
+    from surveysim.datasets.readers import read_cgss as read_cgss
+    from surveysim.datasets.readers import read_ess as read_ess
+    from surveysim.datasets.readers import read_gss as read_gss
+    from surveysim.datasets.readers import read_pew_atp as read_pew_atp
+    from surveysim.datasets.readers import read_wellcome_monitor as read_wellcome_monitor
+    from surveysim.datasets.readers import read_wvs as read_wvs
+    from surveysim.datasets.simulated import make_survey as make_survey
+    from surveysim.datasets.survey_file import read_survey as read_survey
+
+_ROOMS = {
+    "QuestionSet": "bunch",
+    "Survey": "bunch",
+    "SurveyWarning": "bunch",
+    "fetch_nonvoters": "fetch",
+    "list_readers": "named",
+    "load_anes96": "examples",
+    "load_fair": "examples",
+    "make_survey": "simulated",
+    "read_cfps": "readers",
+    "read_cgss": "readers",
+    "read_ess": "readers",
+    "read_global_dialogues": "question_sets",
+    "read_global_opinion_qa": "question_sets",
+    "read_gss": "readers",
+    "read_opinionqa": "opinionqa",
+    "read_pew_atp": "readers",
+    "read_subpop": "question_sets",
+    "read_survey": "survey_file",
+    "read_wellcome_monitor": "readers",
+    "read_wvs": "readers",
+}
+
+__all__ = sorted(_ROOMS)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        value = getattr(importlib.import_module(f"surveysim.datasets.{_ROOMS[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'surveysim.datasets' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})

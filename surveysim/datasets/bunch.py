@@ -1,0 +1,178 @@
+"""What readers return: a survey or a question-level set as a Bunch, with a listing of everything left out or odd."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import Bunch
+
+from surveysim.questions import Question
+from surveysim.tables import Cells, tabulate
+
+__all__ = ["QuestionSet", "Report", "Survey", "SurveyWarning"]
+
+REPORT_COLUMNS = ("variable", "severity", "what", "respondents", "detail")
+
+
+class SurveyWarning(UserWarning):
+    """Something in a survey file that the user should look at; listed in full in ``survey.report``."""
+
+
+@dataclass
+class Report:
+    """Collects what a reader found: notes, and warnings that are issued together at the end."""
+
+    rows: list[tuple[str, str, str, int, str]] = field(default_factory=list)
+
+    def note(self, variable: str, what: str, respondents: int = 0, detail: str = "") -> None:
+        """Something counted, that needs no attention."""
+        self.rows.append((variable, "note", what, int(respondents), detail))
+
+    def warn(self, variable: str, what: str, respondents: int = 0, detail: str = "") -> None:
+        """Something that needs attention."""
+        self.rows.append((variable, "warning", what, int(respondents), detail))
+
+    def frame(self) -> pd.DataFrame:
+        """All of it: variable, severity ("note" or "warning"), what, respondents concerned, detail."""
+        return pd.DataFrame(self.rows, columns=list(REPORT_COLUMNS))
+
+    def issue(self, source: str, stacklevel: int = 3) -> None:
+        """One `SurveyWarning` for all warnings, a line for each kind with its variables."""
+        kinds: dict[str, list[str]] = {}
+        for variable, severity, what, respondents, _ in self.rows:
+            if severity == "warning":
+                counted = f" ({respondents:,} respondents)" if respondents else ""
+                kinds.setdefault(what, []).append((variable or "the file") + counted)
+        if not kinds:
+            return
+        lines = []
+        for what, variables in kinds.items():
+            more = f" and {len(variables) - 5:,} more" if len(variables) > 5 else ""
+            lines.append(f"  {what}: {', '.join(variables[:5])}{more}")
+        warnings.warn(
+            f"{source}: {len(kinds)} kind{'s' if len(kinds) > 1 else ''} of anomalies, listed in .report\n"
+            + "\n".join(lines),
+            SurveyWarning,
+            stacklevel=stacklevel,
+        )
+
+
+class Survey(Bunch):
+    """A survey file, one row a respondent, with questions, backgrounds and weights: what `read_survey` returns.
+
+    A scikit-learn `Bunch`: a dictionary whose keys are attributes.
+
+    Attributes
+    ----------
+    data : DataFrame
+        One row a respondent. Questions are categoricals of option texts (and of "Don't know", "Refused", "No answer",
+        "Not applicable", which `tabulate` understands); backgrounds are categoricals, ordered where they have an order.
+    questions : dict of str to Question
+        By column.
+    backgrounds : list of str
+        Columns of `data`.
+    weight, strata, cluster : str or None
+        Columns of `data`.
+    variables : DataFrame
+        The codebook: a row for each variable of the file with its label, its role and why it got it.
+    report : DataFrame
+        Everything left out, changed or odd: variable, severity, what, respondents, detail.
+    value_labels : dict of str to dict
+        Code to label, as in the file.
+    DESCR, terms : str
+        What the survey is; its terms of use.
+    """
+
+    def tabulate(
+        self,
+        backgrounds: Sequence[str] | None = None,
+        questions: Sequence[str] | Mapping[str, Question] | None = None,
+        **parameters: Any,
+    ) -> Cells:
+        """Cells of this survey, with its weight and, if it has them, strata and cluster.
+
+        Parameters
+        ----------
+        backgrounds : list of str, optional
+            Default: all of `backgrounds`.
+        questions : list of str or mapping of str to Question, optional
+            Default: all of `questions`.
+        **parameters
+            Passed to `surveysim.tabulate`; ``weights=None`` leaves the weights out.
+
+        Returns
+        -------
+        Cells
+
+        Raises
+        ------
+        ValueError
+            If there are no questions or no backgrounds, or one that is named is not proposed; else as `tabulate`.
+        """
+        chosen: Mapping[str, Question]
+        if questions is None:
+            chosen = self.questions
+        elif isinstance(questions, Mapping):
+            chosen = questions
+        else:
+            names = [questions] if isinstance(questions, str) else list(questions)
+            unknown = [name for name in names if name not in self.questions]
+            if unknown:
+                raise ValueError(f"questions names {unknown}, which this survey has no Question for; see .variables")
+            chosen = {name: self.questions[name] for name in names}
+        columns = list(self.backgrounds) if backgrounds is None else list(backgrounds)
+        if not chosen or not columns:
+            missing = "questions" if not chosen else "backgrounds"
+            raise ValueError(f"this survey has no {missing}: name them when reading, {missing}=[...]; see .variables")
+        design = {"weights": self.weight, "strata": self.strata, "cluster": self.cluster}
+        return tabulate(self.data, columns, chosen, **{**design, **parameters})
+
+    def __repr__(self) -> str:
+        lines = [
+            f"Survey({len(self.data):,} respondents, {len(self.questions):,} questions",
+            f"  backgrounds: {', '.join(self.backgrounds) or 'none'}",
+            f"  weight: {self.weight or 'none'}",
+        ]
+        found = self.report["severity"].value_counts()
+        listed = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in found.items())
+        lines.append(f"  report: {listed or 'empty'}")
+        return "\n".join(lines) + ")"
+
+
+class QuestionSet(Bunch):
+    """Published distributions of answers by group, question by question: X, Y and n for `fit`.
+
+    A scikit-learn `Bunch`: a dictionary whose keys are attributes.
+
+    Attributes
+    ----------
+    X : DataFrame of shape (n_cells, n_attributes + 1)
+        ``"question"`` and a column for each attribute; a row states the attributes of its group and is NaN elsewhere
+        ("not stated": the total over that attribute).
+    Y : float64 array of shape (n_cells, K)
+        NaN past the last option of a shorter question.
+    n : float64 array of shape (n_cells,)
+        Respondents, at most those of the survey.
+    questions : dict of str to Question
+    backgrounds : list of str
+        The attributes.
+    n_is_assumed : bool
+        Whether n is an assumption of the caller, because the file has no counts.
+    report : DataFrame
+        Everything left out, changed or odd.
+    DESCR, terms : str
+    """
+
+    def __repr__(self) -> str:
+        assumed = " (assumed)" if self.n_is_assumed else ""
+        return (
+            f"QuestionSet({len(self.X):,} cells, {len(self.questions):,} questions\n"
+            f"  backgrounds: {', '.join(self.backgrounds)}\n"
+            f"  n{assumed}: median {np.median(self.n) if len(self.n) else 0:,.0f}\n"
+            f"  report: {len(self.report)} rows)"
+        )

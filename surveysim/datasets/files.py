@@ -1,0 +1,248 @@
+"""Opens a survey file of any common format; says plainly what is wrong with one that cannot be opened."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["FORMATS", "RawSurvey", "open_survey", "require"]
+
+FORMATS = {
+    ".sav": "SPSS",
+    ".zsav": "SPSS",
+    ".por": "SPSS portable",
+    ".dta": "Stata",
+    ".sas7bdat": "SAS",
+    ".xpt": "SAS transport",
+    ".csv": "CSV",
+    ".tsv": "CSV",
+    ".parquet": "Parquet",
+}
+"""Formats by ending."""
+
+_ENCODINGS = "encoding='cp1252' (Western Europe), 'cp1250' (Central Europe), 'cp1251' (Cyrillic) or 'gb18030' (Chinese)"
+
+
+@dataclass
+class RawSurvey:
+    """A file as it is: codes, and what it says about them.
+
+    Attributes
+    ----------
+    data : DataFrame
+        One row a respondent; codes, not labels.
+    variable_labels : dict of str to str
+        Wording or description of each variable that has one.
+    value_labels : dict of str to dict
+        Code to label.
+    missing_codes : dict of str to list
+        Codes that the file declares missing: single codes, and (low, high) ranges.
+    """
+
+    path: Path
+    data: pd.DataFrame
+    variable_labels: dict[str, str] = field(default_factory=dict)
+    value_labels: dict[str, dict[Hashable, str]] = field(default_factory=dict)
+    missing_codes: dict[str, list[Any]] = field(default_factory=dict)
+
+
+def require(package: str) -> Any:
+    """Import an optional dependency, or say how to install it."""
+    import importlib
+
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise ImportError(f"this needs {package}: pip install 'surveysim[survey]'") from None
+
+
+def open_survey(
+    path: str | Path,
+    *,
+    columns: Sequence[str] | None = None,
+    encoding: str | None = None,
+    catalog: str | Path | None = None,
+) -> RawSurvey:
+    """Read a survey file with its labels, codes as they are.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the format is unknown, the file is empty, truncated, encrypted, compressed or something else than its ending
+        says, its text has another encoding, or columns do not exist.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no survey file {str(path)!r}")
+    if path.is_dir():
+        raise ValueError(f"{str(path)!r} is a folder: give the survey file in it")
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
+        hint = "; save the sheet as CSV" if ending in (".xlsx", ".xls", ".ods") else ""
+        hint = "; unpack it first" if ending in (".zip", ".gz", ".7z", ".rar") else hint
+        raise ValueError(f"{path.name}: the format {ending or 'without ending'} is not one of {sorted(FORMATS)}{hint}")
+    if encoding is not None:
+        try:
+            codecs.lookup(encoding)
+        except LookupError:
+            raise ValueError(f"encoding={encoding!r} is unknown; try {_ENCODINGS}") from None
+    _refuse_other_content(path, ending)
+    if ending in (".csv", ".tsv"):
+        raw = _read_csv(path, ending, encoding)
+    elif ending == ".parquet":
+        raw = _read_parquet(path)
+    else:
+        raw = _read_statistical(path, ending, encoding, catalog, columns)
+    raw.data.columns = [str(column) for column in raw.data.columns]
+    twice = raw.data.columns[raw.data.columns.duplicated()].unique().tolist()
+    if twice:
+        raise ValueError(f"{path.name} has several variables called {twice}: rename them")
+    if columns is not None:
+        absent = [column for column in columns if column not in raw.data.columns]
+        if absent:
+            raise ValueError(f"{path.name} has no variables {absent}; it has {_few(list(raw.data.columns))}")
+        raw.data = raw.data[list(columns)]
+    if len(raw.data) == 0:
+        raise ValueError(f"{path.name} has no respondents: {raw.data.shape[1]} variables, no rows")
+    return raw
+
+
+def _few(names: list[str], limit: int = 20) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit:,} more" if len(names) > limit else "")
+
+
+# Signatures of what is found in place of a survey file: https://en.wikipedia.org/wiki/List_of_file_signatures; the
+# encrypted SPSS file from the PSPP manual, "Encrypted File Wrappers".
+def _refuse_other_content(path: Path, ending: str) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(512)
+        file.seek(max(0, size - 64))
+        tail = file.read()
+    if not head.strip():
+        raise ValueError(f"{path.name} is empty ({size:,} bytes): download or export it again")
+    if b"ENCRYPTEDSAV" in head[:32] or b"ENCRYPTEDPOR" in head[:32]:
+        raise ValueError(
+            f"{path.name} is an encrypted SPSS file: open it in SPSS with its password and save it without one"
+        )
+    text = head.lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html")):
+        raise ValueError(
+            f"{path.name} is a web page, not a survey file: the download asked for a login or for terms to be accepted; "
+            "download it in a browser"
+        )
+    if text.startswith(b"version https://git-lfs"):
+        raise ValueError(f"{path.name} is a Git LFS pointer, not the file: run git lfs pull")
+    if head.startswith((b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")):
+        raise ValueError(f"{path.name} is a compressed archive: unpack it first")
+    expected = {
+        ".sav": (b"$FL2", b"$FL3"),
+        ".zsav": (b"$FL2", b"$FL3"),
+        ".parquet": (b"PAR1",),
+        ".xpt": (b"HEADER RECORD",),
+    }.get(ending)
+    if expected and not head.startswith(expected):
+        raise ValueError(f"{path.name} is no {FORMATS[ending]} file, whatever its ending says: it begins {head[:8]!r}")
+    # Two formats whose readers accept a file cut short: Stata's ends with a tag, SAS transport comes in 80-byte cards.
+    cut = (ending == ".dta" and head.startswith(b"<stata_dta>") and not tail.rstrip().endswith(b"</stata_dta>")) or (
+        ending == ".xpt" and size % 80 != 0
+    )
+    if cut:
+        raise ValueError(f"{path.name} is truncated: its end is missing ({size:,} bytes); download or copy it again")
+
+
+def _read_csv(path: Path, ending: str, encoding: str | None) -> RawSurvey:
+    separator = "\t" if ending == ".tsv" else None
+    try:
+        data = pd.read_csv(
+            path,
+            sep=separator,
+            engine="python" if separator is None else "c",  # only this engine finds out the separator by itself
+            encoding=encoding or "utf-8-sig",
+            skipinitialspace=True,
+        )
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path.name} is not {encoding or 'UTF-8'} text (byte {error.start:,}): give {_ENCODINGS}"
+        ) from None
+    except pd.errors.EmptyDataError:
+        raise ValueError(f"{path.name} has no columns") from None
+    except (pd.errors.ParserError, ValueError) as error:
+        raise ValueError(f"{path.name} is no readable CSV file: {error}") from None
+    # A column such as "1", "2", " " is numbers with blanks, not text.
+    for column in data.columns[data.dtypes.map(pd.api.types.is_string_dtype)]:
+        values = data[column].str.strip()
+        numbers = pd.to_numeric(values.mask(values == ""), errors="coerce")
+        if numbers.notna().sum() == (values.notna() & (values != "")).sum():
+            data[column] = numbers
+    return RawSurvey(path, data)
+
+
+def _read_parquet(path: Path) -> RawSurvey:
+    try:
+        data = pd.read_parquet(path)
+    except ImportError:
+        raise ImportError("Parquet files need pyarrow: pip install pyarrow") from None
+    except Exception as error:  # pyarrow's errors have no common class that can be named without importing it
+        raise ValueError(f"{path.name} is damaged or truncated: {str(error).splitlines()[0]}") from None
+    return RawSurvey(path, data.reset_index(drop=True))
+
+
+def _read_statistical(
+    path: Path, ending: str, encoding: str | None, catalog: str | Path | None, columns: Sequence[str] | None
+) -> RawSurvey:
+    pyreadstat = require("pyreadstat")
+    read = {
+        ".sav": pyreadstat.read_sav,
+        ".zsav": pyreadstat.read_sav,
+        ".por": pyreadstat.read_por,
+        ".dta": pyreadstat.read_dta,
+        ".sas7bdat": pyreadstat.read_sas7bdat,
+        ".xpt": pyreadstat.read_xport,
+    }[ending]
+    options: dict[str, Any] = {} if encoding is None else {"encoding": encoding}
+    if columns is not None:
+        options["usecols"] = list(columns)
+    if ending != ".xpt":
+        options["user_missing"] = True
+    if catalog is not None:
+        if ending != ".sas7bdat":
+            raise ValueError(f"catalog is for .sas7bdat files, got {path.name}")
+        if not Path(catalog).exists():
+            raise FileNotFoundError(f"no SAS catalog {str(catalog)!r}")
+        options["catalog_file"] = str(catalog)
+    try:
+        data, meta = read(str(path), **options)
+    except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name}: {_explain(str(error), ending, encoding)}") from None
+    if columns is not None and data.shape[1] == 0:  # pyreadstat is silent about columns that do not exist
+        data, meta = read(str(path), **{**options, "usecols": None})
+    missing: dict[str, list[Any]] = {name: list(codes) for name, codes in meta.missing_user_values.items()}
+    for name, ranges in meta.missing_ranges.items():
+        missing.setdefault(name, []).extend(
+            span["lo"] if span["lo"] == span["hi"] else (span["lo"], span["hi"]) for span in ranges
+        )
+    return RawSurvey(
+        path,
+        data,
+        {name: label.strip() for name, label in meta.column_names_to_labels.items() if label and label.strip()},
+        {name: dict(labels) for name, labels in meta.variable_value_labels.items() if labels},
+        missing,
+    )
+
+
+def _explain(message: str, ending: str, encoding: str | None) -> str:
+    lowered = message.lower()
+    if "encoding" in lowered or "character set" in lowered or "codec" in lowered:
+        said = f"it is not {encoding}" if encoding else "its text is not in the encoding that it names"
+        return f"{said}: give {_ENCODINGS}. ({message})"
+    if "expected number of rows" in lowered or "read from file" in lowered or "truncat" in lowered:
+        return f"the file is truncated or damaged: download or copy it again. ({message})"
+    return f"no readable {FORMATS[ending]} file: damaged, or of a version that pyreadstat does not know. ({message})"

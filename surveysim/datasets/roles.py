@@ -1,0 +1,124 @@
+"""What a variable is for, guessed from its name, its label and its values: background, weight, identifier."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["BACKGROUND_KINDS", "ORDERED_KINDS", "Guess", "background_kind", "looks_like_id", "looks_like_weight"]
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Names (whole) and labels (parts) by which a background is recognised."""
+
+    names: str
+    labels: str
+
+
+# The first kind that fits decides. Names are those of large surveys and of everyday files.
+_KINDS = {
+    "age": _Kind(r"age|agea|age_?r|respondent_?age|alter|edad|edat|leeftijd|ppage|idade|q262|年龄", r"\bage\b.*|年龄"),
+    "age group": _Kind(
+        r"age_?(cat|group|grp|bands?|class|range|rec|recode)s?\w*|f_agecat\w*|agecategories|agegroup\w*|agecat\w*|x003r2?",
+        r"age (group|categor|band|bracket|recoded)\w*.*",
+    ),
+    "gender": _Kind(
+        r"gender|gndr|sex|f_gender|f_sex\w*|geschlecht|sexo|sexe|genero|género|kjonn|q260|female|male|性别",
+        r"(respondent'?s?,? )?(sex|gender)\b.*|性别",
+    ),
+    "education": _Kind(
+        r"edu|educ|education|eisced|edulvlb?|isced\w*|degree|f_educcat\w*|educcat\w*|bildung|schooling|q275r?|cfps\d+edu",
+        r".*\b(level of education|education(al)? (level|attainment)|highest (degree|level of (school|education))\w*|"
+        r"highest educational level)\b.*|.*(受教育程度|学历).*",
+    ),
+    "income": _Kind(
+        r"income\w*|inc|hinctnta|inc_?cat|income_?cat|f_inc\w*|household_?income|einkommen|q288r?|hhincome\w*|faminc\w*",
+        r".*\b(household|family|personal|total|net|gross)('s)?( \w+)? income\b.*|income (group|level|quintile|decile)s?.*",
+    ),
+    "urban": _Kind(
+        r"urban\w*|rural|domicil|urban_?rural|h_urbrural|townsize|settlement|f_metro", r".*\b(urban|rural|domicile)\b.*"
+    ),
+    "country": _Kind(
+        r"country\w*|cntry|b_country_alpha|nation|pais|land|wp5|countrynew", r"country( code| of interview)?\b.*"
+    ),
+    "region": _Kind(
+        r"region\w*|state|province|prov\w*cd\w*|f_cregion|cregion|bundesland|division|stateabb|s41",
+        r"(region|state|province)\b.*|省份.*",
+    ),
+    "race": _Kind(r"race\w*|racef|ethnic\w*|f_racethn\w*|ethnicity|hispanic", r".*\b(race|ethnicity|ethnic group)\b.*"),
+    "religion": _Kind(r"relig|religion|f_relig|rlgdnm|denom", r"(religious denomination|religion)\b.*"),
+    "marital status": _Kind(
+        r"marital\w*|marstat\w*|maritalb|f_marital|marit\w*|q273|civil_?status",
+        r".*\b(marital|legal marital|civil) status\b.*|婚姻状况",
+    ),
+    "employment": _Kind(
+        r"employment\w*|empstat\w*|mnactic|wrkstat|emp_2010|labou?r_?force\w*|q279|uempla",
+        r".*\b(employment status|labou?r force status|main activity)\b.*",
+    ),
+    "children": _Kind(r"children|childs|numch\w*|nkids|q274", r"(number of|how many) children\b.*"),
+    "class": _Kind(r"social_?class|class_?self|subjective_?class", r"(subjective )?social class\b.*"),
+}
+
+BACKGROUND_KINDS = tuple(_KINDS)
+"""The kinds of backgrounds that are recognised."""
+
+ORDERED_KINDS = frozenset({"age", "age group", "education", "income", "class", "children"})
+"""Kinds whose levels have an order, which is that of the codes where the labels do not tell another."""
+
+_WEIGHT_NAMES = re.compile(
+    r"w(ei)?gh?ts?(_?\w*)?|w_weight|[a-z]*weights?\d*|\w*wgh?t|wtss\w*|gewicht\w*|pspwght|anweight|rswt_\w+|final_?w\w*|poids\w*"
+)
+_WEIGHT_LABELS = re.compile(
+    r".*\b(weight(ing)?( factor| variable)?|post-?stratification weight|survey weight|gewicht\w*)\b.*"
+)
+_BODY_WEIGHT = re.compile(r".*\b(kg|kilo\w*|pounds|lbs|body|height|how much do you weigh)\b.*")
+_ID_NAMES = re.compile(r"(\w*_)?(id|idno|caseid|respid|respondent_?id|qkey|serial|rownames|uid|pid|fid|record|case)\d*(_\w+)?")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A guess and the reason for it."""
+
+    kind: str
+    reason: str
+
+
+def background_kind(name: str, label: str | None) -> Guess | None:
+    """The kind of background that a variable is, or None."""
+    lowered = name.casefold().strip()
+    for kind, pattern in _KINDS.items():
+        if re.fullmatch(pattern.names, lowered):
+            return Guess(kind, f"its name is that of a background ({kind})")
+    if label and len(label) < 60 and "?" not in label:
+        text = " ".join(label.casefold().split())
+        for kind, pattern in _KINDS.items():
+            if re.fullmatch(pattern.labels, text):
+                return Guess(kind, f"its label is that of a background ({kind})")
+    return None
+
+
+def looks_like_weight(name: str, label: str | None, column: pd.Series) -> bool:
+    """Whether a numeric variable is a survey weight, by its name or label and by having fractions."""
+    if not pd.api.types.is_numeric_dtype(column.dtype) or column.notna().sum() == 0:
+        return False
+    named = _WEIGHT_NAMES.fullmatch(name.casefold()) is not None
+    described = label is not None and _WEIGHT_LABELS.fullmatch(label.casefold()) is not None
+    if not (named or described) or (label is not None and _BODY_WEIGHT.fullmatch(label.casefold())):
+        return False
+    values = column.dropna().to_numpy(dtype=np.float64)
+    return bool((values % 1 != 0).any())
+
+
+def looks_like_id(name: str, column: pd.Series) -> bool:
+    """Whether a variable numbers the respondents or interviews."""
+    if _ID_NAMES.fullmatch(name.casefold()):
+        return True
+    if pd.api.types.is_float_dtype(column.dtype):
+        values = column.dropna()
+        if len(values) == 0 or (values % 1 != 0).any():
+            return False
+    return len(column) > 100 and column.nunique(dropna=False) == len(column)

@@ -1,0 +1,368 @@
+"""The values of one variable: which are options, which are reasons for a missing answer, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from surveysim.datasets.bunch import Report
+from surveysim.datasets.wording import MISSING_TEXTS, is_neutral, missing_kind, outside_scale, scale_scores
+from surveysim.questions import Question
+from surveysim.tables.matching import OptionMatcher, as_number, list_values
+
+__all__ = ["Values", "fit_question", "read_values"]
+
+
+@dataclass
+class Values:
+    """One variable in the terms of its labels.
+
+    Attributes
+    ----------
+    texts, codes : list
+        Options in order, and what the file holds for each.
+    option : int array of shape (n_respondents,)
+        0..K-1: an option; -1: no value; -2 - i: missing for the reason ``list(MISSING_TEXTS)[i]``.
+    n_labelled : int
+        Options whose text is a label of the file (the others are their own number).
+    ordered : bool or None
+        Whether the options lie on a scale, None if that cannot be told.
+    why : str
+        The reason for `ordered`.
+    pinned : list of str
+        Options outside the scale.
+    """
+
+    texts: list[str]
+    codes: list[Hashable]
+    option: np.ndarray
+    n_labelled: int
+    ordered: bool | None
+    why: str
+    pinned: list[str]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Respondents by kind of missing answer, and ``"answered"``."""
+        counted = {"answered": int((self.option >= 0).sum())}
+        for i, kind in enumerate(MISSING_TEXTS):
+            counted[kind] = int((self.option == -2 - i).sum())
+        counted["not asked"] += int((self.option == -1).sum())
+        return counted
+
+    def as_answers(self, index: pd.Index) -> pd.Series:
+        """A categorical of option texts and of the reasons for missing answers that occur."""
+        categories = [*self.texts]
+        target = np.full(len(self.texts) + len(MISSING_TEXTS) + 1, -1, dtype=np.int64)
+        target[: len(self.texts)] = np.arange(len(self.texts))
+        for i, text in enumerate(MISSING_TEXTS.values()):
+            if (self.option == -2 - i).any() and text not in categories:
+                target[-2 - i] = len(categories)
+                categories.append(text)
+            elif text in categories:
+                target[-2 - i] = categories.index(text)
+        return pd.Series(pd.Categorical.from_codes(target[self.option], categories=categories), index=index)
+
+    def as_levels(self, index: pd.Index, ordered: bool) -> pd.Series:
+        """A categorical of the options alone; in an ordered one, options outside the scale are missing."""
+        keep = [text for text in self.texts if not (ordered and text in self.pinned)]
+        target = np.array([keep.index(text) if text in keep else -1 for text in self.texts] + [-1], dtype=np.int64)
+        chosen = target[np.where(self.option < 0, -1, self.option)]
+        return pd.Series(pd.Categorical.from_codes(chosen, categories=keep, ordered=ordered), index=index)
+
+
+def read_values(
+    name: str,
+    column: pd.Series,
+    labels: Mapping[Hashable, str],
+    declared: Sequence[Any],
+    overrides: Mapping[Hashable, str],
+    report: Report,
+    *,
+    max_options: int,
+    demanded: bool = False,
+) -> Values | str:
+    """Sort the values of a variable into options and missing answers.
+
+    Parameters
+    ----------
+    labels : mapping of code to label
+    declared : list
+        Codes, and (low, high) ranges, that the file declares missing.
+    overrides : mapping of code to kind
+        What the user declares missing.
+    max_options : int
+        A variable with more options is none to choose from.
+    demanded : bool, default=False
+        Whether the user named the variable: then numbers without labels become options, too.
+
+    Returns
+    -------
+    Values or str
+        In place of values, why the variable has no options.
+
+    Raises
+    ------
+    ValueError
+        If a demanded variable has numbers that look like undeclared codes for missing answers.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype) and not labels:
+        labels = {category: str(category) for category in column.cat.categories}
+        is_categorical = True
+    else:
+        is_categorical = False
+    try:
+        seen, uniques = pd.factorize(column.astype(object) if is_categorical else column)
+    except TypeError:
+        return "its values are no single values"
+    values = list(uniques)
+    counts = np.bincount(seen[seen >= 0], minlength=len(values))
+    if counts.sum() == 0:
+        return "all answers are missing"
+    book = _LabelBook(labels, report, name)
+    kinds = _MissingBook(declared, overrides)
+    text_like = not book.labels and any(isinstance(value, str) for value in values)
+
+    missing: dict[int, str] = {}  # position among the values -> kind
+    options: dict[int, str] = {}
+    unlabelled: list[int] = []
+    for i, value in enumerate(values):
+        if isinstance(value, str) and not value.strip():
+            missing[i] = "blank"
+            continue
+        label = str(value).strip() if text_like else book.find(value)
+        kind = kinds.find(value, label)
+        if kind is not None:
+            missing[i] = kind
+        elif label is not None:
+            options[i] = label
+        else:
+            unlabelled.append(i)
+    unused = {code: text for code, text in book.labels.items() if kinds.find(code, text) is None}
+    if len(unused) + (len(options) if text_like else 0) < 2:
+        # "Knows" / "don't know": where a label is not declared missing and nothing else is left, it is an answer
+        back = {i: book.find(values[i]) for i, kind in missing.items() if kind != "blank"}
+        back = {i: text for i, text in back.items() if text and not kinds.is_declared(values[i])}
+        if len(options) + len(back) >= 2 and options:
+            options |= back  # type: ignore[arg-type]
+            unused |= {values[i]: text for i, text in back.items()}  # type: ignore[misc]
+            missing = {i: kind for i, kind in missing.items() if i not in back}
+
+    n_labelled = len(options) if text_like else len(unused)
+    numbers = [as_number(values[i]) for i in unlabelled]
+    ends = [number for code in unused if (number := as_number(code)) is not None]
+    within = [
+        number is not None and number % 1 == 0 and (demanded and n_labelled == 0 or
+        (len(ends) >= 2 and min(ends) < number < max(ends)))
+        for number in numbers
+    ]  # fmt: skip
+    if unlabelled and n_labelled == 0 and not demanded:
+        return "values without labels" if len(unlabelled) <= max_options else "numbers without labels"
+    if len(unlabelled) > max_options and not all(within):
+        return "numbers, few of them with labels" if n_labelled else "numbers without labels"
+    if n_labelled == 0 and demanded:
+        _refuse_sentinels(name, [n for n in numbers if n is not None])
+        if not all(within):
+            return "numbers with fractions, or text among numbers, without labels"
+    for i, fits in zip(unlabelled, within, strict=True):
+        if fits:
+            number = as_number(values[i])
+            options[i] = f"{number:g}"
+    stray = [i for i, fits in zip(unlabelled, within, strict=True) if not fits]
+    if stray:
+        listed = list_values([values[i] for i in stray], counts[stray].tolist())
+        report.warn(name, "values without labels, taken as no answer", int(counts[stray].sum()), listed)
+        missing |= dict.fromkeys(stray, "skipped")
+
+    entries: list[tuple[Hashable, str]] = [] if text_like else list(unused.items())
+    known = {_key(code) for code, _ in entries}
+    entries += [(values[i], text) for i, text in options.items() if _key(values[i]) not in known]
+    if len(entries) > max_options:
+        return f"more than {max_options} options ({len(entries):,})"
+    if len(entries) < 2:
+        return "a single answer" if entries else "no answers besides missing ones"
+    idle = [text for code, text in unused.items() if _key(code) not in {_key(values[i]) for i in options}]
+    if idle and not is_categorical:
+        report.warn(name, "labels without values: options that nobody chose", 0, ", ".join(map(repr, idle)))
+    keep_order = is_categorical or all(as_number(code) is None for code, _ in entries) and not text_like
+    if not keep_order:
+        entries.sort(key=_sorting)
+    entries = _distinct(entries, name, report)
+    entries, ordered, why, pinned = _order(entries, text_like, name, report)
+    if is_categorical and column.cat.ordered:
+        ordered, why = True, "an ordered categorical"
+    place = {_key(code): i for i, (code, _) in enumerate(entries)}
+    kind_place = {kind: -2 - i for i, kind in enumerate(MISSING_TEXTS)} | {"blank": -1}
+    target = np.array(
+        [place[_key(value)] if i in options else kind_place[missing[i]] for i, value in enumerate(values)] + [-1]
+    )
+    return Values(
+        [text for _, text in entries],
+        [_plain(code) for code, _ in entries],
+        target[seen],
+        n_labelled,
+        ordered,
+        why,
+        pinned,
+    )
+
+
+def fit_question(
+    name: str, column: pd.Series, labels: Mapping[Hashable, str], declared: Sequence[Any],
+    overrides: Mapping[Hashable, str], question: Question, report: Report,
+) -> Values:  # fmt: skip
+    """The values of a variable as the options of a Question that the user gives.
+
+    Raises
+    ------
+    ValueError
+        If values are neither options nor missing answers; the message lists them.
+    """
+    seen, uniques = pd.factorize(column.astype(object))
+    values = list(uniques)
+    book, kinds, matcher = _LabelBook(labels, report, name), _MissingBook(declared, overrides), OptionMatcher(question)
+    target, unknown = [], []
+    for i, value in enumerate(values):
+        label = book.find(value)
+        if label is None and isinstance(value, str):
+            label = value.strip()
+        found = matcher.find(value)
+        if found is None and label:
+            found = matcher.find(label)
+        kind = None if found is not None else kinds.find(value, label)
+        if found is None and kind is None and label != "":
+            unknown.append(i)
+        target.append(-1 if found is None and kind is None else found if found is not None else _place(kind))
+    if unknown:
+        counts = np.bincount(seen[seen >= 0], minlength=len(values))[unknown].tolist()
+        raise ValueError(
+            f"question {name!r}: {list_values([values[i] for i in unknown], counts)} match none of "
+            f"{list(question.options)}; give the Question codes, or declare them missing={{{name!r}: {{...}}}}"
+        )
+    codes = list(question.codes) if question.codes is not None else list(question.options)
+    option = np.array([*target, -1], dtype=np.int64)[seen]
+    return Values(list(question.options), codes, option, len(codes), question.ordinal, "given", list(question.pinned))
+
+
+def _place(kind: str | None) -> int:
+    return -2 - list(MISSING_TEXTS).index(str(kind))
+
+
+def _key(code: Hashable) -> Hashable:
+    number = as_number(code)
+    return code if number is None else number
+
+
+def _plain(code: Any) -> Hashable:
+    if isinstance(code, np.generic):
+        code = code.item()
+    return int(code) if isinstance(code, float) and code.is_integer() else code
+
+
+def _sorting(entry: tuple[Hashable, str]) -> tuple[int, float, str]:
+    number = as_number(entry[0])
+    return (0, number, "") if number is not None else (1, 0.0, str(entry[0]))
+
+
+class _LabelBook:
+    """Labels by code; 1, 1.0 and "1" are the same code."""
+
+    def __init__(self, labels: Mapping[Hashable, str], report: Report, name: str) -> None:
+        self.labels: dict[Hashable, str] = {}
+        empty = 0
+        for code, label in labels.items():
+            text = " ".join(str(label).split())
+            if text:
+                self.labels[_plain(code)] = text
+            else:
+                empty += 1
+        if empty:
+            report.note(name, "empty labels", 0, f"{empty} codes")
+        self._by_key = {_key(code): text for code, text in self.labels.items()}
+
+    def find(self, value: Hashable) -> str | None:
+        found = self._by_key.get(_key(value))
+        return self._by_key.get(value.strip()) if found is None and isinstance(value, str) else found
+
+
+class _MissingBook:
+    """The kind of missing answer that a code stands for: as the user says, else its label, else the file."""
+
+    def __init__(self, declared: Sequence[Any], overrides: Mapping[Hashable, str]) -> None:
+        self._overrides = {_key(code): kind for code, kind in overrides.items()}
+        self._codes = {_key(code) for code in declared if not isinstance(code, tuple)}
+        self._ranges = [span for span in declared if isinstance(span, tuple)]
+
+    def is_declared(self, value: Hashable) -> bool:
+        key = _key(value)
+        if key in self._overrides or key in self._codes:
+            return True
+        return isinstance(key, float) and any(low <= key <= high for low, high in self._ranges)
+
+    def find(self, value: Hashable, label: str | None) -> str | None:
+        kind = self._overrides.get(_key(value))
+        if kind is None and label:
+            kind = missing_kind(label)
+        if kind is None and self.is_declared(value):
+            kind = "skipped"
+        return kind
+
+
+def _refuse_sentinels(name: str, numbers: Sequence[float]) -> None:
+    """Numbers such as 8, 9, 98, 99 or -1 apart from the others: guessing would be silent, so ask."""
+    ordinary = sorted(n for n in numbers if 0 <= n <= 11)
+    suspects = [n for n in numbers if n < 0 or n in (66, 77, 88, 99, 96, 97, 98, 997, 998, 999, 9998, 9999)]
+    if len(ordinary) >= 3 and ordinary[-1] in (8, 9) and ordinary[-1] - 1 > ordinary[-2] + 1:
+        suspects.append(ordinary[-1])
+    suspects = [n for n in suspects if not ordinary or n < 0 or n > ordinary[-1] + 1 or n == ordinary[-1]]
+    if suspects and ordinary:
+        listed = ", ".join(f"{n:g}" for n in sorted(set(suspects)))
+        raise ValueError(
+            f"{name!r} has no labels, and {listed} look like codes for a missing answer: declare them, "
+            f"missing={{{name!r}: {{{suspects[0]:g}: \"don't know\"}}}}, or give a Question with its codes"
+        )
+
+
+def _distinct(entries: list[tuple[Hashable, str]], name: str, report: Report) -> list[tuple[Hashable, str]]:
+    texts = [text for _, text in entries]
+    if len(set(texts)) == len(texts):
+        return entries
+    repeated = sorted({text for text in texts if texts.count(text) > 1})
+    report.warn(name, "duplicated labels, told apart by their code", 0, ", ".join(map(repr, repeated)))
+    return [(code, f"{text} [{_plain(code)}]" if text in repeated else text) for code, text in entries]
+
+
+def _order(
+    entries: list[tuple[Hashable, str]], text_like: bool, name: str, report: Report
+) -> tuple[list[tuple[Hashable, str]], bool | None, str, list[str]]:
+    """The order of the options, whether it is a scale, why, and which options are outside it."""
+    outside = [entry for entry in entries if outside_scale(entry[1])]
+    if len(entries) - len(outside) < 2:
+        outside = []
+    line = [entry for entry in entries if entry not in outside]
+    scores = scale_scores([text for _, text in line])
+    pinned = [text for _, text in outside]
+    if scores is None:
+        return [*line, *outside], None, "no scale recognised in the labels", pinned
+    if text_like:  # text has no codes to give an order
+        line = [entry for _, entry in sorted(zip(scores, line, strict=True), key=lambda pair: pair[0])]
+        return [*line, *outside], True, "a scale, ordered by its labels", pinned
+    if _monotone(scores):
+        return [*line, *outside], True, "labels in the order of a scale", pinned
+    middle = [i for i, (_, text) in enumerate(line) if is_neutral(text)]
+    if len(middle) == 1:
+        rest = [i for i in range(len(line)) if i != middle[0]]
+        if _monotone([scores[i] for i in rest]) and len(rest) % 2 == 0:
+            rest.insert(len(rest) // 2, middle[0])
+            report.note(name, "the neutral option was moved to the middle of the scale", 0, repr(line[middle[0]][1]))
+            return [*(line[i] for i in rest), *outside], True, "a scale; its neutral option moved to the middle", pinned
+    return [*line, *outside], None, "labels of a scale, but codes in another order", pinned
+
+
+def _monotone(scores: Sequence[float]) -> bool:
+    steps = np.diff(scores)
+    return bool((steps >= 0).all() or (steps <= 0).all())
