@@ -13,19 +13,30 @@ if TYPE_CHECKING:
     from surveysim.tables import poststratify as poststratify
     from surveysim.tables import rake as rake
     from surveysim.tables import tabulate as tabulate
+    from surveysim.zero_shot import ZeroShotElicitor as ZeroShotElicitor
 
 __version__ = "0.1.0"
 
 # Imported on first use: torch and transformers take seconds to import, and tables and metrics do not need them.
 _LAZY = {
     "DSARegressor": "surveysim.dsa",
+    "ZeroShotElicitor": "surveysim.zero_shot",
     "load": "surveysim.persistence",
     "poststratify": "surveysim.tables",
     "rake": "surveysim.tables",
     "tabulate": "surveysim.tables",
 }
 
-__all__ = ["DSARegressor", "Question", "__version__", "load", "poststratify", "rake", "tabulate"]
+__all__ = [
+    "DSARegressor",
+    "Question",
+    "ZeroShotElicitor",
+    "__version__",
+    "load",
+    "poststratify",
+    "rake",
+    "tabulate",
+]
 
 
 def __getattr__(name: str) -> Any:

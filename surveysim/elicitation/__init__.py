@@ -1,0 +1,21 @@
+"""Eliciting distributions from language models: what is asked, how answers are read, and how they are averaged."""
+
+from surveysim.elicitation.methods import METHODS
+from surveysim.elicitation.parsing import (
+    is_refusal,
+    is_refusal_option,
+    parse_label,
+    parse_labels,
+    parse_percentages,
+)
+from surveysim.elicitation.result import Elicitation
+
+__all__ = [
+    "METHODS",
+    "Elicitation",
+    "is_refusal",
+    "is_refusal_option",
+    "parse_label",
+    "parse_labels",
+    "parse_percentages",
+]
