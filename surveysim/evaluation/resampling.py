@@ -1,0 +1,74 @@
+"""What intervals rest on: questions, groups or respondents drawn again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["FEW_QUESTIONS", "check_confidence", "draw_sums", "percentile_interval"]
+
+FEW_QUESTIONS = 5
+"""From this many questions on they are what is resampled: another survey would ask others."""
+
+RESAMPLED = ("auto", "questions", "groups", "respondents")
+
+
+def check_confidence(confidence: float) -> float:
+    """A probability between 0 and 1, or an error."""
+    if isinstance(confidence, bool) or not isinstance(confidence, int | float | np.floating):
+        raise TypeError(f"confidence must be a number between 0 and 1, got {confidence!r}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}")
+    return float(confidence)
+
+
+def choose_resampled(resample: str, n_questions: int, n_groups: int, *, exact_truth: bool) -> str | None:
+    """What to resample: questions where there are enough of them, else the truth's respondents.
+
+    None where there is nothing to draw: a single group with an exact truth.
+    """
+    if resample not in RESAMPLED:
+        raise ValueError(f"resample must be one of {list(RESAMPLED)}, got {resample!r}")
+    if resample == "respondents" and exact_truth:
+        raise ValueError("resample='respondents' needs truth_respondents: an exact truth rests on no sample")
+    if resample == "questions" and n_questions < 2:
+        raise ValueError("resample='questions' needs at least two questions; use 'groups' or 'respondents'")
+    if resample != "auto":
+        return resample
+    if n_questions >= FEW_QUESTIONS:
+        return "questions"
+    if not exact_truth:
+        return "respondents"
+    return "groups" if n_groups > 1 else None
+
+
+def draw_sums(numbers: np.ndarray, unit: np.ndarray, n_draws: int, generator: np.random.Generator) -> np.ndarray:
+    """Sums over units drawn with replacement.
+
+    Parameters
+    ----------
+    numbers : float64 array of shape (n_rows, ...)
+    unit : array of shape (n_rows,)
+        Rows of the same unit are drawn together.
+    n_draws : int
+    generator : Generator
+
+    Returns
+    -------
+    float64 array of shape (n_draws, ...)
+    """
+    _, place = np.unique(unit.astype(str), return_inverse=True)
+    sums = np.zeros((int(place.max()) + 1, *numbers.shape[1:]))
+    np.add.at(sums, place, numbers)
+    times = generator.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=n_draws)
+    return np.tensordot(times.astype(np.float64), sums, axes=1)
+
+
+def percentile_interval(draws: np.ndarray, confidence: float) -> tuple[float, float]:
+    """The ends that leave out equal shares of the draws; NaN draws are ignored, infinite ones count."""
+    draws = draws[~np.isnan(draws)]
+    if len(draws) == 0:
+        return float("nan"), float("nan")
+    tail = (1 - confidence) / 2
+    low = np.quantile(draws, tail, method="lower")
+    high = np.quantile(draws, 1 - tail, method="higher")
+    return float(low), float(high)
