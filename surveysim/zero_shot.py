@@ -26,8 +26,15 @@ __all__ = ["ZeroShotElicitor"]
 REMOTE = "openai:"
 """How the name of a model behind a server begins."""
 
-SMOOTHING = 0.5
-"""Pseudo-draws per option where `smoothing` is "auto"."""
+SMOOTHING = 1.0
+"""Pseudo-draws per option where `smoothing` is "auto".
+
+Expected: a uniform prior over distributions guards against options that were not drawn, and does no harm with 30 draws.
+Tried on the sequences that five models gave for 100 Pew questions (`opinionqa_elicited`, persona, n_human >= 50; 30
+draws, and 10 and 5 of them): of 0, 1 / K, 1/2 and 1, one had the highest opinion alignment and the lowest Jensen-Shannon
+divergence for every model and every number (GPT-4, 30 draws: 87.1, 87.3, 87.5, 87.8; 5 draws: 81.1, 83.7, 84.7, 84.8).
+More would go on helping because models are too sure of themselves; that is for calibration to correct, not for this.
+"""
 
 
 class ZeroShotElicitor(DistributionRegressor):
@@ -76,8 +83,8 @@ class ZeroShotElicitor(DistributionRegressor):
         for the question's refusal option, where it has one.
     smoothing : float or "auto", default="auto"
         Pseudo-draws added to each option (a symmetric Dirichlet prior) by the methods that count draws:
-        ``"sampled"``, ``"paraphrased"`` and ``"sequence"``. ``"auto"``: one half, so that an option that was not
-        drawn is not impossible. 0: plain frequencies. Not used by the other methods.
+        ``"sampled"``, ``"paraphrased"`` and ``"sequence"``. ``"auto"``: one, so that an option that was not drawn is
+        not impossible. 0: plain frequencies. Not used by the other methods.
     on_failure : {"raise", "nan"}, default="raise"
         What becomes of a cell for which no answer could be used: an error, or a row of NaN with a warning. Never a
         made-up distribution.
@@ -217,9 +224,8 @@ class ZeroShotElicitor(DistributionRegressor):
         """
         with self._atomic_fit():
             self._check_parameters()
-            if Y is None and self.question is not None:
-                Y = self._any_targets(X)
-            self._validate_fit(X, Y, sample_weight)
+            targets: Any = self._any_targets(X) if Y is None and self.question is not None else Y
+            self._validate_fit(X, targets, sample_weight)
             self._known_cells()
         return self
 
@@ -313,7 +319,7 @@ class ZeroShotElicitor(DistributionRegressor):
             respondent = LocalRespondent(self._load())
         if self.journal is None:
             return respondent
-        from surveysim.elicitation.journal import journaled
+        from surveysim.elicitation.journaled import journaled
 
         return journaled(respondent, self.journal)
 
@@ -408,7 +414,8 @@ class ZeroShotElicitor(DistributionRegressor):
         if self.examples is None:
             return None
         if isinstance(self.examples, Cells):
-            X, Y = self.examples.X, self.examples.Y
+            X: Any = self.examples.X
+            Y: Any = self.examples.Y
         elif isinstance(self.examples, tuple | list) and len(self.examples) == 2:
             X, Y = self.examples
         else:

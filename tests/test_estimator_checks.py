@@ -20,10 +20,11 @@ import pytest
 from scipy.special import expit, softmax
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from surveysim import DSARegressor
+from surveysim import DSARegressor, ZeroShotElicitor
 from surveysim.base import DistributionRegressor
 from surveysim.baselines import CellRegressor, LogitRegressor, MarginalRegressor
 from surveysim.metrics import js_divergence
+from tests.scripted import Scripted, by_chance
 
 
 class ScalarTarget(DistributionRegressor):
@@ -79,6 +80,17 @@ class DSAOnScalars(ScalarTarget, DSARegressor):
         return load_model(_tiny_folder())
 
 
+class ZeroShotOnScalars(ScalarTarget, ZeroShotElicitor):
+    pass
+
+
+class ScriptedOnScalars(ScalarTarget, ZeroShotElicitor):
+    """Asks no model: one that knows no numbers would leave some of the checks' cells without an answer."""
+
+    def _respondent(self) -> Any:
+        return Scripted(by_chance)
+
+
 @lru_cache(maxsize=1)
 def _tiny_folder() -> Path:
     from tests.tiny_models import make_tiny_model
@@ -87,6 +99,11 @@ def _tiny_folder() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return make_tiny_model(folder)
 
+
+_NAMES_MATTER = (
+    "compares X as an array with a DataFrame of columns 0, 1 ...: an array's columns are called x0, x1 ... in the "
+    "prompt, and a model reads other names otherwise"
+)
 
 EVERYWHERE = {
     "check_regressors_no_decision_function": "predict_proba is the documented twin of predict, for tools that look for "
@@ -118,6 +135,15 @@ ESTIMATORS: list[tuple[DistributionRegressor, dict[str, str]]] = [
             "array's columns are called x0, x1 ... in the prompt, and a model reads other names otherwise",
         },
     ),
+    (
+        ZeroShotOnScalars("nano", method="logprob"),
+        {
+            "check_methods_subset_invariance": "asks for agreement to 1e-7; float32 logits change by some 1e-6 with "
+            "the number of prompts that are read at once",
+        },
+    ),
+    (ScriptedOnScalars("nano"), {"check_regressor_data_not_an_array": _NAMES_MATTER}),
+    (ScriptedOnScalars("nano", method="sampled", n_samples=2), {"check_regressor_data_not_an_array": _NAMES_MATTER}),
 ]
 
 
@@ -135,6 +161,7 @@ def _checks() -> list[Any]:
 @pytest.mark.filterwarnings("ignore:sample_weight looks normalised")
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 @pytest.mark.filterwarnings("ignore:X has feature names")
+@pytest.mark.filterwarnings("ignore:the label mass is below")
 @pytest.mark.parametrize(("estimator", "check"), _checks())
 def test_scikit_learn_check(estimator, check):
     check(estimator)

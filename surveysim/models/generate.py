@@ -220,7 +220,7 @@ class LocalRespondent:
                 for i in set(range(len(alive))) - set(going):
                     limits[alive[i]] = 0
             state = passes.step(state, tokens)
-        return [self.model.tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
+        return [str(self.model.tokenizer.decode(ids, skip_special_tokens=True)) for ids in written]
 
     def _limit(self, ask: Ask, prompt: Sequence[int]) -> int:
         room = ask.max_tokens if self.model.max_tokens is None else self.model.max_tokens - len(prompt)
