@@ -16,6 +16,13 @@ __all__ = ["NANO", "export"]
 #: Where the package keeps it.
 NANO = Path(__file__).resolve().parents[2] / "surveysim" / "models" / "nano"
 
+# Where an answer begins and ends: `transformers serve` else takes Qwen's marks, and sends the whole chat as the answer.
+RESPONSE_TEMPLATE = {
+    "defaults": {"role": "assistant"},
+    "start_anchor": "<|assistant|>",
+    "fields": {"content": {"close": ["<|end|>"], "content": "text"}},
+}
+
 
 def export(network: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, folder: Path = NANO) -> None:
     """Write config, generation config, weights (bfloat16, tied output layer left out) and tokenizer to a folder.
@@ -35,7 +42,7 @@ def export(network: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, folder
         generation = {
             "eos_token_id": tokenizer.eos_token_id,
             "pad_token_id": tokenizer.pad_token_id,
-            "do_sample": False,
+            "do_sample": True,  # else `transformers serve` ignores the temperature that a client asks for
             "max_new_tokens": 256,
         }
         (place / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
@@ -48,6 +55,7 @@ def export(network: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, folder
         tokens = json.loads((place / "tokenizer_config.json").read_text())
         for key in ("is_local", "local_files_only"):  # how it was loaded here is nobody's business elsewhere
             tokens.pop(key, None)
+        tokens["response_template"] = RESPONSE_TEMPLATE
         (place / "tokenizer_config.json").write_text(json.dumps(tokens, indent=2) + "\n")
         for name in sorted(os.listdir(place), key=lambda name: name == "model.safetensors"):
             (place / name).chmod(0o644)

@@ -51,16 +51,21 @@ def _read_text(choice: Mapping[str, Any]) -> Answer:
     # A model that refuses under a JSON schema says so in a field of its own: the words are kept as its answer.
     for text in (message.get("content"), message.get("refusal")):
         if isinstance(text, str) and text:
-            return Answer(text=text)
+            return Answer(text=_whole(text))
         if isinstance(text, list):  # some servers send parts
             parts = [part.get("text", "") for part in text if isinstance(part, Mapping)]
             if "".join(parts):
-                return Answer(text="".join(parts))
+                return Answer(text=_whole("".join(parts)))
     finish = choice.get("finish_reason")
     if finish == "stop" and message.get("content") == "":
         return Answer(text="")
     hint = " (a model that reasons first may need more max_tokens)" if finish == "length" else ""
     return Answer(failure=f"the reply has no text, finish_reason {finish!r}{hint}")
+
+
+def _whole(text: str) -> str:
+    """Halves of characters, which JSON can spell and nothing can store, become question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def read_labels(choice: Mapping[str, Any], labels: Sequence[str]) -> Answer:
