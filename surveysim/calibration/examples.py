@@ -1,0 +1,188 @@
+"""What calibrators work on: elicited distributions, their observed counterparts, and what is known of each row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from surveysim.distributions import check_distributions, renormalize
+
+__all__ = ["Examples", "as_positions", "check_elicited"]
+
+CELL_NOISE = 300.0
+"""Respondents at which a cell's own sampling noise is as large as what no calibrator can fit; a cell of n respondents
+counts n / (n + 300). Chosen with the two models of `surveysim.calibration.priors`."""
+
+SAME_QUESTION = 0.5
+"""Correlation of the cells of one question: m of them count as m / (1 + 0.5 (m - 1)) independent ones."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows of one kind, ordinal or nominal, all of whose distributions are known.
+
+    Attributes
+    ----------
+    P : float64 array of shape (n, K)
+        Elicited distributions, NaN past the last option of a shorter question.
+    positions : float64 array of shape (n, K)
+        Places of the options on their scale; NaN outside the order (all NaN: nominal).
+    Y : float64 array of shape (n, K) or None
+        Observed distributions, padded like P; None when predicting.
+    weight : float64 array of shape (n,)
+        How much each row counts, between 0 and 1.
+    question : int array of shape (n,)
+        Rows with the same number are of one question.
+    features : float64 array of shape (n, n_features)
+        Backgrounds as numbers; no columns where they are not used.
+    objective : {"kl", "w1", "tv", "js"}
+        What is to be small.
+    elicited_by : str or None
+        How the distributions were elicited.
+    """
+
+    P: np.ndarray
+    positions: np.ndarray
+    Y: np.ndarray | None
+    weight: np.ndarray
+    question: np.ndarray
+    features: np.ndarray
+    objective: str
+    elicited_by: str | None
+
+    def __len__(self) -> int:
+        return len(self.P)
+
+    def rows(self, chosen: np.ndarray) -> Examples:
+        """The examples at these rows (bool or int array)."""
+        return replace(
+            self,
+            P=self.P[chosen],
+            positions=self.positions[chosen],
+            Y=None if self.Y is None else self.Y[chosen],
+            weight=self.weight[chosen],
+            question=self.question[chosen],
+            features=self.features[chosen],
+        )
+
+    @cached_property
+    def exists(self) -> np.ndarray:
+        """Bool array (n, K): the options that each row's question has."""
+        return ~np.isnan(self.P)
+
+    @cached_property
+    def n_options(self) -> np.ndarray:
+        """Int array (n,)."""
+        return self.exists.sum(axis=1)
+
+    @cached_property
+    def ordered(self) -> np.ndarray:
+        """Bool array (n, K): the options that lie on the scale."""
+        return ~np.isnan(self.positions)
+
+    @property
+    def n_questions(self) -> int:
+        """Distinct questions."""
+        return len(np.unique(self.question))
+
+    @cached_property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Each row's shape of question: how many options, then the places of those outside the order."""
+        return [
+            (int(k), *map(int, np.flatnonzero(~row[:k])))
+            for k, row in zip(self.n_options, self.ordered, strict=True)
+        ]  # fmt: skip
+
+    def by_shape(self) -> list[tuple[tuple[int, ...], np.ndarray]]:
+        """The distinct shapes, sorted, and the rows of each."""
+        distinct = sorted(set(self.shapes))
+        number = {shape: i for i, shape in enumerate(distinct)}
+        index = np.array([number[shape] for shape in self.shapes], dtype=int)
+        return [(shape, np.flatnonzero(index == i)) for i, shape in enumerate(distinct)]
+
+    @cached_property
+    def evidence(self) -> np.ndarray:
+        """Float array (n,): rows' weights, less where rows share a question and so repeat each other.
+
+        A question's rows count together as m / (1 + 0.5 (m - 1)) times their mean weight.
+        """
+        _, inverse, cells = np.unique(self.question, return_inverse=True, return_counts=True)
+        return self.weight / (1 + SAME_QUESTION * (cells[inverse] - 1))
+
+    def log_p(self, floor: float) -> np.ndarray:
+        """Log shares (n, K), none of them below `floor`, centred per row; 0 where there is no option."""
+        logs = np.log(np.maximum(np.where(self.exists, self.P, 1.0), floor))
+        centred = logs - np.sum(logs, axis=1, keepdims=True, where=self.exists) / self.n_options[:, None]
+        return np.where(self.exists, centred, 0.0)
+
+
+def check_elicited(P: ArrayLike, name: str = "P") -> tuple[np.ndarray, np.ndarray]:
+    """Elicited distributions as float64 that sum to 1, and which rows hold one.
+
+    A row of NaN only stands for a cell for which there is no usable answer. Everything else must be a distribution.
+
+    Returns
+    -------
+    P : float64 array of shape (n, K)
+    answered : bool array of shape (n,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `surveysim.distributions.check_distributions`, naming the row.
+    """
+    try:
+        array = np.array(P, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.asarray(P)
+    if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating) or 0 in array.shape:
+        check_distributions(P, name=name)  # says what is wrong
+        raise ValueError(f"{name} must be an array of shape (n, K), got {array.shape}")
+    answered: np.ndarray = np.logical_not(np.isnan(array).all(axis=1))
+    if answered.any():
+        stand_in = np.where(np.arange(array.shape[1]) < 2, 0.5, np.nan)
+        checked = check_distributions(np.where(answered[:, None], array, stand_in), name=name)
+        array[answered] = renormalize(checked)[answered]
+    return array, answered
+
+
+def as_positions(values: ArrayLike | None, exists: np.ndarray) -> np.ndarray:
+    """Positions (n, K) of options on their scales, from what the user passed as `values`.
+
+    Parameters
+    ----------
+    values : None, array of shape (K,) or (n, K)
+        None: equally spaced. NaN: outside the order; a row of NaN only is nominal.
+    exists : bool array of shape (n, K)
+
+    Raises
+    ------
+    ValueError
+        If the shape does not fit, a position is infinite, or two options share one (the row is named).
+    """
+    n_rows, width = exists.shape
+    if values is None:
+        return np.where(exists, np.arange(1.0, width + 1), np.nan)
+    given: Any = np.asarray(values, dtype=np.float64)
+    if given.shape[-1:] != (width,) or given.ndim > 2 or (given.ndim == 2 and len(given) != n_rows):
+        raise ValueError(
+            f"values must hold a position per option, shape ({width},) or ({n_rows}, {width}), got {given.shape}"
+        )
+    positions = np.where(exists, np.broadcast_to(given, exists.shape), np.nan)
+    if np.isinf(positions).any():
+        raise ValueError("values must be finite positions, or NaN for options outside the order; got infinity")
+    sorted_positions = np.sort(positions, axis=1)
+    tied = np.flatnonzero((np.diff(sorted_positions, axis=1) == 0).any(axis=1))
+    if len(tied):
+        raise ValueError(
+            f"values: row {tied[0]} gives two options the same position: {positions[tied[0]]}. For a nominal question "
+            "pass a row of NaN."
+        )
+    alone = np.flatnonzero((~np.isnan(positions)).sum(axis=1) == 1)
+    if len(alone):
+        raise ValueError(f"values: row {alone[0]} has a single option on its scale; a scale needs two")
+    return positions

@@ -1,0 +1,101 @@
+"""The interface of calibrators, and the two that have nothing to fit: the identity and a method's prior correction."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import BaseEstimator
+
+from surveysim.calibration.examples import Examples
+from surveysim.calibration.priors import prior_of
+
+__all__ = ["FLOOR", "Calibrator", "IdentityCalibrator", "PriorCorrection", "as_distributions"]
+
+FLOOR = 1e-3
+"""Share that stands for shares below it in logarithms: a model's 0 means "hardly anybody"."""
+
+
+class Calibrator(BaseEstimator):
+    """Base of the maps from elicited to calibrated distributions; derive from it to pass your own.
+
+    Parameters go into ``__init__`` as in every scikit-learn estimator. ``fit(examples)`` learns from rows of one kind,
+    ordinal or nominal; ``predict(examples)`` returns float64 (n, K) of distributions, NaN where `Examples.P` is.
+
+    Attributes
+    ----------
+    uses_backgrounds : bool
+        Whether `Examples.features` are read. If not, passing backgrounds is refused rather than ignored.
+    """
+
+    uses_backgrounds = False
+
+    def fit(self, examples: Examples) -> Calibrator:
+        """Learn the map.
+
+        Parameters
+        ----------
+        examples : Examples
+            With Y.
+
+        Returns
+        -------
+        self
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement fit(examples)")
+
+    def predict(self, examples: Examples) -> np.ndarray:
+        """Apply the map.
+
+        Parameters
+        ----------
+        examples : Examples
+            Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement predict(examples)")
+
+
+class IdentityCalibrator(Calibrator):
+    """What was elicited, as it is: the raw output, for comparison.
+
+    Examples
+    --------
+    >>> from surveysim.calibration import DistributionCalibrator
+    >>> DistributionCalibrator("identity").fit([[0.9, 0.1]], [[0.5, 0.5]]).predict([[0.8, 0.2]])
+    array([[0.8, 0.2]])
+    """
+
+    def fit(self, examples: Examples) -> IdentityCalibrator:
+        """Nothing to learn."""
+        return self
+
+    def predict(self, examples: Examples) -> np.ndarray:
+        """P itself."""
+        return examples.P.copy()
+
+
+class PriorCorrection(Calibrator):
+    """What is done without an example: log q = t log p with t from the prior of the elicitation method.
+
+    The fallback of the gate, and of maps per question size for sizes that no example had.
+    """
+
+    def fit(self, examples: Examples) -> PriorCorrection:
+        """Nothing to learn."""
+        return self
+
+    def predict(self, examples: Examples) -> np.ndarray:
+        """The correction; P itself where the method's t is 1."""
+        log_t = prior_of(examples.elicited_by).log_t
+        if log_t == 0.0:
+            return examples.P.copy()
+        return as_distributions(np.exp(log_t) * examples.log_p(FLOOR), examples)
+
+
+def as_distributions(logits: np.ndarray, examples: Examples) -> np.ndarray:
+    """Softmax over each row's options; NaN where there is none."""
+    Q = softmax(np.where(examples.exists, logits, -np.inf), axis=1)
+    return np.where(examples.exists, Q, np.nan)
