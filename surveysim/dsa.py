@@ -27,6 +27,8 @@ __all__ = ["DSARegressor"]
 ASSUMED_RESPONDENTS = 100.0
 """Respondents per cell where `sample_weight` is not given: what a cell of a mid-sized survey has."""
 
+TUNINGS = ("last-block", "lora")
+
 INITS = ("marginal", "baseline", None)
 
 
@@ -54,10 +56,12 @@ class DSARegressor(DistributionRegressor):
         The column of X that names the question.
     template : str or Template, default="default"
         The wording of the prompt (`surveysim.prompts.template_names`).
-    tuning : {"last-block"}, default="last-block"
-        What is trained.
+    tuning : {"last-block", "lora"}, default="last-block"
+        What is trained. ``"last-block"``: the last blocks and the options' output rows. ``"lora"``: adapters of rank 8
+        (alpha 32) on the query and value projections of all blocks, as in SubPOP [2]_; an opponent with the same
+        losses, stages and selection. Nothing of it can be computed once, so that it takes many times as long.
     n_blocks : int, default=1
-        How many of the last blocks are trained.
+        How many of the last blocks are trained; 1 with ``tuning="lora"``, which tunes all of them.
     n_members : int, optional
         Average the predictions of this many heads, trained with different batch orders. None: one.
     init : {"marginal", "baseline"} or None, default="marginal"
@@ -80,15 +84,16 @@ class DSARegressor(DistributionRegressor):
         Passes over the cells in stage 2, and at most so many in stage 1, where held-out respondents decide when to
         stop. An epoch has at least 8 steps; small surveys are gone through several times.
     learning_rate : float or "auto", default="auto"
-        Of Adam. ``"auto"``: 0.4 over the model's width.
+        Of Adam. ``"auto"``: 0.4 over the model's width; with ``tuning="lora"`` 0.8 over it.
     batch_size : int or "auto", default="auto"
         Cells per step. A question's cells always stay together (up to 1,024 of them), so that pairs meet; several
-        questions share a step while they fit. ``"auto"``: 128, and 64 for models wider than 1,024.
+        questions share a step while they fit. ``"auto"``: 128, and 64 for models wider than 1,024; 32 with
+        ``tuning="lora"``.
     validation_fraction : float, default=0.2
         Share of the respondents held out to choose epochs, reference and weights; afterwards the model is trained on
         all. 0: nothing is chosen; `max_epochs` is used up.
     trunk_cache : path, optional
-        A folder where trunk states are kept between processes.
+        A folder where trunk states are kept between processes; None with ``tuning="lora"``, which has none.
     device : str, default="auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; auto: the accelerator if there is one.
     dtype : str, default="auto"
@@ -142,6 +147,8 @@ class DSARegressor(DistributionRegressor):
     ----------
     .. [1] Huang, J., Li, M. and Shao, S. "Distribution Shift Alignment Helps LLMs Simulate Survey Response
        Distributions." arXiv:2510.21977; Findings of ACL 2026.
+    .. [2] Suh, J., Jahanparast, E., Moon, S., Kang, M. and Chang, S. "Language Model Fine-Tuning on Scaled Survey
+       Data for Predicting Distributions of Public Opinions." arXiv:2502.16761; ACL 2025.
 
     Examples
     --------
@@ -400,8 +407,8 @@ class DSARegressor(DistributionRegressor):
         from surveysim.models.devices import resolve_device, resolve_dtype
         from surveysim.training.shifts import REFERENCES
 
-        if self.tuning != "last-block":
-            raise ValueError(f"tuning must be 'last-block', got {self.tuning!r}")
+        if self.tuning not in TUNINGS:
+            raise ValueError(f"tuning must be 'last-block' or 'lora', got {self.tuning!r}")
         if self.init not in INITS:
             raise ValueError(f"init must be 'marginal', 'baseline' or None, got {self.init!r}")
         if self.shift_reference not in ("auto", *REFERENCES):
@@ -420,7 +427,22 @@ class DSARegressor(DistributionRegressor):
         if self.trunk_cache is not None and not isinstance(self.trunk_cache, str | os.PathLike):
             raise TypeError(f"trunk_cache must be a folder or None, got {self.trunk_cache!r}")
         check_random_state(self.random_state)
+        if self.tuning == "lora":
+            self._check_lora()
         resolve_dtype(self.dtype, resolve_device(self.device))
+
+    def _check_lora(self) -> None:
+        """What says nothing where adapters are trained in all blocks."""
+        if self.n_blocks != 1:
+            raise ValueError(
+                f"n_blocks={self.n_blocks} with tuning='lora': adapters tune all blocks. Leave n_blocks=1, or choose "
+                "tuning='last-block'"
+            )
+        if self.trunk_cache is not None:
+            raise ValueError(
+                f"trunk_cache={os.fspath(self.trunk_cache)!r} with tuning='lora': adapters change every block, so that "
+                "there are no trunk states to keep. Leave trunk_cache=None, or choose tuning='last-block'"
+            )
 
     def _warn_unseen_questions(self, cells: PredictCells) -> None:
         if self.init is None:

@@ -83,7 +83,9 @@ def test_bad_data_is_refused_before_a_model_loads(case, survey, no_model):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"tuning": "lora"}, "tuning must be 'last-block'"),
+        ({"tuning": "full"}, "tuning must be 'last-block' or 'lora', got 'full'"),
+        ({"tuning": "lora", "n_blocks": 2}, "n_blocks=2 with tuning='lora': adapters tune all blocks"),
+        ({"tuning": "lora", "trunk_cache": "there"}, "trunk_cache='there' with tuning='lora': adapters change every"),
         ({"init": "zero"}, "init must be 'marginal', 'baseline' or None, got 'zero'"),
         ({"shift_reference": "none"}, "shift_reference must be one of"),
         ({"shift_weight": -1}, "shift_weight must be a number of at least 0 or auto, got -1"),

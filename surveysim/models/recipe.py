@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,14 +14,54 @@ from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
 from surveysim.models.blocks import BlockCall, LastBlocks, StateBatch, record_calls, run_trunk
 from surveysim.models.whole import TokenBatch, WholePass
 
-__all__ = ["Recipe", "pad_states", "pad_tokens"]
+__all__ = ["OutputLayer", "Recipe", "difference_from_own_logits", "pad_states", "pad_tokens"]
 
 # Largest difference between the recipe's logits and the model's own, relative to the largest logit. Reduced precision
 # rounds at 2^-8 (bfloat16) or 2^-11 (float16) in every operation.
 _TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 6e-2}
 
 
-class Recipe:
+class OutputLayer:
+    """What every way of tuning reads from a frozen model: its output layer, its width, where it is.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+        The model's parts.
+    lock : context manager
+        Held whenever the model is called.
+    """
+
+    def __init__(self, anatomy: Anatomy, lock: AbstractContextManager) -> None:
+        self.anatomy = anatomy
+        self.lock = lock
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.anatomy.decoder.parameters()).device
+
+    @property
+    def width(self) -> int:
+        """Size of a hidden state."""
+        output: Any = self.anatomy.output
+        return int(output.weight.shape[1])
+
+    def output_rows(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Copies of the output layer's rows (R, D), and of its bias (R,) where it has one, in float32."""
+        output: Any = self.anatomy.output
+        bias = getattr(output, "bias", None)
+        ids = ids.to(output.weight.device)
+        return output.weight[ids].detach().float().clone(), None if bias is None else bias[ids].detach().float().clone()
+
+    def scaled(self, logits: Tensor) -> Tensor:
+        """Output-layer products as the model's own logits: its scale and soft cap applied."""
+        logits = logits * self.anatomy.scale
+        cap = self.anatomy.soft_cap
+        return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+class Recipe(OutputLayer):
     """How the last blocks of one loaded model are trained.
 
     On construction the logits of an untrained copy are compared with the model's own on two prompts of unequal
@@ -42,12 +82,16 @@ class Recipe:
     ----------
     apart : bool
         True where the trained blocks run apart, over trunk states.
+    trains_rows : bool
+        True: the labels' rows of the output layer are trained too.
 
     Raises
     ------
     UnfitModelError
         If the model has fewer blocks than `n_blocks`, or even whole passes do not reproduce its logits.
     """
+
+    trains_rows = True
 
     def __init__(
         self,
@@ -56,9 +100,8 @@ class Recipe:
         probes: tuple[Sequence[int], Sequence[int]],
         lock: AbstractContextManager,
     ) -> None:
-        self.anatomy: Anatomy = dissect(network)
+        super().__init__(dissect(network), lock)
         self.n_blocks = n_blocks
-        self.lock = lock
         if not 1 <= n_blocks <= len(self.anatomy.blocks):
             raise UnfitModelError(f"n_blocks={n_blocks}, but the model has {len(self.anatomy.blocks)} blocks")
         self._calls: list[BlockCall] = []
@@ -77,17 +120,6 @@ class Recipe:
                 if reason is not None:
                     raise UnfitModelError(f"{type(network).__name__} cannot be trained by its last blocks: {reason}")
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return next(self.anatomy.decoder.parameters()).device
-
-    @property
-    def width(self) -> int:
-        """Size of a hidden state."""
-        output: Any = self.anatomy.output
-        return int(output.weight.shape[1])
-
     def calls(self, length: int) -> list[BlockCall]:
         """How the model calls its trained blocks, over at least `length` positions."""
         if not self._calls or self._calls[0].length < length:
@@ -95,8 +127,11 @@ class Recipe:
                 self._calls = record_calls(self.anatomy, self.n_blocks, -(-length // 64) * 64)
         return self._calls
 
-    def copy(self) -> nn.Module:
-        """A trainable float32 copy of the trained blocks; called with a batch it returns hidden states (B, D)."""
+    def copy(self, seed: int = 0) -> nn.Module:
+        """A trainable float32 copy of the trained blocks; called with a batch it returns hidden states (B, D).
+
+        `seed` is for recipes that start at random; this one starts at the model's own weights.
+        """
         with self.lock:  # a whole pass of another thread has its own parameters in the model while it runs
             if self.apart:
                 return LastBlocks(self.anatomy, self.n_blocks)
@@ -107,47 +142,45 @@ class Recipe:
         with self.lock:
             return run_trunk(self.anatomy, self.n_blocks, prefix, suffixes)
 
-    def output_rows(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Copies of the output layer's rows (R, D), and of its bias (R,) where it has one, in float32."""
-        output: Any = self.anatomy.output
-        bias = getattr(output, "bias", None)
-        ids = ids.to(output.weight.device)
-        return output.weight[ids].detach().float().clone(), None if bias is None else bias[ids].detach().float().clone()
-
-    def scaled(self, logits: Tensor) -> Tensor:
-        """Output-layer products as the model's own logits: its scale and soft cap applied."""
-        logits = logits * self.anatomy.scale
-        cap = self.anatomy.soft_cap
-        return logits if cap is None else cap * torch.tanh(logits / cap)
-
     def _mismatch(self, network: Any, probes: tuple[Sequence[int], Sequence[int]]) -> str | None:
         """Why the recipe does not reproduce the model's logits, or None."""
         short, long = sorted(probes, key=len)
-        dtype = next(network.parameters()).dtype
-        output: Any = self.anatomy.output
-        ids = torch.arange(min(64, output.weight.shape[0]))
-        own = torch.stack([_last_logits(network, probe, self.device)[ids.to(self.device)] for probe in (short, long)])
-        try:
-            if self.apart:
-                shared = 0
-                while shared < len(short) - 1 and short[shared] == long[shared]:
-                    shared += 1
-                prefix, suffixes = run_trunk(
-                    self.anatomy, self.n_blocks, short[:shared], [short[shared:], long[shared:]]
-                )
-                batch: Any = pad_states([prefix], suffixes, [0, 0], self.calls(len(long)), self.device)
-            else:
-                batch = pad_tokens([short, long], self.device)
-            hidden = self.copy()(batch)
-        except UnfitModelError as error:
-            return str(error)
-        except (TypeError, RuntimeError, AttributeError, IndexError, KeyError, ValueError) as error:
-            return f"{type(error).__name__}: {error}"
-        rows, bias = self.output_rows(ids)
-        logits = self.scaled(hidden @ rows.T + (0.0 if bias is None else bias))
-        difference = float((logits - own).abs().max() / own.abs().max().clamp_min(1e-6))
-        tolerance = _TOLERANCE.get(dtype, 1e-2)
-        return None if difference <= tolerance else f"its logits differ by {difference:.1e} relative"
+
+        def hidden() -> Tensor:
+            if not self.apart:
+                return self.copy()(pad_tokens([short, long], self.device))
+            shared = 0
+            while shared < len(short) - 1 and short[shared] == long[shared]:
+                shared += 1
+            prefix, suffixes = run_trunk(self.anatomy, self.n_blocks, short[:shared], [short[shared:], long[shared:]])
+            return self.copy()(pad_states([prefix], suffixes, [0, 0], self.calls(len(long)), self.device))
+
+        return difference_from_own_logits(self, network, probes, hidden)
+
+
+def difference_from_own_logits(
+    recipe: OutputLayer,
+    network: Any,
+    probes: tuple[Sequence[int], Sequence[int]],
+    hidden: Callable[[], Tensor],
+) -> str | None:
+    """Why hidden states (2, D) of the probes, the shorter first, do not give the model's own logits, or None."""
+    dtype = next(network.parameters()).dtype
+    output: Any = recipe.anatomy.output
+    ids = torch.arange(min(64, output.weight.shape[0]))
+    device = recipe.device
+    own = torch.stack([_last_logits(network, probe, device)[ids.to(device)] for probe in sorted(probes, key=len)])
+    try:
+        states = hidden()
+    except UnfitModelError as error:
+        return str(error)
+    except (TypeError, RuntimeError, AttributeError, IndexError, KeyError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    rows, bias = recipe.output_rows(ids)
+    logits = recipe.scaled(states @ rows.T + (0.0 if bias is None else bias))
+    difference = float((logits - own).abs().max() / own.abs().max().clamp_min(1e-6))
+    tolerance = _TOLERANCE.get(dtype, 1e-2)
+    return None if difference <= tolerance else f"its logits differ by {difference:.1e} relative"
 
 
 def pad_states(

@@ -25,6 +25,9 @@ RATE_TIMES_WIDTH = 0.4
 """Learning rate times the model's width: rates that suit one width suit another in inverse proportion
 (Yang et al. 2022, "Tensor Programs V"); the constant was chosen on `nano`."""
 
+LORA_RATE_TIMES_WIDTH = 0.8
+"""The same for adapters: SubPOP's 2e-4 at the width of 4096 that it was published for."""
+
 MAX_SPLITS = 3
 """Splits of the respondents by which epochs, reference and weight are chosen, in a small survey."""
 
@@ -179,18 +182,20 @@ def make_trainer(model: Any, params: Any, template: Template, cells: PredictCell
         recipe.device,
     )
     rate = params.learning_rate
+    if rate == "auto":
+        rate = (LORA_RATE_TIMES_WIDTH if params.tuning == "lora" else RATE_TIMES_WIDTH) / recipe.width
     settings = Settings(
         init=params.init,
         shift_reference=params.shift_reference,
         shift_weight=params.shift_weight,
         max_epochs=params.max_epochs,
-        learning_rate=RATE_TIMES_WIDTH / recipe.width if rate == "auto" else float(rate),
+        learning_rate=float(rate),
     )
     return Trainer(
         task,
         cells.backgrounds,
         cells.questions,
-        make_head(model, recipe, questions),
+        make_head(model, recipe, questions, seed),
         settings,
         torch.Generator().manual_seed(seed),
         bar.epoch,

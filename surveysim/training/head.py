@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from surveysim.models.adapters import LoraRecipe
 from surveysim.models.recipe import Recipe
 
 __all__ = ["OptionHead", "label_index"]
@@ -25,17 +26,20 @@ class OptionHead(nn.Module):
 
     Parameters
     ----------
-    recipe : Recipe
-        Hands out the copy of the trained blocks.
+    recipe : Recipe or LoraRecipe
+        Hands out the copy of the trained blocks, or the adapters.
     variants : sequence (questions) of sequences (options) of sequences (token ids)
         Which vocabulary entries stand for each option.
+    seed : int, default=0
+        Where adapters start.
 
     Attributes
     ----------
     blocks : Module
-        The copy of the last blocks and the final norm.
+        The copy of the last blocks and the final norm, or the adapters of all blocks.
     rows : Parameter of shape (R, D)
-        The output layer's rows of all label variants; copies, so that tied input embeddings stay as they are.
+        The output layer's rows of all label variants; copies, so that tied input embeddings stay as they are. Adapters
+        leave them untrained.
     bias : Parameter of shape (n_questions, K)
         Starts at 0.
     """
@@ -43,12 +47,12 @@ class OptionHead(nn.Module):
     _index: Tensor
     _output_bias: Tensor
 
-    def __init__(self, recipe: Recipe, variants: Sequence[Sequence[Sequence[int]]]) -> None:
+    def __init__(self, recipe: Recipe | LoraRecipe, variants: Sequence[Sequence[Sequence[int]]], seed: int = 0) -> None:
         super().__init__()
         ids, index = label_index(variants)
         rows, output_bias = recipe.output_rows(torch.from_numpy(ids))
-        self.blocks = recipe.copy()
-        self.rows = nn.Parameter(rows)
+        self.blocks = recipe.copy(seed)
+        self.rows = nn.Parameter(rows, requires_grad=recipe.trains_rows)
         self.bias = nn.Parameter(torch.zeros(index.shape[:2]))
         self.register_buffer("_index", torch.from_numpy(index), persistent=False)
         no_bias = torch.zeros(len(ids))  # like the index it is not trained: not part of the state

@@ -111,7 +111,8 @@ def epochs(
     dict
         ``{"cross_entropy": ..., "shift": ...}``, nats per respondent.
     """
-    parameters = {name: p for name, p in head.named_parameters() if name != "bias" or objective.levels}
+    trained = {name: p for name, p in head.named_parameters() if p.requires_grad}
+    parameters = {name: p for name, p in trained.items() if name != "bias" or objective.levels}
     biases = [p for name, p in parameters.items() if name == "bias"]
     others = [p for name, p in parameters.items() if name != "bias"]
     optimizer = torch.optim.Adam([{"params": others}, {"params": biases}], betas=(0.9, 0.98))

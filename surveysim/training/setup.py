@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from surveysim.base import PredictCells
+from surveysim.models.adapters import LoraRecipe
 from surveysim.models.recipe import Recipe
 from surveysim.prompts import Template
 from surveysim.questions import Question
@@ -16,15 +17,19 @@ from surveysim.training.trunk import TrunkInputs, store_of
 __all__ = ["choose_batch_size", "make_head", "trunk_inputs"]
 
 
-def trunk_inputs(model: Any, params: Any, template: Template, cells: PredictCells) -> tuple[Recipe, TrunkInputs]:
+def trunk_inputs(
+    model: Any, params: Any, template: Template, cells: PredictCells
+) -> tuple[Recipe | LoraRecipe, TrunkInputs]:
     """Render, tokenise and run the trunk for cells; what has been run before is not run again.
+
+    Adapters change every block, so that they have no trunk: their inputs are the prompts themselves.
 
     Parameters
     ----------
     model : LoadedModel
         The base model.
     params : DSARegressor
-        `n_blocks`, `trunk_cache` and `verbose` are read.
+        `tuning`, `n_blocks`, `trunk_cache` and `verbose` are read.
     template : Template
         The wording.
     cells : PredictCells
@@ -32,16 +37,18 @@ def trunk_inputs(model: Any, params: Any, template: Template, cells: PredictCell
     """
     prompts = encode_cells(model, template, cells.backgrounds, cells.question_index, list(cells.questions.values()))
     store = store_of(model)
+    if params.tuning == "lora":
+        return store.lora(), TrunkInputs(store.lora(), prompts, [], [])
     inputs = store.inputs(params.n_blocks, prompts, folder=params.trunk_cache, progress=params.verbose > 0)
     return store.recipe(params.n_blocks), inputs
 
 
-def make_head(model: Any, recipe: Recipe, questions: Iterable[Question]) -> OptionHead:
-    """An untrained head for these questions."""
-    return OptionHead(recipe, [model.labels(question.n_options).variants for question in questions])
+def make_head(model: Any, recipe: Recipe | LoraRecipe, questions: Iterable[Question], seed: int = 0) -> OptionHead:
+    """An untrained head for these questions; `seed` says where adapters start."""
+    return OptionHead(recipe, [model.labels(question.n_options).variants for question in questions], seed)
 
 
-def choose_batch_size(batch_size: int | str, recipe: Recipe) -> int:
+def choose_batch_size(batch_size: int | str, recipe: Recipe | LoraRecipe) -> int:
     """Cells per step; "auto": many where only last positions are run, few where whole passes are."""
     if batch_size != "auto":
         return int(batch_size)

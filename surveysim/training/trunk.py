@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from surveysim.models.adapters import LoraRecipe
 from surveysim.models.recipe import Recipe, pad_states, pad_tokens
 
 __all__ = ["MEMORY_BUDGET", "EncodedPrompts", "TrunkInputs", "TrunkStore", "store_of"]
@@ -67,13 +68,15 @@ class EncodedPrompts:
 class TrunkInputs:
     """What the trained blocks read for the cells of a fit or a prediction, batch by batch."""
 
-    def __init__(self, recipe: Recipe, prompts: EncodedPrompts, prefixes: list[Tensor], suffixes: list[Tensor]) -> None:
+    def __init__(
+        self, recipe: Recipe | LoraRecipe, prompts: EncodedPrompts, prefixes: list[Tensor], suffixes: list[Tensor]
+    ) -> None:
         self._recipe = recipe
         self._prompts = prompts
         self._prefixes = prefixes
         self._suffixes = suffixes
         longest = max(len(prompts.whole(row)) for row in range(len(prompts)))
-        self._calls = recipe.calls(longest) if recipe.apart else []
+        self._calls = recipe.calls(longest) if isinstance(recipe, Recipe) and recipe.apart else []
 
     def __len__(self) -> int:
         return len(self._prompts.index)
@@ -128,6 +131,7 @@ class TrunkStore:
         self._probes = probes
         self._lock = lock
         self._recipes: dict[int, Recipe] = {}
+        self._lora: LoraRecipe | None = None
         self._memory: dict[str, Tensor] = {}
         self._bytes = 0
         self._folders: dict[Path, _Folder] = {}
@@ -141,6 +145,13 @@ class TrunkStore:
             if n_blocks not in self._recipes:
                 self._recipes[n_blocks] = Recipe(self._network, n_blocks, self._probes, self._lock)
             return self._recipes[n_blocks]
+
+    def lora(self) -> LoraRecipe:
+        """How all blocks are tuned by adapters; checked against the model on first use."""
+        with self._lock:
+            if self._lora is None:
+                self._lora = LoraRecipe(self._network, self._probes, self._lock)
+            return self._lora
 
     def inputs(
         self, n_blocks: int, prompts: EncodedPrompts, *, folder: str | os.PathLike | None = None, progress: bool = False
