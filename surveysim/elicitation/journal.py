@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from surveysim.elicitation.claims import Claims
-from surveysim.elicitation.journal_tables import COLUMNS, connect, from_row, to_row
+from surveysim.elicitation.journal_tables import COLUMNS, connect, flush, from_row, to_row
 from surveysim.models.asking import Answer, Ask
 
 __all__ = ["Journal", "ask_keys"]
@@ -133,6 +133,8 @@ class Journal:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._owner_process = -1
+        self._flushing = threading.Lock()
+        self._committed = self._flushed = 0
         with self._use():
             pass  # what is wrong with the file is said now, before anything is spent
 
@@ -179,6 +181,13 @@ class Journal:
         with self._write() as connection:
             connection.execute(f"INSERT OR IGNORE INTO answers ({', '.join(COLUMNS)}) VALUES ({marks})", row)
             connection.execute("DELETE FROM claims WHERE key = ?", (key,))
+            self._committed += 1
+            number = self._committed
+        with self._flushing:
+            if self._flushed < number:  # else another thread has flushed this commit with its own
+                committed = self._committed
+                flush(self.path)
+                self._flushed = committed
 
     def to_frame(self) -> pd.DataFrame:
         """All answers, one row each, in the order in which they came; columns as in the notes above.
@@ -230,6 +239,7 @@ class Journal:
 
     def __setstate__(self, state: dict[str, str]) -> None:
         vars(self).update(state, _lock=threading.RLock(), _connection=None, _owner_process=-1)
+        vars(self).update(_flushing=threading.Lock(), _committed=0, _flushed=0)
 
     def __del__(self) -> None:
         if getattr(self, "_connection", None) is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from surveysim.models.asking import Answer, Ask
 
-__all__ = ["COLUMNS", "connect", "from_row", "to_row"]
+__all__ = ["COLUMNS", "connect", "flush", "from_row", "to_row"]
 
 #: Columns of the table `answers`, in their order; `Journal` says what they mean.
 COLUMNS = (
@@ -95,9 +95,10 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 def _set_up(connection: sqlite3.Connection, path: str) -> None:
-    _patiently(connection, "PRAGMA journal_mode = WAL")
-    # Also after a power cut: an answer is paid for.
-    connection.execute("PRAGMA synchronous = FULL")
+    mode = _patiently(connection, "PRAGMA journal_mode = WAL")
+    # In a write-ahead log a commit is safe from the end of this process at once; `flush` makes it safe from a power
+    # cut, for all threads that wait for that together. Where there can be no such log, SQLite does both.
+    connection.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'wal' else 'FULL'}")
     if _header(connection) != (_APPLICATION, _VERSION):
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -134,17 +135,28 @@ def _header(connection: sqlite3.Connection) -> tuple[int, int]:
 _HEADER = ("application_id", "user_version")
 
 
-def _patiently(connection: sqlite3.Connection, statement: str) -> None:
+def _patiently(connection: sqlite3.Connection, statement: str) -> str:
     """The change to a write-ahead log does not wait for others by itself."""
     end = time.monotonic() + _PATIENCE
     while True:
         try:
-            connection.execute(statement)
-            return
+            return str(connection.execute(statement).fetchone()[0])
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > end:
                 raise
             time.sleep(0.01)
+
+
+def flush(path: str) -> None:
+    """Have the operating system write a journal's log to the disk itself."""
+    try:
+        log = os.open(f"{path}-wal", os.O_RDWR | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:  # no such log: each commit has been flushed
+        return
+    try:
+        os.fsync(log)
+    finally:
+        os.close(log)
 
 
 def to_row(key: str, identity: Mapping[str, str], ask: Ask, answer: Answer) -> tuple[Any, ...]:

@@ -116,15 +116,36 @@ def test_answers_come_back_as_they_were(path: Path) -> None:
         assert len(journal) == 3
 
 
-def test_an_answer_is_on_disk_when_put_returns(path: Path) -> None:
+def test_an_answer_is_on_disk_when_put_returns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[tuple[str, bool]] = []
+    flush = os.fsync
+
+    def note(descriptor: int) -> None:
+        other = sqlite3.connect(path)
+        flushed.append((other.execute("SELECT text FROM answers").fetchall()[0][0], os.fstat(descriptor).st_size > 0))
+        other.close()
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
     journal = Journal(path)
     journal.put(IDENTITY, asks(1)[0], Answer(text="A"))
-    assert journal._connection is not None
-    assert journal._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert journal._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL: survives a power cut
-    other = sqlite3.connect(path)
-    assert other.execute("SELECT text FROM answers").fetchall() == [("A",)]
-    other.close()
+    assert flushed == [("A", True)]  # committed for all processes, then flushed to the disk
+    journal.close()
+
+
+def test_threads_that_wait_for_the_disk_share_a_flush(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, flushes = Journal(path), []
+
+    def flush(path: str) -> None:
+        flushes.append(journal._committed)
+        while len(flushes) == 1 and journal._committed < 8:  # the disk takes its time
+            threading.Event().wait(0.001)
+
+    monkeypatch.setattr("surveysim.elicitation.journal.flush", flush)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda ask: journal.put(IDENTITY, ask, Answer(text="A")), asks(8)))
+    assert len(flushes) == 2
+    assert flushes[1] == 8
     journal.close()
 
 
