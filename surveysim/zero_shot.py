@@ -31,8 +31,9 @@ SMOOTHING = 1.0
 
 Expected: a uniform prior over distributions guards against options that were not drawn, and does no harm with 30 draws.
 Tried on the sequences that five models gave for 100 Pew questions (`opinionqa_elicited`, persona, n_human >= 50; 30
-draws, and 10 and 5 of them): of 0, 1 / K, 1/2 and 1, one had the highest opinion alignment and the lowest Jensen-Shannon
-divergence for every model and every number (GPT-4, 30 draws: 87.1, 87.3, 87.5, 87.8; 5 draws: 81.1, 83.7, 84.7, 84.8).
+draws, and 10 and 5 of them): of 0, 1 / K, 1/2 and 1, one had the highest opinion alignment and the lowest
+Jensen-Shannon divergence for every model and every number (GPT-4, 30 draws: 87.1, 87.3, 87.5, 87.8; 5 draws: 81.1,
+83.7, 84.7, 84.8).
 More would go on helping because models are too sure of themselves; that is for calibration to correct, not for this.
 """
 
@@ -93,9 +94,10 @@ class ZeroShotElicitor(DistributionRegressor):
         that `fit` sees. A prompt shows those of its question; a cell's own distribution is never shown when that cell
         is asked for (the same background, in words).
     base_url : str, optional
-        The server of an ``"openai:"`` model; None: OpenAI's own.
+        The server of an ``"openai:"`` model, such as ``"http://localhost:8000/v1"``; None: OpenAI's own.
     api_key_env : str, optional
-        The *name* of the environment variable that holds the server's key; None: ``OPENAI_API_KEY``.
+        The *name* of the environment variable that holds the server's key, never the key. None: ``OPENAI_API_KEY`` for
+        OpenAI, no key for a `base_url`.
     max_workers : int, default=8
         Requests to a server at the same time.
     journal : path, optional
@@ -374,7 +376,11 @@ class ZeroShotElicitor(DistributionRegressor):
                     f"{name} is for models behind a server, but model={str(self.model)!r} is not one: their names "
                     f'begin with "{REMOTE}"'
                 )
-        if not self._is_remote():
+        if self._is_remote():
+            from surveysim.models.remote.keys import check_key_name
+
+            check_key_name(self.api_key_env)
+        else:
             from surveysim.models.devices import resolve_device, resolve_dtype
 
             resolve_dtype(self.dtype, resolve_device(self.device))
