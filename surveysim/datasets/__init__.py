@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from surveysim.datasets.bunch import QuestionSet as QuestionSet
     from surveysim.datasets.bunch import Survey as Survey
     from surveysim.datasets.bunch import SurveyWarning as SurveyWarning
+    from surveysim.datasets.dialogues import read_global_dialogues as read_global_dialogues
     from surveysim.datasets.examples import load_anes96 as load_anes96
     from surveysim.datasets.examples import load_fair as load_fair
     from surveysim.datasets.fetch import fetch_nonvoters as fetch_nonvoters
     from surveysim.datasets.named import list_readers as list_readers
     from surveysim.datasets.opinionqa import read_opinionqa as read_opinionqa
-    from surveysim.datasets.question_sets import read_global_dialogues as read_global_dialogues
-    from surveysim.datasets.question_sets import read_global_opinion_qa as read_global_opinion_qa
-    from surveysim.datasets.question_sets import read_subpop as read_subpop
+    from surveysim.datasets.published import read_global_opinion_qa as read_global_opinion_qa
+    from surveysim.datasets.published import read_subpop as read_subpop
     from surveysim.datasets.readers import read_cfps as read_cfps
     from surveysim.datasets.readers import read_cgss as read_cgss
     from surveysim.datasets.readers import read_ess as read_ess
@@ -39,18 +39,18 @@ _ROOMS = {
     "read_cfps": "readers",
     "read_cgss": "readers",
     "read_ess": "readers",
-    "read_global_dialogues": "question_sets",
-    "read_global_opinion_qa": "question_sets",
+    "read_global_dialogues": "dialogues",
+    "read_global_opinion_qa": "published",
     "read_gss": "readers",
     "read_opinionqa": "opinionqa",
     "read_pew_atp": "readers",
-    "read_subpop": "question_sets",
+    "read_subpop": "published",
     "read_survey": "survey_file",
     "read_wellcome_monitor": "readers",
     "read_wvs": "readers",
 }
 
-__all__ = sorted(_ROOMS)  # noqa: PLE0605
+__all__ = sorted(_ROOMS)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -30,9 +31,11 @@ def check_bands(age_bands: Sequence[float]) -> list[int]:
         If they are not ascending whole numbers between 1 and 120.
     """
     bands = list(age_bands)
-    ascending = all(a < b for a, b in zip(bands, bands[1:], strict=False))
+    ascending = all(a < b for a, b in itertools.pairwise(bands))
     if not bands or not ascending or any(b != int(b) or not 1 <= b <= OLDEST for b in bands):
-        raise ValueError(f"age_bands must be ascending whole years from 1 to {OLDEST}, such as (30, 45, 65): {age_bands}")
+        raise ValueError(
+            f"age_bands must be ascending whole years from 1 to {OLDEST}, such as (30, 45, 65): {age_bands}"
+        )
     return [int(band) for band in bands]
 
 
@@ -46,7 +49,7 @@ def age_in_bands(age: pd.Series, bands: Sequence[int]) -> pd.Series:
     ['under 30', '30-44', '45-64', '65 or older', nan]
     """
     names = [f"under {bands[0]}"]
-    names += [f"{low}-{high - 1}" if high - 1 > low else f"{low}" for low, high in zip(bands, bands[1:], strict=False)]
+    names += [f"{low}-{high - 1}" if high - 1 > low else f"{low}" for low, high in itertools.pairwise(bands)]
     names.append(f"{bands[-1]} or older")
     return pd.cut(age, [-np.inf, *bands, np.inf], right=False, labels=names)
 
@@ -92,7 +95,9 @@ def read_background(
             return values
         return _few_enough(name, numbers, "a number: it has an order", max_levels, demanded, report)
     report.rows += [row for row in quiet.rows if "nobody chose" not in row[2]]
-    is_ordered = kind == "ordered" or kind in ORDERED_KINDS or (kind not in _NOMINAL and values.ordered is True)
+    is_ordered = kind == "ordered" or (kind not in _NOMINAL and values.ordered is True)
+    if kind in ORDERED_KINDS and values.coded:  # codes give an order; the alphabet does not
+        is_ordered = True
     if is_ordered:
         beside = np.isin(values.option, [i for i, text in enumerate(values.texts) if text in values.pinned])
         if beside.any():
@@ -125,7 +130,9 @@ def _numbers(
     _, uniques = pd.factorize(column.astype(object))
     absent = [value for value in uniques if kinds.find(value, book.find(value)) is not None]
     # Age 97 may be labelled "97 or older", but a variable whose ordinary values are all labelled is no number.
-    ordinary = [value for value in uniques if value not in absent and not (isinstance(value, str) and not value.strip())]
+    ordinary = [
+        value for value in uniques if value not in absent and not (isinstance(value, str) and not value.strip())
+    ]
     labelled = [value for value in ordinary if (label := book.find(value)) is not None and not label[:1].isdigit()]
     if not ordinary or len(labelled) > max(2, len(ordinary) // 4):
         return None

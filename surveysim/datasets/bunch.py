@@ -47,13 +47,13 @@ class Report:
         for variable, severity, what, respondents, _ in self.rows:
             if severity == "warning":
                 counted = f" ({respondents:,} respondents)" if respondents else ""
-                kinds.setdefault(what, []).append((variable or "the file") + counted)
+                kinds.setdefault(what, []).append(variable + counted if variable else "")
         if not kinds:
             return
         lines = []
         for what, variables in kinds.items():
             more = f" and {len(variables) - 5:,} more" if len(variables) > 5 else ""
-            lines.append(f"  {what}: {', '.join(variables[:5])}{more}")
+            lines.append(f"  {what}: {', '.join(variables[:5])}{more}" if any(variables) else f"  {what}")
         warnings.warn(
             f"{source}: {len(kinds)} kind{'s' if len(kinds) > 1 else ''} of anomalies, listed in .report\n"
             + "\n".join(lines),

@@ -135,8 +135,8 @@ def _refuse_other_content(path: Path, ending: str) -> None:
     text = head.lstrip().lower()
     if text.startswith((b"<!doctype", b"<html")):
         raise ValueError(
-            f"{path.name} is a web page, not a survey file: the download asked for a login or for terms to be accepted; "
-            "download it in a browser"
+            f"{path.name} is a web page, not a survey file: the download asked for a login or for terms to be "
+            "accepted; download it in a browser"
         )
     if text.startswith(b"version https://git-lfs"):
         raise ValueError(f"{path.name} is a Git LFS pointer, not the file: run git lfs pull")

@@ -37,7 +37,7 @@ _KINDS = {
     ),
     "income": _Kind(
         r"income\w*|inc|hinctnta|inc_?cat|income_?cat|f_inc\w*|household_?income|einkommen|q288r?|hhincome\w*|faminc\w*",
-        r".*\b(household|family|personal|total|net|gross)('s)?( \w+)? income\b.*|income (group|level|quintile|decile)s?.*",
+        r".*\b(household|family|personal|total|net|gross)('s)?( \w+)? income\b.*|income (group|level|quintile|decile).*",
     ),
     "urban": _Kind(
         r"urban\w*|rural|domicil|urban_?rural|h_urbrural|townsize|settlement|f_metro", r".*\b(urban|rural|domicile)\b.*"
@@ -49,7 +49,10 @@ _KINDS = {
         r"region\w*|state|province|prov\w*cd\w*|f_cregion|cregion|bundesland|division|stateabb|s41",
         r"(region|state|province)\b.*|省份.*",
     ),
-    "race": _Kind(r"race\w*|racef|ethnic\w*|f_racethn\w*|ethnicity|hispanic", r".*\b(race|ethnicity|ethnic group)\b.*"),
+    "race": _Kind(
+        r"race\d?|racef|race_?(eth|cen|acs)\w*|ethnic\w*|f_racethn\w*|ethnicity|hispanic",
+        r".*\b(race|ethnicity|ethnic group)\b.*",
+    ),
     "religion": _Kind(r"relig|religion|f_relig|rlgdnm|denom", r"(religious denomination|religion)\b.*"),
     "marital status": _Kind(
         r"marital\w*|marstat\w*|maritalb|f_marital|marit\w*|q273|civil_?status",
@@ -70,13 +73,15 @@ ORDERED_KINDS = frozenset({"age", "age group", "education", "income", "class", "
 """Kinds whose levels have an order, which is that of the codes where the labels do not tell another."""
 
 _WEIGHT_NAMES = re.compile(
-    r"w(ei)?gh?ts?(_?\w*)?|w_weight|[a-z]*weights?\d*|\w*wgh?t|wtss\w*|gewicht\w*|pspwght|anweight|rswt_\w+|final_?w\w*|poids\w*"
+    r"w|wts?\w*|w(ei)?gh?ts?(_?\w*)?|w_weight|[a-z]*weights?\d*|\w*wgh?t|wtss\w*|gewicht\w*|pspwght|anweight|rswt_\w+|final_?w\w*|poids\w*"
 )
 _WEIGHT_LABELS = re.compile(
     r".*\b(weight(ing)?( factor| variable)?|post-?stratification weight|survey weight|gewicht\w*)\b.*"
 )
 _BODY_WEIGHT = re.compile(r".*\b(kg|kilo\w*|pounds|lbs|body|height|how much do you weigh)\b.*")
-_ID_NAMES = re.compile(r"(\w*_)?(id|idno|caseid|respid|respondent_?id|qkey|serial|rownames|uid|pid|fid|record|case)\d*(_\w+)?")
+_ID_NAMES = re.compile(
+    r"(\w*_)?(id|idno|caseid|respid|respondent_?id|qkey|serial|rownames|uid|pid|fid|record|case)\d*(_\w+)?"
+)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ class Values:
         The reason for `ordered`.
     pinned : list of str
         Options outside the scale.
+    coded : bool
+        Whether the file orders the options, by codes or as a categorical; text alone does not.
     """
 
     texts: list[str]
@@ -44,6 +46,7 @@ class Values:
     ordered: bool | None
     why: str
     pinned: list[str]
+    coded: bool = True
 
     @property
     def counts(self) -> dict[str, int]:
@@ -65,14 +68,18 @@ class Values:
                 categories.append(text)
             elif text in categories:
                 target[-2 - i] = categories.index(text)
-        return pd.Series(pd.Categorical.from_codes(target[self.option], categories=categories), index=index)
+        return pd.Series(
+            pd.Categorical.from_codes(target[self.option], dtype=pd.CategoricalDtype(categories)), index=index
+        )
 
     def as_levels(self, index: pd.Index, ordered: bool) -> pd.Series:
         """A categorical of the options alone; in an ordered one, options outside the scale are missing."""
         keep = [text for text in self.texts if not (ordered and text in self.pinned)]
         target = np.array([keep.index(text) if text in keep else -1 for text in self.texts] + [-1], dtype=np.int64)
         chosen = target[np.where(self.option < 0, -1, self.option)]
-        return pd.Series(pd.Categorical.from_codes(chosen, categories=keep, ordered=ordered), index=index)
+        return pd.Series(
+            pd.Categorical.from_codes(chosen, dtype=pd.CategoricalDtype(keep, ordered=ordered)), index=index
+        )
 
 
 def read_values(
@@ -156,7 +163,7 @@ def read_values(
     numbers = [as_number(values[i]) for i in unlabelled]
     ends = [number for code in unused if (number := as_number(code)) is not None]
     within = [
-        number is not None and number % 1 == 0 and (demanded and n_labelled == 0 or
+        number is not None and number % 1 == 0 and ((demanded and n_labelled == 0) or
         (len(ends) >= 2 and min(ends) < number < max(ends)))
         for number in numbers
     ]  # fmt: skip
@@ -188,7 +195,7 @@ def read_values(
     idle = [text for code, text in unused.items() if _key(code) not in {_key(values[i]) for i in options}]
     if idle and not is_categorical:
         report.warn(name, "labels without values: options that nobody chose", 0, ", ".join(map(repr, idle)))
-    keep_order = is_categorical or all(as_number(code) is None for code, _ in entries) and not text_like
+    keep_order = is_categorical or (all(as_number(code) is None for code, _ in entries) and not text_like)
     if not keep_order:
         entries.sort(key=_sorting)
     entries = _distinct(entries, name, report)
@@ -208,6 +215,7 @@ def read_values(
         ordered,
         why,
         pinned,
+        coded=not text_like,
     )
 
 
@@ -243,7 +251,7 @@ def fit_question(
             f"question {name!r}: {list_values([values[i] for i in unknown], counts)} match none of "
             f"{list(question.options)}; give the Question codes, or declare them missing={{{name!r}: {{...}}}}"
         )
-    codes = list(question.codes) if question.codes is not None else list(question.options)
+    codes: list[Hashable] = list(question.codes) if question.codes is not None else list(question.options)
     option = np.array([*target, -1], dtype=np.int64)[seen]
     return Values(list(question.options), codes, option, len(codes), question.ordinal, "given", list(question.pinned))
 
@@ -323,7 +331,7 @@ def _refuse_sentinels(name: str, numbers: Sequence[float]) -> None:
         listed = ", ".join(f"{n:g}" for n in sorted(set(suspects)))
         raise ValueError(
             f"{name!r} has no labels, and {listed} look like codes for a missing answer: declare them, "
-            f"missing={{{name!r}: {{{suspects[0]:g}: \"don't know\"}}}}, or give a Question with its codes"
+            f'missing={{{name!r}: {{{suspects[0]:g}: "don\'t know"}}}}, or give a Question with its codes'
         )
 
 
