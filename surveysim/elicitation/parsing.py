@@ -96,11 +96,14 @@ def parse_percentages(text: str, labels: Sequence[str], options: Sequence[str]) 
     """
     text = _plain(text)
     names = _Names(labels, options)
+    stated = False
     for value in _json_values(text):
         shares = _from_json(value, names, len(labels))
         if shares is not None:
             return shares
-    return _from_lines(text, labels, options)
+        stated = stated or (isinstance(value, _Pairs) and any(names.find(name) is not None for name, _ in value))
+    # A JSON object of labels that makes no sense is not to be mended by reading it as if it were prose.
+    return None if stated else _from_lines(text, labels, options)
 
 
 def _json_values(text: str) -> Iterator[Any]:
@@ -170,7 +173,7 @@ def _from_lines(text: str, labels: Sequence[str], options: Sequence[str]) -> np.
         # The label, perhaps its option's text, then the number; a label that is a number needs a separator.
         pattern = (
             rf"(?<![\w.%]){re.escape(label)}(?!\w){_WRAP}(?:{re.escape(option)})?[\s\"'`*_)\]:=|-]*"
-            r"(?<![\d.])(\d{1,3}(?:\.\d+)?)(?![\d.]*\d)\s*(%?)"
+            r"(?<![\d.])(\d{1,3}(?:\.\d+)?)(?![\d.]*\d|[eE]\d)\s*(%?)"
         )
         if label.isdigit():
             pattern = rf"(?<![\w.%]){re.escape(label)}[\"']?\s*[:=]\s*\"?(\d{{1,3}}(?:\.\d+)?)(?![\d.]*\d)\s*(%?)"
