@@ -1,5 +1,7 @@
 """Eliciting distributions from language models: what is asked, how answers are read, and how they are averaged."""
 
+from surveysim.elicitation.journal import Journal
+from surveysim.elicitation.journaled import journaled
 from surveysim.elicitation.methods import METHODS
 from surveysim.elicitation.parsing import (
     is_refusal,
@@ -13,8 +15,10 @@ from surveysim.elicitation.result import Elicitation
 __all__ = [
     "METHODS",
     "Elicitation",
+    "Journal",
     "is_refusal",
     "is_refusal_option",
+    "journaled",
     "parse_label",
     "parse_labels",
     "parse_percentages",

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from surveysim.models.registry import clear_models as clear_models
     from surveysim.models.registry import load_model as load_model
     from surveysim.models.registry import set_model_limit as set_model_limit
+    from surveysim.models.remote import RemoteError as RemoteError
+    from surveysim.models.remote import RemoteRespondent as RemoteRespondent
 
 _LAZY = {
     "Labels": "labels",
     "LoadedModel": "loaded",
     "ModelNotFoundError": "errors",
+    "RemoteError": "remote",
+    "RemoteRespondent": "remote",
     "clear_models": "registry",
     "load_model": "registry",
     "resolve_device": "devices",
@@ -30,6 +34,8 @@ __all__ = [
     "Labels",
     "LoadedModel",
     "ModelNotFoundError",
+    "RemoteError",
+    "RemoteRespondent",
     "clear_models",
     "load_model",
     "resolve_device",
