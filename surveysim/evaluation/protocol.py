@@ -173,24 +173,30 @@ def fit_predict(estimator: Any, split: Split) -> np.ndarray:
 
     Respondents per cell are passed as `sample_weight`, respondent-disjoint folds as `folds`, where ``fit`` takes them.
     """
+    extra = passed_weight(estimator, split.train.n)
+    if split.train.folds is not None and "folds" in inspect.signature(estimator.fit).parameters:
+        extra["folds"] = split.train.folds
+    estimator.fit(split.train.X, split.train.Y, **extra)
+    return np.asarray(estimator.predict(split.truth.X), dtype=np.float64)
+
+
+def passed_weight(estimator: Any, weight: Any) -> dict[str, Any]:
+    """Respondents as a keyword of ``fit``, if it takes them; a warning where it does not."""
+    if weight is None:
+        return {}
     parameters = inspect.signature(estimator.fit).parameters
     routed = sklearn.get_config()["enable_metadata_routing"] and any(
         parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
     )
-    extra: dict[str, Any] = {}
     if "sample_weight" in parameters or routed:
-        extra["sample_weight"] = split.train.n
-    else:
-        warnings.warn(
-            f"{type(estimator).__name__}.fit takes no sample_weight: it is fitted with every cell counting alike. For "
-            "a pipeline or search, enable scikit-learn's metadata routing.",
-            UserWarning,
-            stacklevel=2,
-        )
-    if split.train.folds is not None and "folds" in parameters:
-        extra["folds"] = split.train.folds
-    estimator.fit(split.train.X, split.train.Y, **extra)
-    return np.asarray(estimator.predict(split.truth.X), dtype=np.float64)
+        return {"sample_weight": weight}
+    warnings.warn(
+        f"{type(estimator).__name__}.fit takes no sample_weight: it is fitted with every cell counting alike. For "
+        "a pipeline or search, enable scikit-learn's metadata routing.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return {}
 
 
 def asked(estimator: Any, questions: Mapping[str, Question]) -> Any:

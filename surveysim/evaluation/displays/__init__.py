@@ -1,0 +1,15 @@
+"""Pictures in scikit-learn's manner: `from_estimator`, `from_predictions`, `plot`; drawing imports matplotlib."""
+
+from surveysim.evaluation.displays.alignment import GroupAlignmentDisplay
+from surveysim.evaluation.displays.curves import RespondentCurveDisplay
+from surveysim.evaluation.displays.distributions import DistributionDisplay
+from surveysim.evaluation.displays.history import TrainingHistoryDisplay
+from surveysim.evaluation.displays.shifts import ShiftDisplay
+
+__all__ = [
+    "DistributionDisplay",
+    "GroupAlignmentDisplay",
+    "RespondentCurveDisplay",
+    "ShiftDisplay",
+    "TrainingHistoryDisplay",
+]

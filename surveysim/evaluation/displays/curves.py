@@ -1,0 +1,240 @@
+"""Respondent curves: the divergence of each model by the size of its sample, with the floor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from surveysim.evaluation.curves import BASELINES, respondent_curve
+from surveysim.evaluation.displays.style import BARS, COLORS, INK, MARKERS, SOFT, bare, label_ends, new_axes
+from surveysim.evaluation.protocol import FLOOR, SAMPLE
+from surveysim.evaluation.summaries import VALUES, curve_rows, summarise_curve
+
+__all__ = ["RespondentCurveDisplay"]
+
+NAMES = {
+    "js": "Jensen-Shannon divergence from the truth, bits",
+    "js_debiased": "Divergence from the truth less its noise, bits",
+    "skill": "Skill over the pooled marginal",
+    "cross_entropy": "Cross-entropy, bits per answer",
+}
+GREYS = {"pooled marginal": "#adb5bd", "plain logit": "#868e96", "order-aware logit": INK}
+"""Baselines are grey, the one to beat black."""
+
+
+class RespondentCurveDisplay:
+    """How near models come to the truth, by the respondents they learn from.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        From `respondent_curve`.
+    level : {"cell", "attribute", "population"}, default="cell"
+    value : {"js", "js_debiased", "skill", "cross_entropy"}, default="js"
+        With "js" the floor is a dashed line, and the axis is logarithmic.
+    models : list of str, optional
+        Default: all.
+
+    Attributes
+    ----------
+    figure_ : Figure
+    ax_ : Axes
+    lines_ : dict of str to Line2D
+        A model's mean over splits; single splits are faint dots.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim.evaluation import RespondentCurveDisplay
+    >>> runs = [(model, n, split, "cell", "Q1", 10, D / n + 0.006, D / n) for n in (200, 500) for split in (0, 1)
+    ...         for model, D in [("order-aware logit", 2), ("mine", 1.6), ("floor", 0)]]
+    >>> columns = ["model", "n", "split", "level", "question", "n_groups", "js", "js_debiased"]
+    >>> display = RespondentCurveDisplay.from_curve(pd.DataFrame(runs, columns=columns))
+    >>> sorted(display.lines_)
+    ['floor', 'mine', 'order-aware logit']
+    """
+
+    def __init__(
+        self, curve: pd.DataFrame, *, level: str = "cell", value: str = "js", models: Sequence[str] | None = None
+    ) -> None:
+        self.curve = curve
+        self.level = level
+        self.value = value
+        self.models = models
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        data: pd.DataFrame,
+        questions: Any,
+        backgrounds: Sequence[str],
+        *,
+        level: str = "cell",
+        value: str = "js",
+        name: str | None = None,
+        ax: Any = None,
+        **parameters: Any,
+    ) -> RespondentCurveDisplay:
+        """Measure an unfitted estimator beside the baselines and draw.
+
+        Parameters
+        ----------
+        estimator : estimator
+        data, questions, backgrounds
+            As in `respondent_curve`.
+        level, value, ax
+            As in the class and in `plot`.
+        name : str, optional
+            What the estimator is called; default: its class.
+        **parameters
+            As in `respondent_curve`: sizes, n_splits, store and so on.
+
+        Returns
+        -------
+        RespondentCurveDisplay
+            Its `curve` has the figures.
+        """
+        named = {name or type(estimator).__name__: estimator}
+        curve = respondent_curve(named, data, questions, backgrounds, **parameters)
+        return cls.from_curve(curve, level=level, value=value, ax=ax)
+
+    @classmethod
+    def from_curve(
+        cls,
+        curve: pd.DataFrame,
+        *,
+        level: str = "cell",
+        value: str = "js",
+        models: Sequence[str] | None = None,
+        ax: Any = None,
+    ) -> RespondentCurveDisplay:
+        """Draw what `respondent_curve` returned.
+
+        Parameters
+        ----------
+        curve : DataFrame
+        level, value, models
+            As in the class.
+        ax : Axes, optional
+
+        Returns
+        -------
+        RespondentCurveDisplay
+        """
+        return cls(curve, level=level, value=value, models=models).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> RespondentCurveDisplay:
+        """Draw, into given axes or a new figure.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+
+        Returns
+        -------
+        RespondentCurveDisplay
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the value is none of the four, or a model is not in the curve.
+        """
+        if self.value not in VALUES:
+            raise ValueError(f"value must be one of {list(VALUES)}, got {self.value!r}")
+        table = summarise_curve(self.curve, self.value, self.level)
+        absent = [name for name in self.models or () if name not in table.index]
+        if absent:
+            raise ValueError(f"the curve has no models {absent}; it has {list(table.index)}")
+        if self.models is not None:
+            kept = [name for name in table.index if name in (*self.models, FLOOR)]
+            table = table.loc[kept]
+        if self.value != "js":
+            table = table.drop(index=FLOOR, errors="ignore")
+        sizes = table.columns.to_numpy(dtype=float)
+        ax = new_axes(ax, 7.2, 4.2)
+        self.ax_, self.figure_ = ax, ax.figure
+        self.lines_: dict[str, Any] = {}
+        ax.set_xscale("log")
+        own = [name for name in table.index if name not in (SAMPLE, FLOOR)]
+        colors = self._colors(own)
+        self._limit(ax, table, own)
+        single = self._single(table)
+        for i, name in enumerate(table.index):
+            y = table.loc[name].to_numpy(dtype=float)
+            if name == FLOOR:
+                self.lines_[name] = ax.plot(sizes, y, color=SOFT, lw=1.2, ls=(0, (4, 3)), zorder=1)[0]
+                continue
+            color = COLORS[2] if name == SAMPLE else colors[name]
+            if name in single.index.get_level_values(0):
+                points = single.loc[name]
+                ax.plot(points.index.to_numpy(dtype=float), points, "o", ms=3, color=color, alpha=0.3, mew=0, zorder=2)
+            marker = "D" if name == SAMPLE else MARKERS[i % len(MARKERS)]
+            style = {"ls": "" if len(sizes) == 1 else ":" if name == SAMPLE else "-"}
+            self.lines_[name] = ax.plot(sizes, y, color=color, lw=1.7, marker=marker, ms=5, zorder=3, **style)[0]
+        ax.set_xticks(sizes, [f"{n:,.0f}" for n in sizes])
+        ax.xaxis.set_minor_locator(_no_ticks())
+        ax.set_xlabel("respondents trained on", color=INK)
+        level = {"cell": "crossed cells", "attribute": "single-attribute groups", "population": "population"}[
+            self.level
+        ]
+        ax.set_title(f"{NAMES[self.value]}: {level}", loc="left", fontsize=11, color=INK)
+        bare(ax)
+        ax.grid(axis="y", which="minor", color=BARS, lw=0.3)
+        low, high = sorted(ax.get_ylim())
+        ends = []
+        for name, line in self.lines_.items():
+            last = line.get_ydata()[-1]
+            text = "floor: the truth's own noise" if name == FLOOR else name
+            if name == SAMPLE and not low <= last <= high:
+                text, last = f"{name}: off the scale", high if last > high else low
+            ends.append((float(last), text, line.get_color()))
+        label_ends(ax, float(sizes[-1]), ends)
+        return self
+
+    def _limit(self, ax: Any, table: pd.DataFrame, own: list[str]) -> None:
+        """The sample may be ten times as far off as the rest: it does not decide the axis."""
+        rows = table.loc[[*own, FLOOR] if FLOOR in table.index and self.value == "js" else own].to_numpy(dtype=float)
+        low, high = np.nanmin(rows), np.nanmax(rows)
+        if self.value == "js" and low > 0:
+            ax.set_yscale("log")
+            ax.set_ylim(low * 0.8, high * 1.6)
+            ax.yaxis.set_major_locator(_decimal_ticks())
+            ax.yaxis.set_major_formatter(lambda y, _: f"{y:.4f}".rstrip("0"))
+            ax.yaxis.set_minor_formatter(lambda y, _: "")
+        else:
+            room = 0.12 * max(high - low, 1e-9)
+            ax.set_ylim(min(low - room, 0) if self.value == "js_debiased" else low - room, high + 2 * room)
+
+    def _single(self, table: pd.DataFrame) -> pd.Series:
+        """Each split's mean."""
+        rows = curve_rows(self.curve, self.level)
+        rows = rows[rows["model"].isin(table.index) & rows[self.value].notna()]
+        weight = "respondents" if self.value == "cross_entropy" else "n_groups"
+        sums = rows.assign(product=rows[self.value] * rows[weight]).groupby(["model", "n", "split"])[
+            ["product", weight]
+        ]
+        total = sums.sum()
+        means = total["product"] / total[weight]
+        return means.droplevel("split") if rows["split"].nunique() > 1 else means.iloc[:0].droplevel("split")
+
+    @staticmethod
+    def _colors(own: list[str]) -> dict[str, str]:
+        others = iter([COLORS[0], COLORS[1], *COLORS[3:]] * (len(own) // 5 + 1))
+        return {name: GREYS[name] if name in BASELINES else next(others) for name in own}
+
+
+def _no_ticks() -> Any:
+    from matplotlib.ticker import NullLocator
+
+    return NullLocator()
+
+
+def _decimal_ticks() -> Any:
+    from matplotlib.ticker import LogLocator
+
+    return LogLocator(base=10, subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0))

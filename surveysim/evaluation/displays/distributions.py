@@ -1,0 +1,360 @@
+"""Distributions side by side: truth, sample, prediction and its intervals, one panel a group."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from surveysim.distributions import check_distributions
+from surveysim.evaluation.displays.style import BARS, COLORS, INK, SOFT, bare, pyplot
+from surveysim.evaluation.levels import as_respondents, level_names, question_names
+from surveysim.questions import Question, as_questions
+
+__all__ = ["DistributionDisplay"]
+
+PANELS = 6
+"""Panels drawn unless rows are named."""
+
+
+class DistributionDisplay:
+    """Truth as bars, what is said of it as marks, for a few groups.
+
+    Use `from_estimator` or `from_predictions` rather than the constructor.
+
+    Parameters
+    ----------
+    truth : float64 array of shape (n_rows, K)
+    said : mapping of str to float64 array of shape (n_rows, K)
+        What is compared with it, by name; rows of NaN are not drawn.
+    titles : list of str
+        Who each row is.
+    options : list of list of str
+        Each row's options.
+    remarks : list of str, optional
+        A line below each title.
+    interval : tuple of two arrays of shape (n_rows, K), optional
+        Ends of the intervals of the first of `said`.
+
+    Attributes
+    ----------
+    figure_ : Figure
+    axes_ : array of Axes
+    bars_ : list of BarContainer
+    lines_ : list of dict of str to Line2D
+
+    See Also
+    --------
+    RespondentCurveDisplay, GroupAlignmentDisplay, ShiftDisplay, TrainingHistoryDisplay
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim import Question
+    >>> from surveysim.evaluation import DistributionDisplay
+    >>> question = Question("Should shops close on Sundays?", ["no", "it depends", "yes"])
+    >>> X = pd.DataFrame({"age": ["18-29", "65+"]})
+    >>> truth, prediction = [[0.6, 0.2, 0.2], [0.1, 0.3, 0.6]], [[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]]
+    >>> display = DistributionDisplay.from_predictions(truth, prediction, X=X, question=question)
+    >>> display.axes_.shape
+    (2,)
+    """
+
+    def __init__(
+        self,
+        truth: np.ndarray,
+        said: Mapping[str, np.ndarray],
+        titles: Sequence[str],
+        options: Sequence[Sequence[str]],
+        *,
+        remarks: Sequence[str] | None = None,
+        interval: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        self.truth = truth
+        self.said = said
+        self.titles = titles
+        self.options = options
+        self.remarks = remarks
+        self.interval = interval
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: pd.DataFrame,
+        Y: ArrayLike,
+        *,
+        level: float | None = 0.9,
+        name: str | None = None,
+        **parameters: Any,
+    ) -> DistributionDisplay:
+        """Predict with a fitted estimator and draw.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+        X : DataFrame of shape (n_rows, n_columns)
+        Y : array of shape (n_rows, K)
+            The truth.
+        level : float or None, default=0.9
+            Of the intervals, if the estimator has ``predict_interval``; None: no intervals.
+        name : str, optional
+            What the legend calls the estimator; default: its class.
+        **parameters
+            As in `from_predictions`.
+
+        Returns
+        -------
+        DistributionDisplay
+        """
+        chosen = _choose(parameters.pop("rows", None), len(X), parameters.get("truth_respondents"))
+        some = X.iloc[chosen]
+        P = np.asarray(estimator.predict(some))
+        whole = np.full((len(X), P.shape[1]), np.nan)
+        whole[chosen] = P
+        interval = None
+        if level is not None and hasattr(estimator, "predict_interval"):
+            ends = [np.full_like(whole, np.nan) for _ in range(2)]
+            for end, values in zip(ends, estimator.predict_interval(some, level=level), strict=True):
+                end[chosen] = values
+            interval = (ends[0], ends[1])
+        if parameters.get("question") is None:
+            parameters["question"] = getattr(estimator, "question", None)
+        return cls.from_predictions(
+            Y, whole, X=X, rows=chosen.tolist(), interval=interval, name=name or type(estimator).__name__, **parameters
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        Y_true: ArrayLike,
+        Y_pred: ArrayLike,
+        *,
+        X: pd.DataFrame | None = None,
+        question: Question | Mapping[str, Question] | None = None,
+        question_column: str = "question",
+        truth_respondents: ArrayLike | None = None,
+        Y_sample: ArrayLike | None = None,
+        sample_respondents: ArrayLike | None = None,
+        interval: tuple[ArrayLike, ArrayLike] | None = None,
+        others: Mapping[str, ArrayLike] | None = None,
+        rows: Sequence[int] | None = None,
+        name: str = "prediction",
+        ax: Any = None,
+        n_columns: int = 3,
+    ) -> DistributionDisplay:
+        """Draw predictions.
+
+        Parameters
+        ----------
+        Y_true, Y_pred : array-like of shape (n_rows, K)
+        X : DataFrame of shape (n_rows, n_columns), optional
+            Backgrounds, for the titles.
+        question : Question or mapping of str to Question, optional
+            For the options' names.
+        question_column : str, default="question"
+        truth_respondents, sample_respondents : array-like of shape (n_rows,), optional
+            Told in each panel.
+        Y_sample : array-like of shape (n_rows, K), optional
+            The training sample's shares; rows of NaN where it has nobody.
+        interval : tuple (lower, upper) of arrays of shape (n_rows, K), optional
+        others : mapping of str to array of shape (n_rows, K), optional
+            More predictions, such as the baseline's.
+        rows : sequence of int, optional
+            Which rows to draw; default: the 6 with the most respondents.
+        name : str, default="prediction"
+        ax : Axes or array of Axes, optional
+            One for each row drawn.
+        n_columns : int, default=3
+
+        Returns
+        -------
+        DistributionDisplay
+        """
+        truth = np.asarray(Y_true, dtype=np.float64)
+        chosen = _choose(rows, len(truth), truth_respondents)
+        arrays = {name: Y_pred, **(others or {})}
+        if Y_sample is not None:
+            arrays["sample"] = Y_sample
+        said = {}
+        for key, values in arrays.items():
+            array = np.asarray(values, dtype=np.float64)
+            if len(array) != len(truth):
+                raise ValueError(f"{key!r} has {len(array)} rows, the truth has {len(truth)}")
+            said[key] = _some(array, chosen, key, may_lack=key == "sample")
+        titles, options = _words(X, len(truth), chosen, truth, question, question_column)
+        display = cls(
+            check_distributions(truth[chosen], name="Y_true"),
+            said,
+            titles,
+            options,
+            remarks=_remarks(len(truth), chosen, truth_respondents, sample_respondents),
+            interval=None if interval is None else (np.asarray(interval[0])[chosen], np.asarray(interval[1])[chosen]),
+        )
+        return display.plot(ax=ax, n_columns=n_columns)
+
+    def plot(self, ax: Any = None, *, n_columns: int = 3) -> DistributionDisplay:
+        """Draw, into given axes or a new figure.
+
+        Parameters
+        ----------
+        ax : Axes or array of Axes, optional
+            One for each row.
+        n_columns : int, default=3
+            Panels side by side in a new figure.
+
+        Returns
+        -------
+        DistributionDisplay
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer axes than rows.
+        """
+        n_rows = len(self.truth)
+        if ax is None:
+            n_columns = min(n_columns, n_rows)
+            n_lines = -(-n_rows // n_columns)
+            height = 2.2 * n_lines + 0.7
+            figure, grid = pyplot().subplots(
+                n_lines, n_columns, figsize=(3.3 * n_columns, height), sharey=True, squeeze=False, layout="constrained"
+            )
+            axes = grid.ravel()
+            for spare in axes[n_rows:]:
+                spare.set_visible(False)
+        else:
+            axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+            figure = axes[0].figure
+        if len(axes) < n_rows:
+            raise ValueError(f"there are {n_rows} rows to draw, but {len(axes)} axes")
+        self.figure_, self.axes_ = figure, axes[:n_rows]
+        self.bars_: list[Any] = []
+        self.lines_: list[dict[str, Any]] = []
+        for row, axis in enumerate(self.axes_):
+            self._panel(axis, row)
+        top = max(np.nanmax(self.truth), *(np.nanmax(P) for P in self.said.values() if not np.isnan(P).all()))
+        if self.interval is not None:
+            top = max(top, np.nanmax(self.interval[1]))
+        for axis in self.axes_:
+            axis.set_ylim(0, min(1.0, 1.2 * top))
+            axis.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        handles = {"truth": self.bars_[0]}
+        for lines in self.lines_:
+            handles |= lines
+        if ax is None:
+            figure.legend(
+                handles.values(), handles.keys(), loc="outside lower left", ncols=4, frameon=False, labelcolor=INK
+            )
+        else:
+            self.axes_[0].legend(handles.values(), handles.keys(), frameon=False, labelcolor=INK)
+        return self
+
+    def _panel(self, axis: Any, row: int) -> None:
+        options = self.options[row]
+        x = np.arange(len(options))
+        self.bars_.append(axis.bar(x, self.truth[row, : len(x)], width=0.82, color=BARS, zorder=1))
+        drawn = [name for name, P in self.said.items() if not np.isnan(P[row]).all()]
+        beside = np.linspace(-0.14, 0.14, len(self.said)) if len(self.said) > 1 else np.zeros(1)
+        lines = {}
+        for i, (name, P) in enumerate(self.said.items()):
+            if name not in drawn:
+                continue
+            color, at = COLORS[i % len(COLORS)], x + beside[i]
+            if i == 0 and self.interval is not None:
+                low, high = (end[row, : len(x)] for end in self.interval)
+                axis.vlines(at, low, high, color=color, lw=4, alpha=0.3, zorder=3)
+            hollow = name == "sample"
+            lines[name] = axis.plot(
+                at,
+                P[row, : len(x)],
+                ls="" if hollow else "-",
+                lw=1.3,
+                marker="D" if hollow else "osv^"[i % 4],
+                ms=5,
+                color=color,
+                mfc="white" if hollow else color,
+                mew=1.3,
+                clip_on=False,
+                zorder=5 - 0.1 * i,
+            )[0]
+        self.lines_.append(lines)
+        remark = f"\n{self.remarks[row]}" if self.remarks else ""
+        axis.set_title(f"{self.titles[row]}", loc="left", fontsize=10, color=INK)
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # the grid does not strike it through
+        axis.text(0.01, 0.98, remark.strip(), transform=axis.transAxes, va="top", fontsize=8.5, color=SOFT, bbox=box)
+        width = max(6, 34 // max(len(x), 1))
+        axis.set_xticks(x, ["\n".join(textwrap.wrap(option, width)[:3]) for option in options], fontsize=8.5)
+        bare(axis)
+
+
+def _choose(rows: Sequence[int] | None, n_rows: int, respondents: ArrayLike | None) -> np.ndarray:
+    if rows is not None:
+        chosen = np.asarray(rows, dtype=np.int64)
+        if chosen.ndim != 1 or len(chosen) == 0 or chosen.min() < -n_rows or chosen.max() >= n_rows:
+            raise ValueError(f"rows must be positions among the {n_rows} rows, got {rows!r}")
+        return chosen
+    n = as_respondents(respondents, n_rows, "truth_respondents")
+    if n is None:
+        return np.arange(min(n_rows, PANELS))
+    return np.sort(np.argsort(-n, kind="stable")[:PANELS])
+
+
+def _some(array: np.ndarray, chosen: np.ndarray, name: str, *, may_lack: bool) -> np.ndarray:
+    some = array[chosen]
+    lacking = np.isnan(some).all(axis=1)
+    if lacking.any() and not may_lack:
+        raise ValueError(f"{name!r} has no prediction for row {chosen[np.flatnonzero(lacking)[0]]}")
+    if not lacking.all():
+        some[~lacking] = check_distributions(some[~lacking], name=name)
+    return some
+
+
+def _words(
+    X: pd.DataFrame | None,
+    n_rows: int,
+    chosen: np.ndarray,
+    truth: np.ndarray,
+    question: Question | Mapping[str, Question] | None,
+    question_column: str,
+) -> tuple[list[str], list[list[str]]]:
+    if X is not None and len(X) != n_rows:
+        raise ValueError(f"X has {len(X)} rows, the truth has {n_rows}")
+    questions = as_questions(question) or {}
+    names = np.full(n_rows, "", dtype=object) if X is None else question_names(X, question_column)
+    titles, options = [], []
+    columns = [] if X is None else [column for column in X.columns if column != question_column]
+    values = {column: level_names(X[column]) for column in columns} if X is not None else {}
+    for row in chosen:
+        asked = questions.get(names[row]) or (next(iter(questions.values())) if len(questions) == 1 else None)
+        n_options = int((~np.isnan(truth[row])).sum())
+        options.append(list(asked.options) if asked is not None else [str(k + 1) for k in range(n_options)])
+        who = ", ".join(_phrase(column, str(values[column][row])) for column in columns) or f"row {row}"
+        several = len(set(names[chosen])) > 1
+        titles.append("\n".join(textwrap.wrap(f"{names[row]}: {who}" if several else who, 38)))
+    return titles, options
+
+
+def _phrase(column: str, value: str) -> str:
+    """A value that says nothing by itself (a number) is named."""
+    return f"{column} {value}" if value.replace(".", "").replace("-", "").isdigit() else value
+
+
+def _remarks(
+    n_rows: int, chosen: np.ndarray, truth_respondents: ArrayLike | None, sample_respondents: ArrayLike | None
+) -> list[str] | None:
+    n = as_respondents(truth_respondents, n_rows, "truth_respondents")
+    m = as_respondents(sample_respondents, n_rows, "sample_respondents")
+    if n is None and m is None:
+        return None
+    parts = []
+    for row in chosen:
+        told = [f"truth {n[row]:,.0f}"] if n is not None else []
+        told += [f"sample {m[row]:,.0f}"] if m is not None else []
+        parts.append(", ".join(told) + " respondents")
+    return parts

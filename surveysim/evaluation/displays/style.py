@@ -1,0 +1,78 @@
+"""How all pictures look: few colours, no frames, direct labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["BARS", "COLORS", "INK", "SOFT", "bare", "label_ends", "new_axes", "pyplot"]
+
+INK, SOFT, BARS = "#22272e", "#6e7781", "#dfe3e8"
+COLORS = ("#c2255c", "#0b6bcb", "#9a6700", "#2b8a3e", "#7048e8", "#0c8599")
+"""Of what is compared, in order; they differ in lightness too."""
+
+MARKERS = ("o", "s", "D", "^", "v", "P")
+
+
+def pyplot() -> Any:
+    """matplotlib.pyplot, or an error that says how to get it.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise ImportError("pictures need matplotlib: pip install 'surveysim[plot]'") from None
+    return plt
+
+
+def new_axes(ax: Any, width: float, height: float) -> Any:
+    """The axes that were passed, or those of a new figure."""
+    if ax is not None:
+        return ax
+    _, ax = pyplot().subplots(figsize=(width, height), layout="constrained")
+    return ax
+
+
+def bare(ax: Any, *, grid: str | None = "y") -> None:
+    """No frame, a light grid."""
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+    ax.spines["bottom"].set_color(SOFT)
+    ax.tick_params(which="both", length=0, colors=INK)
+    if grid:
+        ax.grid(axis=grid, color=BARS, lw=0.6, zorder=0)
+    ax.set_axisbelow(True)
+
+
+def label_ends(ax: Any, x: float, ends: Sequence[tuple[float, str, str]], *, gap: float = 0.055) -> None:
+    """Names to the right of lines' ends, moved apart where they would meet.
+
+    Parameters
+    ----------
+    ax : Axes
+    x : float
+        Where the lines end.
+    ends : sequence of (y, text, color)
+    gap : float
+        Smallest distance, as a share of the axes' height.
+    """
+    to_axes = ax.transData + ax.transAxes.inverted()
+    heights = np.array([to_axes.transform((x, y))[1] for y, _, _ in ends])
+    order = np.argsort(heights)
+    placed = np.clip(heights, 0.0, 1.0)[order]
+    for i in range(1, len(placed)):
+        placed[i] = max(placed[i], placed[i - 1] + gap)
+    surplus = placed[-1] - 1.0 if len(placed) else 0.0
+    if surplus > 0:  # push down what would leave the top
+        placed[-1] -= surplus
+        for i in range(len(placed) - 2, -1, -1):
+            placed[i] = min(placed[i], placed[i + 1] - gap)
+    for place, i in zip(placed, order, strict=True):
+        _, text, color = ends[i]
+        ax.text(1.02, place, text, color=color, transform=ax.transAxes, va="center", ha="left", fontsize=10)

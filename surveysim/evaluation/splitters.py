@@ -1,0 +1,358 @@
+"""Splitters of cells, in scikit-learn's interface, for what a model has not seen: levels, combinations, questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import BaseCrossValidator
+
+from surveysim.evaluation.levels import level_names
+from surveysim.parameters import as_generator, check_number, check_random_state
+
+__all__ = ["LeaveBothOut", "LeaveCombinationsOut", "LeaveLevelsOut", "LeaveQuestionsOut"]
+
+PLACES = ("all", "end", "inner", "unordered")
+
+
+class _CellSplitter(BaseCrossValidator):
+    """What the splitters share: folds are made of X, the table of backgrounds and questions, and of nothing else."""
+
+    def get_n_splits(self, X: Any = None, Y: Any = None, groups: Any = None) -> int:
+        """The number of folds, which depends on X.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_cells, n_columns)
+        Y, groups : ignored
+            Here for scikit-learn.
+
+        Returns
+        -------
+        int
+        """
+        return len(self._test_masks(self._check_X(X)))
+
+    def split(self, X: Any, Y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Positions of the training and the test cells of each fold.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_cells, n_columns)
+        Y, groups : ignored
+            Here for scikit-learn.
+
+        Yields
+        ------
+        train, test : int arrays
+        """
+        for train, test in self._masks(self._check_X(X)):
+            yield np.flatnonzero(train), np.flatnonzero(test)
+
+    def _masks(self, X: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [(~test, test) for test in self._test_masks(X)]
+
+    def _test_masks(self, X: pd.DataFrame) -> list[np.ndarray]:
+        raise NotImplementedError(f"{type(self).__name__} must implement _test_masks(X)")
+
+    def _check_X(self, X: Any) -> pd.DataFrame:
+        if X is None:
+            raise ValueError(f"{type(self).__name__} makes its folds from the backgrounds: X must be passed")
+        if not isinstance(X, pd.DataFrame):
+            raise TypeError(f"X must be a pandas DataFrame of backgrounds, got {type(X).__name__}")
+        return X
+
+
+@dataclass(frozen=True)
+class _Level:
+    column: str
+    level: str
+    place: str
+    rows: np.ndarray
+
+
+class LeaveLevelsOut(_CellSplitter):
+    """Leave out one level of one background at a time: everybody over 65, then everybody of 18 to 29, ...
+
+    It measures what a model makes of a group of which it saw nobody. Levels at the *end* of an ordered background ask
+    for extrapolation, *inner* ones for interpolation, and those of an unordered background for knowledge that no
+    statistical model has: report them apart.
+
+    Parameters
+    ----------
+    columns : str or list of str, optional
+        Backgrounds; default: all.
+    place : {"all", "end", "inner", "unordered"}, default="all"
+        Which levels: the first and last of ordered backgrounds (ordered categoricals and numbers), those between,
+        those of unordered backgrounds.
+    question_column : str, default="question"
+        Not a background.
+
+    Notes
+    -----
+    Cells whose background is missing are never left out, and stay in training. Backgrounds with a single level are
+    passed over, ordered ones with two levels have ends only.
+
+    See Also
+    --------
+    LeaveCombinationsOut, LeaveQuestionsOut, LeaveBothOut
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim.evaluation import LeaveLevelsOut
+    >>> age = pd.Categorical(["18-29", "30-64", "65+"] * 2, ["18-29", "30-64", "65+"], ordered=True)
+    >>> X = pd.DataFrame({"age": age, "sex": ["f"] * 3 + ["m"] * 3})
+    >>> LeaveLevelsOut().get_n_splits(X)
+    5
+    >>> [test.tolist() for _, test in LeaveLevelsOut(place="inner").split(X)]
+    [[1, 4]]
+    >>> LeaveLevelsOut("sex").describe(X)
+      column level      place  n_cells
+    0    sex     f  unordered        3
+    1    sex     m  unordered        3
+    """
+
+    def __init__(
+        self, columns: str | Sequence[str] | None = None, *, place: str = "all", question_column: str = "question"
+    ) -> None:
+        self.columns = columns
+        self.place = place
+        self.question_column = question_column
+
+    def describe(self, X: pd.DataFrame) -> pd.DataFrame:
+        """What each fold leaves out: column, level, place ("end", "inner", "unordered") and cells, in order of folds.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_cells, n_columns)
+
+        Returns
+        -------
+        DataFrame of shape (n_splits, 4)
+        """
+        levels = self._levels(self._check_X(X))
+        rows = [(level.column, level.level, level.place, int(level.rows.sum())) for level in levels]
+        return pd.DataFrame(rows, columns=["column", "level", "place", "n_cells"])
+
+    def _test_masks(self, X: pd.DataFrame) -> list[np.ndarray]:
+        return [level.rows for level in self._levels(X)]
+
+    def _levels(self, X: pd.DataFrame) -> list[_Level]:
+        if self.place not in PLACES:
+            raise ValueError(f"place must be one of {list(PLACES)}, got {self.place!r}")
+        found = []
+        for column in _background_columns(X, self.columns, self.question_column):
+            found += _levels_of(X[column], column)
+        chosen = [level for level in found if self.place in ("all", level.place)]
+        if not chosen:
+            raise ValueError(
+                f"there is no level to leave out with place={self.place!r} in {self.columns or 'the backgrounds'}: "
+                "ordered backgrounds are ordered categoricals and numbers, and need three levels to have inner ones"
+            )
+        return chosen
+
+
+class LeaveCombinationsOut(_CellSplitter):
+    """Leave out combinations of levels, each of which is seen in other combinations: women over 65, say.
+
+    Parameters
+    ----------
+    columns : list of str, optional
+        The backgrounds to combine; default: all, so that whole backgrounds are left out.
+    n_splits : int, default=5
+        Combinations are dealt out to so many folds at random.
+    random_state : int, RandomState, Generator or None, default=0
+    question_column : str, default="question"
+
+    Raises
+    ------
+    ValueError
+        In ``split``, if there are fewer combinations than folds, or a level of a background is seen only in
+        combinations of one fold, so that it would be unseen as a whole.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim.evaluation import LeaveCombinationsOut
+    >>> X = pd.DataFrame({"age": ["18-29", "30-64", "65+"] * 2, "sex": ["f"] * 3 + ["m"] * 3})
+    >>> [test.tolist() for _, test in LeaveCombinationsOut(n_splits=6).split(X)]
+    [[3], [2], [5], [4], [0], [1]]
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str] | None = None,
+        n_splits: int = 5,
+        *,
+        random_state: Any = 0,
+        question_column: str = "question",
+    ) -> None:
+        self.columns = columns
+        self.n_splits = n_splits
+        self.random_state = random_state
+        self.question_column = question_column
+
+    def _test_masks(self, X: pd.DataFrame) -> list[np.ndarray]:
+        check_number("n_splits", self.n_splits, integer=True, low=2)
+        columns = _background_columns(X, self.columns, self.question_column)
+        if len(columns) < 2:
+            raise ValueError(f"a combination needs two backgrounds, got {columns}: LeaveLevelsOut leaves out levels")
+        names = {column: level_names(X[column]) for column in columns}
+        combination = pd.DataFrame(names).groupby(columns, sort=False).ngroup().to_numpy()
+        folds = _deal(combination, self.n_splits, self.random_state, "combinations of levels")
+        masks = [np.isin(combination, fold) for fold in folds]
+        for test in masks:
+            for column in columns:
+                lost = sorted(set(names[column][test]) - set(names[column][~test]))
+                if lost:
+                    raise ValueError(
+                        f"{column}={lost[0]!r} is in the combinations of one fold only, so that the level itself would "
+                        "be unseen: use more folds (n_splits), fewer columns, or another random_state"
+                    )
+        return masks
+
+
+class LeaveQuestionsOut(_CellSplitter):
+    """Leave out questions: what a model makes of a question that nobody in training was asked.
+
+    The estimator still has to know the question's wording: name all questions in its ``question=``.
+
+    Parameters
+    ----------
+    n_splits : int, optional
+        Questions are dealt out to so many folds at random. None: one question a fold, in their order.
+    random_state : int, RandomState, Generator or None, default=0
+    question_column : str, default="question"
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim.evaluation import LeaveQuestionsOut
+    >>> X = pd.DataFrame({"question": ["Q1", "Q1", "Q2", "Q2"], "sex": ["f", "m"] * 2})
+    >>> [test.tolist() for _, test in LeaveQuestionsOut().split(X)]
+    [[0, 1], [2, 3]]
+    """
+
+    def __init__(
+        self, n_splits: int | None = None, *, random_state: Any = 0, question_column: str = "question"
+    ) -> None:
+        self.n_splits = n_splits
+        self.random_state = random_state
+        self.question_column = question_column
+
+    def _test_masks(self, X: pd.DataFrame) -> list[np.ndarray]:
+        if self.question_column not in X.columns:
+            raise ValueError(f"X has no column {self.question_column!r} that names the questions")
+        number, names = pd.factorize(X[self.question_column])
+        if (number < 0).any():
+            raise ValueError(f"X names no question in row {int(np.flatnonzero(number < 0)[0])}")
+        if len(names) < 2:
+            raise ValueError(f"X has the question {names[0]!r} only: leaving it out leaves nothing to train on")
+        if self.n_splits is None:
+            return [number == question for question in range(len(names))]
+        check_number("n_splits", self.n_splits, integer=True, low=2)
+        return [np.isin(number, fold) for fold in _deal(number, self.n_splits, self.random_state, "questions")]
+
+
+class LeaveBothOut(_CellSplitter):
+    """Unseen in two ways at once, such as an unseen level on an unseen question.
+
+    Each fold of the first splitter meets each of the second: tested are the cells that both leave out, trained is on
+    those that neither leaves out.
+
+    Parameters
+    ----------
+    first, second : splitter
+        Such as `LeaveLevelsOut` and `LeaveQuestionsOut`. Pairs of folds without test cells are passed over.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim.evaluation import LeaveBothOut, LeaveLevelsOut, LeaveQuestionsOut
+    >>> X = pd.DataFrame({"question": ["Q1", "Q1", "Q2", "Q2"], "sex": ["f", "m"] * 2})
+    >>> for train, test in LeaveBothOut(LeaveLevelsOut(), LeaveQuestionsOut()).split(X):
+    ...     print(train, test)
+    [3] [0]
+    [1] [2]
+    [2] [1]
+    [0] [3]
+    """
+
+    def __init__(self, first: Any, second: Any) -> None:
+        self.first = first
+        self.second = second
+
+    def _masks(self, X: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
+        masks = []
+        for train, test in self.first.split(X):
+            for other_train, other_test in self.second.split(X):
+                rows = np.zeros((4, len(X)), dtype=bool)
+                for row, chosen in zip(rows, (train, other_train, test, other_test), strict=True):
+                    row[chosen] = True
+                if (rows[2] & rows[3]).any():
+                    masks.append((rows[0] & rows[1], rows[2] & rows[3]))
+        empty = [fold for fold, (train, _) in enumerate(masks) if not train.any()]
+        if empty or not masks:
+            raise ValueError("leaving out both leaves nothing to train on, or nothing to test, in some fold")
+        return masks
+
+    def get_n_splits(self, X: Any = None, Y: Any = None, groups: Any = None) -> int:
+        """The number of folds, which depends on X.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_cells, n_columns)
+        Y, groups : ignored
+            Here for scikit-learn.
+
+        Returns
+        -------
+        int
+        """
+        return len(self._masks(self._check_X(X)))
+
+
+def _background_columns(X: pd.DataFrame, columns: str | Sequence[str] | None, question_column: str) -> list[str]:
+    if columns is None:
+        return [column for column in X.columns if column != question_column]
+    chosen = [columns] if isinstance(columns, str) else list(columns)
+    absent = [column for column in chosen if column not in X.columns]
+    if absent:
+        raise ValueError(f"columns names {absent}, which X does not have: it has {list(X.columns)}")
+    if question_column in chosen:
+        raise ValueError(f"{question_column!r} names the questions, it is no background: use LeaveQuestionsOut")
+    return chosen
+
+
+def _levels_of(values: pd.Series, column: str) -> list[_Level]:
+    """The levels that occur, in their order, with their place in it."""
+    missing = values.isna().to_numpy()
+    dtype = values.dtype
+    ordered = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+    present: Any
+    if isinstance(dtype, pd.CategoricalDtype):
+        ordered = bool(dtype.ordered)
+        present = [level for level in dtype.categories if (values == level).any()]
+    else:
+        present = values[~missing].unique()
+        present = sorted(present) if ordered else list(present)
+    if len(present) < 2:
+        return []
+    found = []
+    for i, level in enumerate(present):
+        rows = (values == level).fillna(False).to_numpy(dtype=bool)
+        place = "unordered" if not ordered else "end" if i in (0, len(present) - 1) else "inner"
+        found.append(_Level(column, str(level_names(pd.Series([level]))[0]), place, rows))
+    return found
+
+
+def _deal(number: np.ndarray, n_splits: int, random_state: Any, what: str) -> list[np.ndarray]:
+    check_random_state(random_state)
+    distinct = np.unique(number)
+    if len(distinct) < n_splits:
+        raise ValueError(f"there are {len(distinct)} {what}, too few for n_splits={n_splits}")
+    return np.array_split(as_generator(random_state).permutation(distinct), n_splits)
