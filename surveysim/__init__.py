@@ -9,6 +9,7 @@ from surveysim.questions import Question
 
 if TYPE_CHECKING:
     from surveysim.dsa import DSARegressor as DSARegressor
+    from surveysim.fused import FusedRegressor as FusedRegressor
     from surveysim.persistence import load as load
     from surveysim.tables import poststratify as poststratify
     from surveysim.tables import rake as rake
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 # Imported on first use: torch and transformers take seconds to import, and tables and metrics do not need them.
 _LAZY = {
     "DSARegressor": "surveysim.dsa",
+    "FusedRegressor": "surveysim.fused",
     "ZeroShotElicitor": "surveysim.zero_shot",
     "load": "surveysim.persistence",
     "poststratify": "surveysim.tables",
@@ -29,6 +31,7 @@ _LAZY = {
 
 __all__ = [
     "DSARegressor",
+    "FusedRegressor",
     "Question",
     "ZeroShotElicitor",
     "__version__",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from surveysim.base import FitCells, PredictCells
-from surveysim.baselines.common import BaselineRegressor, softmax_padded
+from surveysim.baselines.common import BaselineRegressor, softmax_padded, uniform
 from surveysim.baselines.features import BackgroundEncoder
 from surveysim.baselines.laplace import LaplacePosterior
 from surveysim.baselines.newton import LogitProblem
@@ -17,7 +17,7 @@ from surveysim.baselines.priors import PriorTable, learn_variances
 from surveysim.contrasts import option_contrasts
 from surveysim.questions import Question
 
-__all__ = ["LogitRegressor"]
+__all__ = ["LogitRegressor", "check_interval_arguments"]
 
 ROWS_AT_ONCE = 256
 """Rows whose posterior draws are held in memory together."""
@@ -217,26 +217,64 @@ class LogitRegressor(BaselineRegressor):
         ValueError
             If `level` is not between 0 and 1 or `n_draws` is not positive, and as in `predict`.
         """
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"level must be between 0 and 1, got {level!r}")
-        if n_draws < 1:
-            raise ValueError(f"n_draws must be at least 1, got {n_draws!r}")
+        check_interval_arguments(level, n_draws)
         cells = self._validate_predict(X)
-        self._refuse_unseen_questions(cells, self._seen_questions)
-        generator = np.random.default_rng(random_state)
         exists = np.arange(self.n_options_) < cells.n_options[:, None]
         lower, upper = np.where(exists, 0.0, np.nan), np.where(exists, 1.0, np.nan)
-        design = self._encoder.transform(cells.backgrounds)
         ends = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
-        for _, name, question, rows in cells.by_question():
+        for rows, P in self._draws(cells, n_draws, random_state):
+            lower[rows, : P.shape[2]], upper[rows, : P.shape[2]] = np.quantile(P, ends, axis=0)
+        return lower, upper
+
+    def predict_draws(
+        self, X: Any, n_draws: int = 1000, *, random_state: int | np.random.Generator | None = None
+    ) -> np.ndarray:
+        """Draw distributions from the Laplace approximation to the posterior.
+
+        The rows of one question belong together in a draw, so that any weighted mean of them, such as `poststratify`
+        makes of draws, has its own interval. Questions are independent of each other.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, n_features_in_)
+            As in `predict`.
+        n_draws : int, default=1000
+            How many.
+        random_state : int, Generator or None
+            For the draws.
+
+        Returns
+        -------
+        float64 array of shape (n_draws, n, K)
+            NaN past the last option of a shorter question; equal shares in every draw for questions without training
+            cells (``unseen="uniform"``).
+
+        Raises
+        ------
+        ValueError
+            If `n_draws` is not positive, and as in `predict`.
+        """
+        check_interval_arguments(0.9, n_draws)
+        cells = self._validate_predict(X)
+        draws = np.repeat(uniform(cells, self.n_options_)[None], n_draws, axis=0)
+        for rows, P in self._draws(cells, n_draws, random_state):
+            draws[:, rows, : P.shape[2]] = P
+        return draws
+
+    def _draws(
+        self, cells: PredictCells, n_draws: int, random_state: int | np.random.Generator | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield rows and draws of their distributions (n_draws, n_rows, K_q), block by block."""
+        self._refuse_unseen_questions(cells, self._seen_questions)
+        generator = np.random.default_rng(random_state)
+        design = self._encoder.transform(cells.backgrounds)
+        for _, name, _, rows in cells.by_question():
             if name not in self.coef_:
                 continue
             draws = self._posterior(name).draws(n_draws, generator)
             for start in range(0, len(rows), ROWS_AT_ONCE):
                 some = rows[start : start + ROWS_AT_ONCE]
-                P = draws.predict(design.matrix[some], design.unseen[some], generator)
-                lower[some, : question.n_options], upper[some, : question.n_options] = np.quantile(P, ends, axis=0)
-        return lower, upper
+                yield some, draws.predict(design.matrix[some], design.unseen[some], generator)
 
     def _check_options(self) -> None:
         if self.prior not in ("fixed", "eb"):
@@ -303,3 +341,11 @@ class LogitRegressor(BaselineRegressor):
             precision=self._table.precision(degree),
             unseen_variance=self._table.of_degrees(degree),
         )
+
+
+def check_interval_arguments(level: float, n_draws: int) -> None:
+    """Refuse a level that is no probability, or a number of draws that is not positive."""
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}")
+    if n_draws < 1:
+        raise ValueError(f"n_draws must be at least 1, got {n_draws!r}")

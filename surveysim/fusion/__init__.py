@@ -1,0 +1,1 @@
+"""What `FusedRegressor` is made of: elicited covariates, shared slopes, and the joint optimum of all questions."""

@@ -1,0 +1,128 @@
+"""What a fusion needs of its elicitor: one that is ready to predict, and distributions that were checked."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from surveysim.distributions import check_distributions
+from surveysim.validation import PredictCells
+
+__all__ = ["check_elicited", "ready_elicitor", "warn_missing"]
+
+LEARNERS = {"DSARegressor", "CalibratedElicitor", "BaselineRegressor", "FusedRegressor"}
+"""Estimators of the library that learn from respondents, by name: their modules are slow to import."""
+
+
+def ready_elicitor(
+    elicitor: Any, question: Any, question_column: str, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None
+) -> Any:
+    """A fitted elicitor: the one that was passed if it is fitted, else a clone of it, fitted.
+
+    A clone without questions of its own gets those of the fusion.
+
+    Raises
+    ------
+    TypeError
+        If it has no ``predict``.
+    ValueError
+        If it was given other questions than the fusion.
+
+    Warns
+    -----
+    UserWarning
+        If it has to be fitted and learns from respondents: it would be judged on those that it was fitted to.
+    """
+    if isinstance(elicitor, type) or not callable(getattr(elicitor, "predict", None)):
+        raise TypeError(
+            f"elicitor must be an estimator with predict (such as ZeroShotElicitor or RecordedElicitor), got {elicitor!r}"
+        )
+    own = getattr(elicitor, "question", None)
+    if own is not None and own != question:
+        raise ValueError(
+            "elicitor has other questions than the fusion: pass the same question= to both (or none to an elicitor "
+            f"that is not fitted). FusedRegressor has {_names(question)}, the elicitor {_names(own)}."
+        )
+    try:
+        check_is_fitted(elicitor)
+    except NotFittedError:
+        pass
+    except TypeError as error:  # no fit at all
+        raise TypeError(f"elicitor must be an estimator with fit and predict: {error}") from None
+    else:
+        return elicitor
+    if LEARNERS & {parent.__name__ for parent in type(elicitor).__mro__}:
+        warnings.warn(
+            f"elicitor {type(elicitor).__name__} is not fitted and now learns from the same respondents that it is then "
+            "joined with: what it adds will look larger than it is. Fit it on others, and pass "
+            "sklearn.frozen.FrozenEstimator(fitted).",
+            UserWarning,
+            stacklevel=4,
+        )
+    elicitor = clone(elicitor)
+    parameters = elicitor.get_params(deep=False)
+    if question is not None and "question" in parameters and own is None:
+        elicitor.set_params(question=question)
+        if "question_column" in parameters:
+            elicitor.set_params(question_column=question_column)
+    if has_fit_parameter(elicitor, "sample_weight"):
+        return elicitor.fit(X, Y, sample_weight=sample_weight)
+    return elicitor.fit(X, Y)
+
+
+def check_elicited(P: Any, cells: PredictCells, n_columns: int) -> np.ndarray:
+    """Elicited distributions as float64 (n, n_columns); rows of NaN, where there is none, stay so.
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, or a row is neither NaN nor a distribution over its question's options.
+    """
+    P = np.asarray(P, dtype=np.float64)
+    if P.shape != (len(cells), n_columns):
+        raise ValueError(
+            f"elicitor.predict returned an array of shape {P.shape}; {len(cells)} rows and {n_columns} columns (the "
+            "options of the longest question) are expected"
+        )
+    missing = np.isnan(P).all(axis=1)
+    if not missing.all():
+        try:
+            checked = check_distributions(P[~missing], cells.n_options[~missing].tolist(), name="elicitor.predict")
+        except ValueError as error:
+            rows = f" (rows are counted without the {missing.sum()} without a distribution)" if missing.any() else ""
+            raise ValueError(f"{error}{rows}") from None
+        P = P.copy()
+        P[~missing] = checked
+    return P
+
+
+def warn_missing(P: np.ndarray, cells: PredictCells, when: str) -> None:
+    """Say how many cells have no elicited distribution, and what becomes of them."""
+    missing = np.flatnonzero(np.isnan(P).all(axis=1))
+    if len(missing) == 0:
+        return
+    row = int(missing[0])
+    background = ", ".join(f"{name}={value}" for name, value in cells.backgrounds.iloc[row].items())
+    name = cells.question_names[row]
+    where = f"question {name!r}, {background}" if name else background
+    warnings.warn(
+        f"the elicitor has no distribution for {len(missing)} of {len(cells)} cells {when} (the first: row {row}, {where}"
+        "): for these the fusion falls back to what respondents say, and to what the elicitor said of other cells of "
+        "the same question.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def _names(question: Any) -> str:
+    from surveysim.questions import Question
+
+    if question is None:
+        return "none"
+    return f"the question {question.text!r}" if isinstance(question, Question) else f"{list(question)[:10]}"

@@ -1,0 +1,152 @@
+"""A fitted fusion without scikit-learn's interface: from cells and elicited distributions to scores and draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+from surveysim.baselines.features import BackgroundEncoder
+from surveysim.baselines.logit import LogitRegressor
+from surveysim.baselines.priors import PriorTable
+from surveysim.contrasts import option_contrasts
+from surveysim.fusion.covariates import ElicitedParts
+from surveysim.fusion.joint import JointLogit, QuestionData
+from surveysim.fusion.learning import FusionFit, coefficient_precision, fit_fusion, score_covariances
+from surveysim.fusion.slopes import SlopeList
+from surveysim.questions import Question
+from surveysim.validation import FitCells, PredictCells
+
+__all__ = ["FusionModel", "effective_respondents"]
+
+ROWS_AT_ONCE = 256
+"""Rows whose posterior draws are made together."""
+
+
+@dataclass(frozen=True)
+class FusionModel:
+    """What `FusionModel.train` learned.
+
+    Attributes
+    ----------
+    encoder : BackgroundEncoder
+        From backgrounds to terms.
+    slopes : SlopeList
+        The slopes that questions share.
+    problem : JointLogit
+        The training cells, without a question that had none.
+    fit : FusionFit
+        Optimum and variances.
+    place : dict of int to int
+        From a question's number to its position in the problem.
+    ordered : bool
+        Whether the order of options counts.
+    """
+
+    encoder: BackgroundEncoder
+    slopes: SlopeList
+    problem: JointLogit
+    fit: FusionFit
+    place: dict[int, int]
+    ordered: bool
+
+    @classmethod
+    def train(
+        cls, cells: FitCells, parts: ElicitedParts | None, attributes: list[str], base: LogitRegressor
+    ) -> FusionModel:
+        """Fit to training cells with elicited parts; None: without an elicitor."""
+        encoder = BackgroundEncoder(linear=bool(base.ordered), pairs=bool(base.interactions)).fit(cells.backgrounds)
+        design = encoder.transform(cells.backgrounds).with_constant
+        asked = [(index, question, rows) for index, _, question, rows in cells.by_question()]
+        bases = [_option_basis(question, base.ordered) for _, question, _ in asked]
+        degrees = [degree for _, degree in bases]
+        rest = parts is not None and bool((np.abs(parts.rest) > 1e-8).any())
+        slopes = SlopeList(
+            degrees, attributes if parts is not None else [], elicited=parts is not None, combinations=rest
+        )
+        questions, has_level = [], []
+        for (_, question, rows), (contrasts, degree) in zip(asked, bases, strict=True):
+            counts = cells.counts[rows, : question.n_options]
+            covariates = slopes.covariates(_parts(parts, cells), rows, contrasts, degree)
+            questions.append(QuestionData(design[rows], counts, contrasts, covariates))
+            has_level.append(parts is None or bool(parts.has_level[rows[0]]))
+        problem = JointLogit(questions, slopes.bounded)
+        table = PriorTable.fixed(encoder.blocks, ordered=bool(base.ordered))
+        fit = fit_fusion(problem, slopes.precision, degrees, has_level, table, learn_terms=base.prior == "eb")
+        place = {index: position for position, (index, _, _) in enumerate(asked)}
+        return cls(encoder, slopes, problem, fit, place, bool(base.ordered))
+
+    def predict(self, cells: PredictCells, parts: ElicitedParts | None, n_columns: int) -> np.ndarray:
+        """Distributions (n, n_columns) at the optimum, NaN-padded."""
+        P = np.full((len(cells), n_columns), np.nan)
+        matrix = self.encoder.transform(cells.backgrounds).with_constant
+        optimum = self.fit.optimum
+        for index, _, question, rows in cells.by_question():
+            contrasts, degree = _option_basis(question, self.ordered)
+            M = self.slopes.covariates(_parts(parts, cells), rows, contrasts, degree)
+            scores = np.einsum("njc,j->nc", M, optimum.slopes)
+            if index in self.place:
+                scores = scores + matrix[rows] @ optimum.coefficients[self.place[index]].T
+            P[rows, : question.n_options] = softmax(scores @ contrasts, axis=1)
+        return P
+
+    def draws(
+        self, cells: PredictCells, parts: ElicitedParts | None, n_draws: int, generator: np.random.Generator
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield rows and posterior draws of their distributions, (n_draws, n_rows, K_q), block by block.
+
+        One draw is one state of the world: its slopes are those of all questions, its coefficients those of all rows
+        of a question. A question without training cells has its coefficients from their prior; so has a level of an
+        attribute that training did not show.
+        """
+        optimum = self.fit.optimum
+        slopes = optimum.draw_slopes(n_draws, generator)
+        slopes[:, self.slopes.bounded] = np.maximum(slopes[:, self.slopes.bounded], 0.0)
+        design = self.encoder.transform(cells.backgrounds)
+        matrix = design.with_constant
+        for index, _, question, rows in cells.by_question():
+            contrasts, degree = _option_basis(question, self.ordered)
+            if index in self.place:
+                B = optimum.draw_coefficients(self.place[index], slopes, generator)
+            else:
+                precision = coefficient_precision(self.fit.table, self.fit.level_variances, degree, has_level=True)
+                B = generator.standard_normal((n_draws, *precision.shape)) / np.sqrt(precision)
+            surplus = design.unseen[rows].astype(np.float64) @ self.fit.table.of_degrees(degree)
+            M = self.slopes.covariates(_parts(parts, cells), rows, contrasts, degree)
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                some = slice(start, start + ROWS_AT_ONCE)
+                scores = np.einsum("nf,scf->snc", matrix[rows[some]], B)
+                scores += np.einsum("njc,sj->snc", M[some], slopes, optimize=True)
+                if surplus[some].any():
+                    scores += np.sqrt(surplus[some]) * generator.standard_normal(scores.shape)
+                yield rows[some], softmax(scores @ contrasts, axis=-1)
+
+
+def effective_respondents(model: FusionModel) -> float:
+    """How many respondents of a simple random sample say as much of a cell as the posterior does, over all cells.
+
+    ``sum_b (1 - sum_k p_bk^2) / sum_b trace(Cov(p_b))``: a sample of n has the trace ``(1 - sum_k p_k^2) / n``.
+    """
+    spread = error = 0.0
+    for q, data in enumerate(model.problem.questions):
+        optimum = model.fit.optimum
+        P = softmax(data.logits(optimum.coefficients[q], optimum.slopes), axis=1)
+        slope = P[:, :, None] * (data.contrasts.T[None] - (P @ data.contrasts.T)[:, None, :])  # dp / dscore, (n, K, C)
+        covariance = score_covariances(model.problem, optimum, q)
+        spread += float(np.sum(1.0 - (P**2).sum(axis=1)))
+        error += float(np.einsum("nkc,ncd,nkd->", slope, covariance, slope, optimize=True))
+    return spread / error
+
+
+def _option_basis(question: Question, ordered: bool) -> tuple[np.ndarray, np.ndarray]:
+    return option_contrasts(question.positions if ordered else np.full(question.n_options, np.nan))
+
+
+def _parts(parts: ElicitedParts | None, cells: PredictCells) -> ElicitedParts:
+    if parts is not None:
+        return parts
+    n, width = len(cells), max(question.n_options for question in cells.questions.values())
+    nothing = np.zeros((n, width))
+    return ElicitedParts(nothing, np.zeros((n, 0, width)), nothing, np.zeros(n, dtype=bool))
