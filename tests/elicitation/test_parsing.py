@@ -1,4 +1,4 @@
-"""What models write, as it was meant: percentages, one label, many labels, refusals; never evaluated, never invented."""
+"""What models write, as it was meant: percentages, labels, refusals; never evaluated, never invented."""
 
 import json
 import math
@@ -122,24 +122,57 @@ class TestOneLabel:
     @pytest.mark.parametrize(
         ("text", "label"),
         [
-            ("E", "E"), (" E\n", "E"), ("E.", "E"), ("(e)", "E"), ("**E**", "E"), ("E. very good", "E"), ("E) Very good", "E"),
-            ("[E] very good", "E"), ("E - very good", "E"), ("very good", "E"), ("Very good.", "E"), ("good", "D"),
-            ("Poor", "B"), ("E\n\nBecause A is wrong", "E"), ("The answer is D.", "D"), ("Answer: D", "D"), ("Label: `D`", "D"),
-            ("I would choose D because of my age", "D"), ("Option D", "D"), ("D because they do", "D"), ('{"answer": "D"}', "D"),
-            ("A person like this would choose B.", "B"), ("A woman like her would say: fair", "C"), ("I'd say good, I think", "D"),
-            ("As a farmer I feel that it is very poor.", "A"), ("\u201cD\u201d", "D"), ("A", "A"), ("A.", "A"),
+            ("E", "E"),
+            (" E\n", "E"),
+            ("E.", "E"),
+            ("(e)", "E"),
+            ("**E**", "E"),
+            ("E. very good", "E"),
+            ("E) Very good", "E"),
+            ("[E] very good", "E"),
+            ("E - very good", "E"),
+            ("very good", "E"),
+            ("Very good.", "E"),
+            ("good", "D"),
+            ("Poor", "B"),
+            ("E\n\nBecause A is wrong", "E"),
+            ("The answer is D.", "D"),
+            ("Answer: D", "D"),
+            ("Label: `D`", "D"),
+            ("I would choose D because of my age", "D"),
+            ("Option D", "D"),
+            ("D because they do", "D"),
+            ('{"answer": "D"}', "D"),
+            ("A person like this would choose B.", "B"),
+            ("A woman like her would say: fair", "C"),
+            ("I'd say good, I think", "D"),
+            ("As a farmer I feel that it is very poor.", "A"),
+            ("\u201cD\u201d", "D"),
+            ("A", "A"),
+            ("A.", "A"),
         ],
-    )  # fmt: skip
+    )
     def test_the_label_that_is_meant(self, text, label):
         assert parse_label(text, LABELS, SCALE) == LABELS.index(label)
 
     @pytest.mark.parametrize(
         "text",
         [
-            "", "...", "A or B", "C, D", "E. good", "very poor or poor", "The answer is B. The answer is C.", "F", "7",
-            "It depends.", "A woman of her age has no opinion", "I'm sorry, but I cannot answer that.", "good or bad? very good",
+            "",
+            "...",
+            "A or B",
+            "C, D",
+            "E. good",
+            "very poor or poor",
+            "The answer is B. The answer is C.",
+            "F",
+            "7",
+            "It depends.",
+            "A woman of her age has no opinion",
+            "I'm sorry, but I cannot answer that.",
+            "good or bad? very good",
         ],
-    )  # fmt: skip
+    )
     def test_none_or_several_is_none(self, text):
         assert parse_label(text, LABELS, SCALE) is None
 
@@ -175,12 +208,21 @@ class TestManyLabels:
     @pytest.mark.parametrize(
         ("text", "found"),
         [
-            ("A B B A", "ABBA"), ("A, B, B and A", "ABBA"), ("ABBA", "ABBA"), ("A\nB\nB\nA\n", "ABBA"), ("['A', 'B', 'B', 'A']", "ABBA"),
-            ("1. A\n2. B\n3) B\n4: A", "ABBA"), ("Person 1: A\nPerson 2: B\nPerson 3: B\nPerson 4: A", "ABBA"),
-            ("Here are 4 labels:\nA B B A\nI hope this helps.", "ABBA"), ("A", "A"), ("", ""), ("none", ""), ("a b", ""),
+            ("A B B A", "ABBA"),
+            ("A, B, B and A", "ABBA"),
+            ("ABBA", "ABBA"),
+            ("A\nB\nB\nA\n", "ABBA"),
+            ("['A', 'B', 'B', 'A']", "ABBA"),
+            ("1. A\n2. B\n3) B\n4: A", "ABBA"),
+            ("Person 1: A\nPerson 2: B\nPerson 3: B\nPerson 4: A", "ABBA"),
+            ("Here are 4 labels:\nA B B A\nI hope this helps.", "ABBA"),
+            ("A", "A"),
+            ("", ""),
+            ("none", ""),
+            ("a b", ""),
             ("A sequence follows: B B A C", "BBAC"),
         ],
-    )  # fmt: skip
+    )
     def test_lists_in_many_forms(self, text, found):
         assert "".join("ABC"[place] for place in parse_labels(text, "ABC")) == found
 
@@ -225,10 +267,21 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("option", "refusing"),
         [
-            ("Refused", True), ("refusal", True), ("Prefer not to say", True), ("I'd rather not say", True), ("No answer", True),
-            ("Declined to answer", True), ("(Refused)", True), ("Refused/Web blank", True), ("I prefer not to answer", True),
-            ("Don't know", False), ("Refused to pay", False), ("No", False), ("Not sure", False), ("No answer is right", False),
+            ("Refused", True),
+            ("refusal", True),
+            ("Prefer not to say", True),
+            ("I'd rather not say", True),
+            ("No answer", True),
+            ("Declined to answer", True),
+            ("(Refused)", True),
+            ("Refused/Web blank", True),
+            ("I prefer not to answer", True),
+            ("Don't know", False),
+            ("Refused to pay", False),
+            ("No", False),
+            ("Not sure", False),
+            ("No answer is right", False),
         ],
-    )  # fmt: skip
+    )
     def test_options(self, option, refusing):
         assert is_refusal_option(option) is refusing
