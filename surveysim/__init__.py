@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from surveysim.questions import Question
 
 if TYPE_CHECKING:
+    from surveysim.calibrated import CalibratedElicitor as CalibratedElicitor
     from surveysim.dsa import DSARegressor as DSARegressor
     from surveysim.fused import FusedRegressor as FusedRegressor
     from surveysim.persistence import load as load
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 
 # Imported on first use: torch and transformers take seconds to import, and tables and metrics do not need them.
 _LAZY = {
+    "CalibratedElicitor": "surveysim.calibrated",
     "DSARegressor": "surveysim.dsa",
     "FusedRegressor": "surveysim.fused",
     "ZeroShotElicitor": "surveysim.zero_shot",
@@ -30,6 +32,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "CalibratedElicitor",
     "DSARegressor",
     "FusedRegressor",
     "Question",

@@ -60,16 +60,16 @@ class FusedRegressor(DistributionRegressor):
         it, 0.2 a fifth (the model exaggerates fivefold), 0 nothing. Over all degrees of contrasts, each weighted by
         how much the model shifts there; `slopes_` has them apart.
     model_worth_ : float
-        How many respondents per cell (a group's respondents to one question) the language model was worth: the effective
-        respondents behind a cell's estimate, less those of the same logit without a language model. A cell's effective
-        respondents are the size of a simple sample with the posterior's variance. As trustworthy as `predict_interval`,
-        and 0 or below where the language model added nothing.
+        How many respondents per cell (a group's respondents to one question) the language model was worth: the
+        effective respondents behind a cell's estimate, less those of the same logit without a language model. A cell's
+        effective respondents are the size of a simple sample with the posterior's variance. As trustworthy as
+        `predict_interval`; below 0 where the language model added more doubt than knowledge, as with very few cells.
     effective_respondents_ : float
         The effective respondents per cell of the fusion.
     slopes_ : DataFrame
-        All shared slopes: kind ("mean": the common mean of questions with as many options, "level", "shift", "rest": what
-        the elicited combination of values adds to the sum of its shifts), what they are of (the number of options, the
-        attribute), the degree of contrast, the slope and its posterior standard deviation (0 for a slope held at 0).
+        All shared slopes: kind ("mean": the common mean of questions with as many options, "level", "shift", "rest":
+        what the elicited combination of values adds to the sum of its shifts), what they are of (the number of options,
+        the attribute), the degree of contrast, the slope and its posterior standard deviation (0 for one held at 0).
     level_variances_ : ndarray of shape (4,)
         Learned variances of questions around their expected level, for contrasts without order and of degrees 1, 2, 3+.
     prior_variances_ : DataFrame
@@ -180,13 +180,14 @@ class FusedRegressor(DistributionRegressor):
             cells = self._validate_fit(X, Y, sample_weight)
             base._check_options()
             base._check_unseen()
-            self.elicitor_, self._shifts, parts, self.n_missing_ = None, None, None, 0
+            self.elicitor_: Any = None
+            self._shifts: ElicitedShifts | None = None
+            parts, self.n_missing_ = None, 0
             if self.elicitor is not None:
                 self.elicitor_ = ready_elicitor(self.elicitor, self.question, self.question_column, X, Y, sample_weight)
                 parts = self._elicit_training(cells, X)
-            attributes = [] if self._shifts is None else self._shifts.attributes
             self._unseen = base.unseen
-            self._model = FusionModel.train(cells, parts, attributes, base)
+            self._model = FusionModel.train(cells, parts, base)
             self._describe(cells, base)
         return self
 
@@ -203,24 +204,17 @@ class FusedRegressor(DistributionRegressor):
         P = check_elicited(rows_of_all[cells.rows] if rows_of_all.ndim == 2 else rows_of_all, asked, self.n_options_)
         warn_missing(P, asked, "in fit")
         self.n_missing_ = int(np.isnan(P).all(axis=1).sum())
-        self._shifts = ElicitedShifts(cells.questions).fit(cells.backgrounds, cells.question_index, P, cells.n)
-        # the training backgrounds stand for the population when a new question is asked
-        frame = X.iloc[cells.rows] if isinstance(X, pd.DataFrame) else None
-        if frame is not None and self.question_column in frame.columns and isinstance(self.question, Mapping):
-            weights = (
-                pd.Series(cells.n, name="n")
-                .groupby(
-                    cells.backgrounds.groupby(self.backgrounds_, dropna=False, observed=True, sort=False)
-                    .ngroup()
-                    .to_numpy()
-                )
-                .sum()
-            )
+        shifts = ElicitedShifts(cells.questions).fit(cells.backgrounds, cells.question_index, P, cells.n)
+        self._shifts = shifts
+        self._population: tuple[pd.DataFrame, pd.DataFrame, np.ndarray] | None = None
+        if isinstance(X, pd.DataFrame) and isinstance(self.question, Mapping) and self.question_column in X.columns:
+            # the training backgrounds stand for the population when a question without training cells is asked
+            by = cells.backgrounds.groupby(self.backgrounds_, dropna=False, observed=True, sort=False)
+            weights = np.bincount(by.ngroup(), weights=cells.n)
             first = ~cells.backgrounds.duplicated().to_numpy()
-            self._population = (frame[first], cells.backgrounds[first].reset_index(drop=True), weights.to_numpy())
-        else:
-            self._population = None
-        return self._shifts.transform(cells.backgrounds, cells.question_index, P)
+            distinct = cells.backgrounds[first].reset_index(drop=True)
+            self._population = X.iloc[cells.rows[first]], distinct, weights
+        return shifts.transform(cells.backgrounds, cells.question_index, P)
 
     def _describe(self, cells: FitCells, base: LogitRegressor) -> None:
         fit, slopes = self._model.fit, self._model.slopes
@@ -231,7 +225,7 @@ class FusedRegressor(DistributionRegressor):
         self.prior_variances_ = fit.table.as_frame()
         self.n_iter_ = max(fit.n_rounds, 1)
         self.effective_respondents_ = effective_respondents(self._model)
-        alone = 0.0 if self.elicitor_ is None else effective_respondents(FusionModel.train(cells, None, [], base))
+        alone = 0.0 if self.elicitor_ is None else effective_respondents(FusionModel.train(cells, None, base))
         self.model_worth_ = 0.0 if self.elicitor_ is None else self.effective_respondents_ - alone
 
     # --- predict ------------------------------------------------------------------------------------------------------
@@ -396,8 +390,8 @@ class FusedRegressor(DistributionRegressor):
         strange = np.flatnonzero(~known)
         raise ValueError(
             f"FusedRegressor saw neither training cells nor elicited distributions of question "
-            f"{cells.question_names[strange[0]]!r} (row {strange[0]} of X, {len(strange)} such rows) and cannot predict "
-            'it; base=LogitRegressor(prior="eb", unseen="uniform") predicts equal shares instead.'
+            f"{cells.question_names[strange[0]]!r} (row {strange[0]} of X, {len(strange)} such rows) and cannot "
+            'predict it; base=LogitRegressor(prior="eb", unseen="uniform") predicts equal shares instead.'
         )
 
     def __sklearn_is_fitted__(self) -> bool:

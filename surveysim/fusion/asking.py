@@ -41,7 +41,8 @@ def ready_elicitor(
     """
     if isinstance(elicitor, type) or not callable(getattr(elicitor, "predict", None)):
         raise TypeError(
-            f"elicitor must be an estimator with predict (such as ZeroShotElicitor or RecordedElicitor), got {elicitor!r}"
+            "elicitor must be an estimator with predict, such as ZeroShotElicitor or RecordedElicitor, got "
+            f"{elicitor!r}"
         )
     own = getattr(elicitor, "question", None)
     if own is not None and own != question:
@@ -59,8 +60,8 @@ def ready_elicitor(
         return elicitor
     if LEARNERS & {parent.__name__ for parent in type(elicitor).__mro__}:
         warnings.warn(
-            f"elicitor {type(elicitor).__name__} is not fitted and now learns from the same respondents that it is then "
-            "joined with: what it adds will look larger than it is. Fit it on others, and pass "
+            f"elicitor {type(elicitor).__name__} is not fitted and now learns from the same respondents that it is "
+            "then joined with: what it adds will look larger than it is. Fit it on others, and pass "
             "sklearn.frozen.FrozenEstimator(fitted).",
             UserWarning,
             stacklevel=4,
@@ -112,9 +113,9 @@ def warn_missing(P: np.ndarray, cells: PredictCells, when: str) -> None:
     name = cells.question_names[row]
     where = f"question {name!r}, {background}" if name else background
     warnings.warn(
-        f"the elicitor has no distribution for {len(missing)} of {len(cells)} cells {when} (the first: row {row}, {where}"
-        "): for these the fusion falls back to what respondents say, and to what the elicitor said of other cells of "
-        "the same question.",
+        f"the elicitor has no distribution for {len(missing)} of {len(cells)} cells {when} (the first: row {row}, "
+        f"{where}): for these the fusion falls back to what respondents say, and to what the elicitor said of "
+        "other cells of the same question.",
         UserWarning,
         stacklevel=4,
     )

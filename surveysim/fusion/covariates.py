@@ -62,10 +62,10 @@ def elicited_logits(P: np.ndarray) -> np.ndarray:
 class ElicitedShifts:
     """Learn from the training cells' elicited logits what each question's level and each value's shift is.
 
-    Per question ``logits(b) = level + sum_a shift_a(value of a in b) + rest(b)``: the level is the mean over the training
-    respondents, the shifts are an additive fit by least squares, weighted by respondents. In a table of single attributes
-    (a row for women, one for over-65s, the other attributes missing) a row's only stated attribute gets the whole
-    difference.
+    Per question ``logits(b) = level + sum_a shift_a(value of a in b) + rest(b)``: the level is the mean over the
+    training respondents, the shifts are an additive fit by least squares, weighted by respondents. In a table of single
+    attributes (a row for women, one for over-65s, the other attributes missing) a row's only stated attribute gets the
+    whole difference.
 
     Nothing here depends on what people answered.
 

@@ -53,9 +53,7 @@ class FusionModel:
     ordered: bool
 
     @classmethod
-    def train(
-        cls, cells: FitCells, parts: ElicitedParts | None, attributes: list[str], base: LogitRegressor
-    ) -> FusionModel:
+    def train(cls, cells: FitCells, parts: ElicitedParts | None, base: LogitRegressor) -> FusionModel:
         """Fit to training cells with elicited parts; None: without an elicitor."""
         encoder = BackgroundEncoder(linear=bool(base.ordered), pairs=bool(base.interactions)).fit(cells.backgrounds)
         design = encoder.transform(cells.backgrounds).with_constant
@@ -63,9 +61,8 @@ class FusionModel:
         bases = [_option_basis(question, base.ordered) for _, question, _ in asked]
         degrees = [degree for _, degree in bases]
         rest = parts is not None and bool((np.abs(parts.rest) > 1e-8).any())
-        slopes = SlopeList(
-            degrees, attributes if parts is not None else [], elicited=parts is not None, combinations=rest
-        )
+        attributes = list(cells.backgrounds.columns) if parts is not None else []
+        slopes = SlopeList(degrees, attributes, elicited=parts is not None, combinations=rest)
         questions, has_level = [], []
         for (_, question, rows), (contrasts, degree) in zip(asked, bases, strict=True):
             counts = cells.counts[rows, : question.n_options]
