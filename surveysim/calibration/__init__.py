@@ -1,5 +1,6 @@
 """Calibration of elicited distributions: the calibrators, the gate, and anchoring on a known group."""
 
+from surveysim.calibration.anchor import Anchor, Gaps
 from surveysim.calibration.calibrator import CALIBRATORS, DistributionCalibrator
 from surveysim.calibration.dirichlet import DirichletCalibrator
 from surveysim.calibration.examples import Examples
@@ -10,10 +11,12 @@ from surveysim.calibration.tempered import TemperatureCalibrator, TemperedCalibr
 
 __all__ = [
     "CALIBRATORS",
+    "Anchor",
     "Calibrator",
     "DirichletCalibrator",
     "DistributionCalibrator",
     "Examples",
+    "Gaps",
     "Gate",
     "IdentityCalibrator",
     "IsotonicCalibrator",

@@ -83,7 +83,7 @@ class DirichletCalibrator(Calibrator):
             gradient = np.concatenate([(slopes.T @ log_p[:, :k]).ravel(), slopes.sum(axis=0)])
             return float(weight @ values + 0.5 * np.sum(precision * theta**2)), gradient + precision * theta
 
-        options = {"maxiter": 1000, "gtol": 1e-6, "ftol": 1e-12}
+        options = {"maxiter": 1000, "gtol": 1e-6, "ftol": 1e-10}
         theta = minimize(penalised, np.zeros(len(precision)), jac=True, method="L-BFGS-B", options=options).x
         return start + theta[: k * k].reshape(k, k), theta[k * k :]
 

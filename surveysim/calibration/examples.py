@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from surveysim.calibration.scale import Scale
 from surveysim.distributions import check_distributions, renormalize
 
 __all__ = ["Examples", "as_positions", "check_elicited"]
@@ -84,6 +85,17 @@ class Examples:
         """Bool array (n, K): the options that lie on the scale."""
         return ~np.isnan(self.positions)
 
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """Y with 0 where there is no option."""
+        assert self.Y is not None
+        return np.nan_to_num(self.Y)
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The options along the scale."""
+        return Scale(self.positions, self.truth)
+
     @property
     def n_questions(self) -> int:
         """Distinct questions."""
@@ -92,10 +104,10 @@ class Examples:
     @cached_property
     def shapes(self) -> list[tuple[int, ...]]:
         """Each row's shape of question: how many options, then the places of those outside the order."""
-        return [
-            (int(k), *map(int, np.flatnonzero(~row[:k])))
-            for k, row in zip(self.n_options, self.ordered, strict=True)
-        ]  # fmt: skip
+        distinct, index = np.unique(np.hstack([self.exists, self.ordered]), axis=0, return_inverse=True)
+        width = self.exists.shape[1]
+        found = [(int(row[:width].sum()), *np.flatnonzero(row[:width] & ~row[width:]).tolist()) for row in distinct]
+        return [found[i] for i in index.ravel()]
 
     def by_shape(self) -> list[tuple[tuple[int, ...], np.ndarray]]:
         """The distinct shapes, sorted, and the rows of each."""

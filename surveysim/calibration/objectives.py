@@ -35,8 +35,7 @@ def distance(Q: np.ndarray, examples: Examples) -> np.ndarray:
     Kullback-Leibler divergence in nats; Wasserstein-1 as a share of the scale's length, plus half the differences of
     options outside the order; total variation; Jensen-Shannon divergence in bits.
     """
-    Y = np.nan_to_num(_truth(examples))
-    Q = np.nan_to_num(Q)
+    Y, Q = examples.truth, np.nan_to_num(Q)
     if examples.objective == "kl":
         return rel_entr(Y, np.maximum(Q, 1e-12)).sum(axis=1)
     if examples.objective == "tv":
@@ -44,7 +43,7 @@ def distance(Q: np.ndarray, examples: Examples) -> np.ndarray:
     if examples.objective == "js":
         M = (Q + Y) / 2
         return (rel_entr(Q, M) + rel_entr(Y, M)).sum(axis=1) / (2 * np.log(2))
-    scale = _Scale(examples)
+    scale = examples.scale
     outside = examples.exists & ~examples.ordered
     along = np.abs(np.cumsum(scale.sort(scale.within(Q) - scale.truth), axis=1)[:, :-1]) * scale.gaps
     return along.sum(axis=1) + (np.abs(Q - Y) * outside).sum(axis=1) / 2
@@ -63,11 +62,6 @@ def loss(logits: np.ndarray, examples: Examples) -> tuple[np.ndarray, np.ndarray
     return rows, gradient
 
 
-def _truth(examples: Examples) -> np.ndarray:
-    assert examples.Y is not None
-    return examples.Y
-
-
 def _through_softmax(Q: np.ndarray, by_share: np.ndarray) -> np.ndarray:
     """Gradient in the logits from the gradient in the shares."""
     return Q * (by_share - np.sum(Q * by_share, axis=1, keepdims=True))
@@ -80,18 +74,18 @@ def _soft_absolute(difference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kl(Q: np.ndarray, log_q: np.ndarray, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
-    Y = np.nan_to_num(_truth(examples))
+    Y = examples.truth
     rows = (xlogy(Y, Y) - Y * np.where(examples.exists, log_q, 0.0)).sum(axis=1)
     return rows, Q - Y
 
 
 def _tv(Q: np.ndarray, log_q: np.ndarray, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
-    size, slope = _soft_absolute(Q - np.nan_to_num(_truth(examples)))
+    size, slope = _soft_absolute(Q - examples.truth)
     return size.sum(axis=1) / 2, _through_softmax(Q, slope / 2)
 
 
 def _js(Q: np.ndarray, log_q: np.ndarray, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
-    Y = np.nan_to_num(_truth(examples))
+    Y = examples.truth
     M = (Q + Y) / 2
     rows = (rel_entr(Q, M) + rel_entr(Y, M)).sum(axis=1) / (2 * np.log(2))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -99,35 +93,8 @@ def _js(Q: np.ndarray, log_q: np.ndarray, examples: Examples) -> tuple[np.ndarra
     return rows, _through_softmax(Q, ratio / (2 * np.log(2)))
 
 
-class _Scale:
-    """Rows' options sorted along their scales."""
-
-    def __init__(self, examples: Examples) -> None:
-        self.ordered = examples.ordered
-        positions = examples.positions
-        self.order = np.argsort(positions, axis=1)  # NaN goes last
-        gaps = np.nan_to_num(np.diff(np.take_along_axis(positions, self.order, axis=1), axis=1))
-        self.gaps = gaps / gaps.sum(axis=1, keepdims=True)
-        self.truth = self.within(np.nan_to_num(_truth(examples)))
-
-    def within(self, P: np.ndarray) -> np.ndarray:
-        """Shares among the ordered options alone; equal ones where all mass lies outside the order."""
-        inside = np.where(self.ordered, P, 0.0)
-        total = inside.sum(axis=1, keepdims=True)
-        equal = self.ordered / self.ordered.sum(axis=1, keepdims=True)
-        return np.where(total > 0, inside / np.where(total > 0, total, 1.0), equal)
-
-    def sort(self, array: np.ndarray) -> np.ndarray:
-        return np.take_along_axis(array, self.order, axis=1)
-
-    def unsort(self, array: np.ndarray) -> np.ndarray:
-        out = np.empty_like(array)
-        np.put_along_axis(out, self.order, array, axis=1)
-        return out
-
-
 def _w1(Q: np.ndarray, log_q: np.ndarray, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
-    scale = _Scale(examples)
+    scale = examples.scale
     inside = scale.within(Q)
     size, slope = _soft_absolute(np.cumsum(scale.sort(inside - scale.truth), axis=1)[:, :-1])
     rows = (scale.gaps * size).sum(axis=1)
@@ -137,7 +104,7 @@ def _w1(Q: np.ndarray, log_q: np.ndarray, examples: Examples) -> tuple[np.ndarra
     gradient = _through_softmax(inside, scale.unsort(by_share))
     outside = examples.exists & ~examples.ordered
     if outside.any():
-        size, slope = _soft_absolute(np.where(outside, Q - np.nan_to_num(_truth(examples)), 0.0))
+        size, slope = _soft_absolute(np.where(outside, Q - examples.truth, 0.0))
         rows = rows + (size * outside).sum(axis=1) / 2
         gradient = gradient + _through_softmax(Q, slope * outside / 2)
     return rows, gradient

@@ -141,7 +141,7 @@ class PowerSearch:
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
-            options={"maxiter": 1000, "gtol": 1e-6, "ftol": 1e-12},
+            options={"maxiter": 1000, "gtol": 1e-6, "ftol": 1e-10},
         )
         log_t, by_shape, by_feature, bend, *bias = np.split(found.x, self.cuts)
         return Power(
