@@ -6,13 +6,14 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from surveysim import Question
 
-__all__ = ["SURVEYS", "Survey", "data_folder", "load_cces", "load_fair", "load_nonvoters"]
+__all__ = ["SURVEYS", "Survey", "data_folder", "load_anes96", "load_cces", "load_fair", "load_nonvoters"]
 
 # fmt: off
 NONVOTERS_QUESTIONS = [
@@ -119,9 +120,42 @@ def load_fair(folder: Path | None = None) -> Survey:
     return Survey("fair", data[[*backgrounds, "rate_marriage"]], backgrounds, {"rate_marriage": question})
 
 
+def load_anes96(folder: Path | None = None) -> Survey:
+    """American National Election Study 1996: 5 questions; age in four groups x education in three. From statsmodels."""
+    import statsmodels.api as sm
+
+    del folder
+    data = sm.datasets.anes96.load_pandas().data
+    places = [
+        "extremely liberal", "liberal", "slightly liberal", "moderate",
+        "slightly conservative", "conservative", "extremely conservative",
+    ]  # fmt: skip
+    parties = [
+        "strong Democrat", "weak Democrat", "independent, leans Democrat", "independent",
+        "independent, leans Republican", "weak Republican", "strong Republican",
+    ]  # fmt: skip
+    context = "American National Election Study, 1996"
+    scale = partial(Question, options=places, codes=range(1, 8), context=context)
+    questions = {
+        "PID": Question("Which party do you identify with?", parties, codes=range(7), context=context),
+        "selfLR": scale("Where would you place yourself politically?"),
+        "ClinLR": scale("Where would you place Bill Clinton politically?"),
+        "DoleLR": scale("Where would you place Bob Dole politically?"),
+        "vote": Question(
+            "Whom do you expect to vote for?", ["Clinton", "Dole"], codes=[0, 1], ordinal=False, context=context
+        ),
+    }
+    schooling = pd.cut(data["educ"], [0, 3, 4, 7], labels=["high school or less", "some college", "college degree"])
+    respondents = pd.DataFrame({"age": _age_groups(data["age"]), "education": schooling})
+    return Survey(
+        "anes96", pd.concat([respondents, data[list(questions)]], axis=1), list(respondents.columns), questions
+    )
+
+
 SURVEYS: dict[str, Callable[..., Survey]] = {
     "nonvoters_2020": load_nonvoters,
     "cces_2016": load_cces,
     "fair": load_fair,
+    "anes96": load_anes96,
 }
 """Loaders by name."""
