@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.special import log_softmax, softmax
 from sklearn.exceptions import ConvergenceWarning
 
@@ -47,7 +47,7 @@ class QuestionData:
 
     def logits(self, coefficients: np.ndarray, slopes: np.ndarray) -> np.ndarray:
         """Centred option logits (n, K)."""
-        scores = self.design @ coefficients.T + np.einsum("njc,j->nc", self.covariates, slopes)
+        scores = self.design @ coefficients.T + slopes @ self.covariates
         return scores @ self.contrasts
 
 
@@ -223,10 +223,10 @@ class JointLogit:
             ]
             reduced, free, factor = self._reduce(parts, slopes, slope_precision)
             slope_step = np.zeros(len(slopes))
-            slope_step[free] = cho_solve((factor, True), reduced[free])
-            steps = [cho_solve((part.factor, True), part.gradient) - part.elimination @ slope_step for part in parts]
+            slope_step[free] = _solve(factor, reduced[free])
+            steps = [_solve(part.factor, part.gradient) - part.elimination @ slope_step for part in parts]
             decrement = float(reduced[free] @ slope_step[free])
-            decrement += sum(float(part.gradient @ cho_solve((part.factor, True), part.gradient)) for part in parts)
+            decrement += sum(float(part.gradient @ _solve(part.factor, part.gradient)) for part in parts)
             if decrement <= TOLERANCE * (1.0 + abs(value)):
                 return self._optimum(B, slopes, free, factor, parts, precisions, slope_precision, value)
             size = 1.0
@@ -284,24 +284,33 @@ class JointLogit:
 
 
 def _local(data: QuestionData, B: np.ndarray, slopes: np.ndarray, precision: np.ndarray) -> _Local:
+    # plain products of reshaped arrays: a fit calls this thousands of times, and einsum is slow on small arrays
     P = softmax(data.logits(B, slopes), axis=1)
     T, Z, M = data.contrasts, data.design, data.covariates
     n = data.respondents
+    (n_rows, n_slopes, n_contrasts), n_terms = M.shape, Z.shape[1]
     residual = (n[:, None] * P - data.counts) @ T.T
     means = P @ T.T
-    V = n[:, None, None] * (np.einsum("nk,ck,dk->ncd", P, T, T, optimize=True) - means[:, :, None] * means[:, None, :])
-    ZV = np.einsum("nf,ncd->ncfd", Z, V)
-    size = precision.size
-    H = np.einsum("ncfd,ng->cfdg", ZV, Z, optimize=True).reshape(size, size)
+    V = n[:, None, None] * ((P[:, None, :] * T) @ T.T - means[:, :, None] * means[:, None, :])
+    ZV = V[:, :, None, :] * Z[:, None, :, None]  # (n, C, F, C)
+    H = (ZV.reshape(n_rows, -1).T @ Z).reshape(n_contrasts, n_terms, n_contrasts, n_terms)
+    H = H.reshape(precision.size, precision.size)
     H[np.diag_indices_from(H)] += precision.ravel()
-    cross = np.einsum("ncfd,njd->cfj", ZV, M, optimize=True).reshape(size, -1)
-    VM = np.einsum("ncd,njd->njc", V, M)
-    factor = cho_factor(H, lower=True)[0]
+    flat_M = M.transpose(0, 2, 1).reshape(n_rows * n_contrasts, n_slopes)
+    flat_ZV = ZV.reshape(n_rows, precision.size, n_contrasts).transpose(1, 0, 2).reshape(precision.size, -1)
+    flat_VM = (M @ V).transpose(0, 2, 1).reshape(n_rows * n_contrasts, n_slopes)
+    cross = flat_ZV @ flat_M
+    factor = np.linalg.cholesky(H)
     return _Local(
-        factor=np.tril(factor),
+        factor=factor,
         cross=cross,
-        elimination=cho_solve((factor, True), cross),
-        gradient=((residual.T @ Z) + precision * B).ravel(),
-        slope_gradient=np.einsum("njc,nc->j", M, residual),
-        slope_hessian=np.einsum("njc,nkc->jk", M, VM),
+        elimination=_solve(factor, cross),
+        gradient=(residual.T @ Z + precision * B).ravel(),
+        slope_gradient=flat_M.T @ residual.ravel(),
+        slope_hessian=flat_VM.T @ flat_M,
     )
+
+
+def _solve(factor: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve L L' x = right."""
+    return cho_solve((factor, True), right, check_finite=False)
