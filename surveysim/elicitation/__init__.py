@@ -11,11 +11,13 @@ from surveysim.elicitation.parsing import (
     parse_percentages,
 )
 from surveysim.elicitation.result import Elicitation
+from surveysim.elicitation.similarity import SimilarityRater
 
 __all__ = [
     "METHODS",
     "Elicitation",
     "Journal",
+    "SimilarityRater",
     "is_refusal",
     "is_refusal_option",
     "journaled",
