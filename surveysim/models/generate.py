@@ -183,7 +183,7 @@ class LocalRespondent:
         for batch in passes.batches(prompts, [len(positions) for positions in wanted], longest):
             rows = [row for row in batch.rows for _ in wanted[row]]
             positions = [position for row in batch.rows for position in wanted[row]]
-            state = passes.read(batch.prefix, _suffixes(batch, prompts))
+            state = passes.read(batch.prefix, _suffixes(batch, prompts), new_tokens=longest)
             if len(rows) > len(batch.rows):
                 place = {row: i for i, row in enumerate(batch.rows)}
                 state = state.select([place[row] for row in rows])

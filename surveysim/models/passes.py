@@ -116,7 +116,8 @@ class Passes:
         self._window = min((int(window) for window in windows if window), default=None)
         self._bytes_per_token = _bytes_per_token(config, model.dtype)
         self._exact = _ExactLogits(model.network) if model.dtype != torch.float32 else None
-        self._prefix: tuple[tuple[int, ...], Any] | None = None
+        self._prefix: tuple[tuple[int, ...], State] | None = None
+        self._overhead = _OVERHEAD.get(model.device.type, _OVERHEAD_ACCELERATOR)
         self.n_tokens_run = 0
         self.mode = self._choose_mode()
 
@@ -137,8 +138,7 @@ class Passes:
             How many tokens are written after each.
         """
         if self.mode == "shared":
-            overhead = _OVERHEAD.get(self.model.device.type, _OVERHEAD_ACCELERATOR)
-            groups = group_by_prefix(prompts, overhead=overhead)
+            groups = group_by_prefix(prompts, overhead=self._overhead)
         else:
             rows = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), tuple(prompts[row])))
             groups = [PrefixGroup(0, rows)]
@@ -168,9 +168,15 @@ class Passes:
     # --- passes -------------------------------------------------------------------------------------------------------
 
     def read(
-        self, prefix: Sequence[int], suffixes: Sequence[Sequence[int]], exact: Sequence[int] | None = None
+        self,
+        prefix: Sequence[int],
+        suffixes: Sequence[Sequence[int]],
+        exact: Sequence[int] | None = None,
+        new_tokens: int = 0,
     ) -> State:
         """Read prompts up to where their answers begin.
+
+        Where it pays, what some of the suffixes share (the first attributes of backgrounds) is read once as well.
 
         Parameters
         ----------
@@ -181,27 +187,59 @@ class Passes:
         exact : sequence of int, optional
             Vocabulary entries whose logits are wanted in float32 where the model computes in less: a bfloat16 logit of
             20 is rounded to steps of 0.125, which shifts a probability by up to 6%.
+        new_tokens : int, default=0
+            How many tokens will be written after each.
         """
+        with self.model.lock, torch.no_grad():
+            if not len(prefix):
+                return self._extend(None, suffixes, exact)
+            state = self._state_of(tuple(prefix))
+            stems = self._stems(len(prefix), suffixes, new_tokens)
+            if stems is None:
+                return self._extend(state.select([0] * len(suffixes)), suffixes, exact)
+            stem_of = {row: i for i, group in enumerate(stems) for row in group.rows}
+            read = self._extend(
+                state.select([0] * len(stems)), [suffixes[group.rows[0]][: group.n_prefix] for group in stems]
+            )
+            rest = [suffix[stems[stem_of[row]].n_prefix :] for row, suffix in enumerate(suffixes)]
+            return self._extend(read.select([stem_of[row] for row in range(len(suffixes))]), rest, exact)
+
+    def _stems(self, n_prefix: int, suffixes: Sequence[Sequence[int]], new_tokens: int) -> list[PrefixGroup] | None:
+        """Groups of suffixes that share a beginning, if reading that first is less work."""
+        stems = group_by_prefix(suffixes, overhead=1)
+        longest = max(map(len, suffixes))
+        longest_stem = max(group.n_prefix for group in stems)
+        longest_rest = max(len(suffixes[row]) - group.n_prefix for group in stems for row in group.rows)
+        work = len(stems) * longest_stem + len(suffixes) * longest_rest + self._overhead
+        padded = n_prefix + longest_stem + longest_rest + new_tokens
+        if work >= len(suffixes) * longest or (self._window is not None and padded > self._window):
+            return None
+        return stems
+
+    def _extend(
+        self, state: State | None, suffixes: Sequence[Sequence[int]], exact: Sequence[int] | None = None
+    ) -> State:
+        """Add tokens to each row, padded on the left to the longest."""
         device = self.model.device
-        longest = max(len(suffix) for suffix in suffixes)
+        longest = max(map(len, suffixes))
         ids = torch.zeros(len(suffixes), longest, dtype=torch.long)
         real = torch.zeros(len(suffixes), longest, dtype=torch.bool)
         for row, suffix in enumerate(suffixes):
             ids[row, longest - len(suffix) :] = torch.tensor(list(suffix), dtype=torch.long)
             real[row, longest - len(suffix) :] = True
         ids, real = ids.to(device), real.to(device)
-        before = torch.ones(len(suffixes), len(prefix), dtype=torch.bool, device=device)
+        start = torch.zeros(len(suffixes), dtype=torch.long, device=device) if state is None else state.position
+        mask = real if state is None else torch.cat([state.mask, real], dim=1)
         # Padding takes the position of the first token: it is masked, but must stay within the tables of positions.
-        position = len(prefix) + (real.cumsum(1) - 1).clamp_min(0)
-        with self.model.lock, torch.no_grad():
-            cache = self._cache_of(tuple(prefix), len(suffixes)) if len(prefix) else None
-            if exact is None or self._exact is None:
-                logits, cache = self._forward(ids, torch.cat([before, real], dim=1), position, cache)
-            else:
-                with self._exact.captured():
-                    logits, cache = self._forward(ids, torch.cat([before, real], dim=1), position, cache)
-                logits = self._exact.replace(logits, exact)
-        return State(logits, cache, torch.cat([before, real], dim=1), position[:, -1] + 1)
+        position = start[:, None] + (real.cumsum(1) - 1).clamp_min(0)
+        cache = None if state is None else state.cache
+        if exact is None or self._exact is None:
+            logits, cache = self._forward(ids, mask, position, cache)
+        else:
+            with self._exact.captured():
+                logits, cache = self._forward(ids, mask, position, cache)
+            logits = self._exact.replace(logits, exact)
+        return State(logits, cache, mask, start + real.sum(1))
 
     def step(self, state: State, tokens: Tensor) -> State:
         """Add one token (B,) to each row. The old state must not be used any more."""
@@ -223,17 +261,12 @@ class Passes:
         self.n_tokens_run += ids.numel()
         return output.logits[:, -1].float(), output.past_key_values
 
-    def _cache_of(self, prefix: tuple[int, ...], n_rows: int) -> Any:
-        """A prefix's keys and values for a batch: a copy, because a pass changes the cache that it is given."""
+    def _state_of(self, prefix: tuple[int, ...]) -> State:
+        """One row that has read a prefix: a copy, because a pass changes the cache that it is given."""
         if self._prefix is None or self._prefix[0] != prefix:
-            ids = torch.tensor([list(prefix)], device=self.model.device)
-            position = torch.arange(len(prefix), device=self.model.device)[None]
-            _, cache = self._forward(ids, torch.ones_like(ids, dtype=torch.bool), position, None)
-            self._prefix = (prefix, cache)
-        cache = copy.deepcopy(self._prefix[1])
-        if n_rows > 1:
-            cache.batch_repeat_interleave(n_rows)
-        return cache
+            self._prefix = (prefix, self._extend(None, [prefix]))
+        state = self._prefix[1]
+        return State(state.logits, copy.deepcopy(state.cache), state.mask, state.position)
 
     def forget(self) -> None:
         """Free the keys and values of the last shared beginning."""
