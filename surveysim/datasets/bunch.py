@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from surveysim.questions import Question
@@ -131,6 +132,28 @@ class Survey(Bunch):
             raise ValueError(f"this survey has no {missing}: name them when reading, {missing}=[...]; see .variables")
         design = {"weights": self.weight, "strata": self.strata, "cluster": self.cluster}
         return tabulate(self.data, columns, chosen, **{**design, **parameters})
+
+    def subset(self, rows: ArrayLike) -> Survey:
+        """Some of the respondents, renumbered from 0; everything else stays that of the whole survey.
+
+        Parameters
+        ----------
+        rows : boolean array of shape (n_respondents,), or array of integer positions
+
+        Returns
+        -------
+        Survey
+
+        Raises
+        ------
+        ValueError
+            If a boolean array has another length than there are respondents.
+        """
+        chosen = np.asarray(rows)
+        if chosen.dtype == bool and chosen.shape != (len(self.data),):
+            raise ValueError(f"rows must have one entry per respondent, {len(self.data):,}, got shape {chosen.shape}")
+        positions = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        return Survey(**{**self, "data": self.data.iloc[positions].reset_index(drop=True)})
 
     def __repr__(self) -> str:
         lines = [

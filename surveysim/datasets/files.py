@@ -210,7 +210,7 @@ def _read_statistical(
     options: dict[str, Any] = {} if encoding is None else {"encoding": encoding}
     if columns is not None:
         options["usecols"] = list(columns)
-    if ending != ".xpt":
+    if ending not in (".xpt", ".por"):  # pyreadstat reads these two without codes for missing answers
         options["user_missing"] = True
     if catalog is not None:
         if ending != ".sas7bdat":

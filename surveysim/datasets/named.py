@@ -152,6 +152,8 @@ def read_named(
     known = entries_of(mapping, wave)
     raw = open_survey(path, encoding=encoding)
     finder = _Finder(raw, label)
+    raw.variable_labels |= finder.resolve_keys(variable_labels or {}, "variable_labels")
+    raw.value_labels |= finder.resolve_keys(value_labels or {}, "value_labels")
     report = Report()
     if "select" in about:
         _select_round(raw, about["select"], finder, label, report, verify)
@@ -171,8 +173,8 @@ def read_named(
         missing=as_missing({**{_code(k): v for k, v in about.get("missing", {}).items()}, **(missing or {})}),
         age_bands=check_bands(age_bands),
         year=about.get("year"),
-        variable_labels={**raw.variable_labels, **finder.resolve_keys(variable_labels or {}, "variable_labels")},
-        value_labels={**raw.value_labels, **finder.resolve_keys(value_labels or {}, "value_labels")},
+        variable_labels=raw.variable_labels,
+        value_labels=raw.value_labels,
         context=label,
         max_options=MAX_OPTIONS,
         max_levels=MAX_LEVELS,

@@ -97,7 +97,7 @@ def read_opinionqa(
         questions |= survey.questions
         for attribute in survey.backgrounds:
             known = survey.data[attribute].notna()
-            cells = Survey(survey, data=survey.data[known]).tabulate([attribute])
+            cells = survey.subset(known).tabulate([attribute])
             parts.append(
                 pd.DataFrame({QUESTION_COLUMN: cells.question_names, attribute: cells.X[attribute].astype(object)})
             )
@@ -123,7 +123,7 @@ def read_opinionqa(
         n_is_assumed=False,
         surveys=surveys,
         report=report.frame(),
-        DESCR=f"OpinionQA, waves {', '.join(map(str, folders))}: {len(X):,} distributions, {len(questions):,} questions.",
+        DESCR=f"OpinionQA, waves {', '.join(map(str, folders))}: {len(X):,} cells, {len(questions):,} questions.",
         terms=TERMS,
     )
 
@@ -193,7 +193,7 @@ def _read_wave(
             )
         levels.setdefault(attribute, [])
         levels[attribute] += [group for group in groups if group not in levels[attribute]]
-        data[attribute] = pd.Categorical(data[attribute], groups, ordered=attribute in ORDERED)
+        data[attribute] = pd.Categorical(data[attribute].mask(beside), groups, ordered=attribute in ORDERED)
     plan = Plan(
         questions=questions,
         backgrounds={a: a for a in wanted},

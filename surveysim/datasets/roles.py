@@ -37,7 +37,7 @@ _KINDS = {
     ),
     "income": _Kind(
         r"income\w*|inc|hinctnta|inc_?cat|income_?cat|f_inc\w*|household_?income|einkommen|q288r?|hhincome\w*|faminc\w*",
-        r".*\b(household|family|personal|total|net|gross)('s)?( \w+)? income\b.*|income (group|level|quintile|decile).*",
+        r".*\b(household|family|personal|total|net|gross)('s)?( \w+)? income\b.*|income (group|level|decile).*",
     ),
     "urban": _Kind(
         r"urban\w*|rural|domicil|urban_?rural|h_urbrural|townsize|settlement|f_metro", r".*\b(urban|rural|domicile)\b.*"

@@ -95,7 +95,7 @@ def make_survey(
 
     where a_q ~ N(0, 0.6^2) for each option. For an ordinal question e_qj(l) = s_qjl t, one number for each level; for a
     nominal one it is a number for each option. An ordered background has s_qjl = 0.9 b z_l + 0.44 d_l, with z the
-    standardised level and b, d ~ N(0, effect^2), an unordered one s_qjl ~ N(0, effect^2); u likewise with `interaction`.
+    standardised level and b, d ~ N(0, effect^2), an unordered one s_qjl ~ N(0, effect^2); u likewise, by `interaction`.
 
     Examples
     --------

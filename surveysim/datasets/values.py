@@ -188,6 +188,8 @@ def read_values(
     entries: list[tuple[Hashable, str]] = [] if text_like else list(unused.items())
     known = {_key(code) for code, _ in entries}
     entries += [(values[i], text) for i, text in options.items() if _key(values[i]) not in known]
+    if any(within):  # a numbered scale has all its numbers, whoever is in the sample
+        entries += _numbers_between(entries, name, report, max_options)
     if len(entries) > max_options:
         return f"more than {max_options} options ({len(entries):,})"
     if len(entries) < 2:
@@ -318,6 +320,21 @@ class _MissingBook:
         if kind is None and self.is_declared(value):
             kind = "skipped"
         return kind
+
+
+def _numbers_between(
+    entries: Sequence[tuple[Hashable, str]], name: str, report: Report, max_options: int
+) -> list[tuple[Hashable, str]]:
+    """The whole numbers of a scale that nobody chose, between those that somebody did."""
+    numbers = {as_number(code) for code, _ in entries}
+    if any(number is None or number % 1 for number in numbers):
+        return []
+    low, high = int(min(n for n in numbers if n is not None)), int(max(n for n in numbers if n is not None))
+    between: list[tuple[Hashable, str]] = [(k, str(k)) for k in range(low, high + 1) if float(k) not in numbers]
+    if not between or len(entries) + len(between) > max_options:
+        return []
+    report.note(name, "numbers of the scale that nobody chose, kept as options", 0, ", ".join(t for _, t in between))
+    return between
 
 
 def _refuse_sentinels(name: str, numbers: Sequence[float]) -> None:

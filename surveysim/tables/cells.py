@@ -144,12 +144,12 @@ class Cells:
         return frame
 
     def __repr__(self) -> str:
-        head = f"{len(self):,} cells"
+        head = _count(len(self), "cell")
         if len(self) == 0:
             return f"Cells({head})"
         n_backgrounds = len(self.X[self.backgrounds].drop_duplicates())
         lines = [
-            f"Cells({head}: {len(set(self.question_names)):,} questions, {n_backgrounds:,} backgrounds "
+            f"Cells({head}: {_count(len(set(self.question_names)), 'question')}, {_count(n_backgrounds, 'background')} "
             f"of {', '.join(self.backgrounds)}",
             f"  answers {int(self.n_raw.sum()):,}, worth {self.n.sum():,.0f}; respondents n per cell: median "
             f"{np.median(self.n):.1f}, from {self.n.min():.1f} to {self.n.max():.1f}",
@@ -160,3 +160,7 @@ class Cells:
         if self.folds is not None:
             lines.append(f"  {self.folds.shape[1]} folds of respondents")
         return "\n".join(lines) + ")"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
