@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from surveysim.models.anatomy import Anatomy, UnfitModelError
 
-__all__ = ["BlockCall", "LastBlocks", "StateBatch", "record_calls", "run_trunk"]
+__all__ = ["BlockCall", "LastBlocks", "StateBatch", "Stop", "hooked", "record_calls"]
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,13 @@ class StateBatch:
     group: Tensor
     calls: Sequence[BlockCall]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the padded states."""
+        return self.prefix.nbytes + self.suffix.nbytes
 
-class _Stop(Exception):
+
+class Stop(Exception):
     """Ends a forward pass at a block whose input has been captured."""
 
 
@@ -97,7 +102,7 @@ class _Stopper:
 
     def update(self, keys: Tensor, values: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         self.keys, self.values = keys, values
-        raise _Stop
+        raise Stop
 
     def get_seq_length(self, *args: Any) -> int:
         return 0
@@ -207,7 +212,7 @@ def _keys_values(
     mask = torch.zeros(1, 1, 1, 1, dtype=dtype, device=hidden.device)
     try:
         _call(block, call, hidden, positions, mask, stopper)
-    except _Stop:
+    except Stop:
         return stopper.keys, stopper.values
     raise UnfitModelError(f"{type(block).__name__} does not hand its keys and values to a cache")
 
@@ -227,7 +232,7 @@ def _mask(
 
 
 @contextmanager
-def _hooked(modules: Sequence[nn.Module], hook: Any) -> Iterator[None]:
+def hooked(modules: Sequence[nn.Module], hook: Any) -> Iterator[None]:
     handles = [module.register_forward_pre_hook(hook, with_kwargs=True) for module in modules]
     try:
         yield
@@ -248,99 +253,16 @@ def record_calls(anatomy: Anatomy, n_blocks: int, length: int) -> list[BlockCall
         window = _attention_window(arguments.get("attention_mask"), length)
         calls.append(BlockCall(_to_float32({**arguments, "attention_mask": None}), length, window))
         if len(calls) == len(trained):
-            raise _Stop
+            raise Stop
 
     device = next(anatomy.decoder.parameters()).device
     ids = torch.zeros(1, length, dtype=torch.long, device=device)
-    with torch.no_grad(), _hooked(trained, hook):
+    with torch.no_grad(), hooked(trained, hook):
         try:
             anatomy.decoder(input_ids=ids, use_cache=False)
-        except _Stop:
+        except Stop:
             return calls
     raise UnfitModelError("the trained blocks were not called one after another")
-
-
-def run_trunk(
-    anatomy: Anatomy, n_blocks: int, prefix: Sequence[int], suffixes: Sequence[Sequence[int]], *, pad_id: int = 0
-) -> tuple[Tensor, list[Tensor]]:
-    """Run the frozen blocks over prompts that share a prefix.
-
-    Parameters
-    ----------
-    anatomy : Anatomy
-        The model's parts.
-    n_blocks : int
-        How many of the last blocks are trained, and so not run.
-    prefix : sequence of int
-        Token ids of the shared beginning; may be empty.
-    suffixes : sequence of sequences of int
-        Token ids of what follows it, at least one token each.
-    pad_id : int, default=0
-        Any token id; what stands there is never attended to.
-
-    Returns
-    -------
-    prefix_states : Tensor of shape (P, D)
-    suffix_states : list of Tensor of shape (S_i, D)
-        Inputs of the first trained block, in the model's own type.
-    """
-    n_prefix = len(prefix)
-    device = next(anatomy.decoder.parameters()).device
-    lengths = torch.tensor([len(suffix) for suffix in suffixes])
-    ids = torch.full((len(suffixes), int(lengths.max())), pad_id, dtype=torch.long)
-    for row, suffix in enumerate(suffixes):
-        ids[row, : len(suffix)] = torch.tensor(suffix, dtype=torch.long)
-    exists = torch.arange(ids.shape[1]) < lengths[:, None]
-    if n_prefix and anatomy.attends:
-        shared, cache = _first_states(anatomy, n_blocks, torch.tensor([prefix]), None, use_cache=True)
-        cache.batch_repeat_interleave(len(suffixes))
-        mask = torch.cat([torch.ones(len(suffixes), n_prefix, dtype=torch.bool), exists], dim=1)
-        states, _ = _first_states(anatomy, n_blocks, ids, mask, use_cache=True, cache=cache, offset=n_prefix)
-        prefix_states = shared[0]
-    else:
-        whole = torch.cat([torch.tensor([prefix], dtype=torch.long).expand(len(suffixes), -1), ids], dim=1)
-        mask = torch.cat([torch.ones(len(suffixes), n_prefix, dtype=torch.bool), exists], dim=1)
-        states, _ = _first_states(anatomy, n_blocks, whole, mask, use_cache=False)
-        prefix_states, states = states[0, :n_prefix], states[:, n_prefix:]
-    assert prefix_states.device == device
-    return prefix_states.clone(), [states[row, :length].clone() for row, length in enumerate(lengths)]
-
-
-def _first_states(
-    anatomy: Anatomy,
-    n_blocks: int,
-    ids: Tensor,
-    mask: Tensor | None,
-    *,
-    use_cache: bool,
-    cache: Any = None,
-    offset: int = 0,
-) -> tuple[Tensor, Any]:
-    """Input of the first trained block for padded token ids, and the cache of the blocks before it."""
-    captured: list[Tensor] = []
-
-    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        captured.append(args[0] if args else kwargs["hidden_states"])
-        raise _Stop
-
-    if use_cache and cache is None:
-        from transformers import DynamicCache
-
-        cache = DynamicCache(config=getattr(anatomy.decoder, "config", None))
-    device = next(anatomy.decoder.parameters()).device
-    positions = torch.arange(offset, offset + ids.shape[1], device=device)[None]
-    with torch.no_grad(), _hooked([anatomy.blocks[-n_blocks]], hook):
-        try:
-            anatomy.decoder(
-                input_ids=ids.to(device),
-                attention_mask=None if mask is None else mask.to(device=device, dtype=torch.long),
-                position_ids=positions.expand(len(ids), -1),
-                past_key_values=cache,
-                use_cache=use_cache,
-            )
-        except _Stop:
-            return captured[0], cache
-    raise UnfitModelError("the first trained block was never reached")
 
 
 def _to_float32(value: Any) -> Any:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
-from surveysim.models.blocks import BlockCall, LastBlocks, StateBatch, record_calls, run_trunk
+from surveysim.models.blocks import BlockCall, LastBlocks, StateBatch, record_calls
+from surveysim.models.frozen import Prefix, run_prefix, run_suffixes
 from surveysim.models.whole import TokenBatch, WholePass
 
 __all__ = ["OutputLayer", "Recipe", "difference_from_own_logits", "pad_states", "pad_tokens"]
@@ -137,10 +138,15 @@ class Recipe(OutputLayer):
                 return LastBlocks(self.anatomy, self.n_blocks)
             return WholePass(self.anatomy, self.n_blocks, self.lock)
 
-    def states(self, prefix: Sequence[int], suffixes: Sequence[Sequence[int]]) -> tuple[Tensor, list[Tensor]]:
-        """Trunk states of prompts that share a prefix; see `surveysim.models.blocks.run_trunk`."""
+    def prefix(self, ids: Sequence[int]) -> Prefix:
+        """The beginning that prompts share, run once; see `surveysim.models.frozen.run_prefix`."""
         with self.lock:
-            return run_trunk(self.anatomy, self.n_blocks, prefix, suffixes)
+            return run_prefix(self.anatomy, self.n_blocks, ids)
+
+    def states(self, prefix: Prefix, suffixes: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Trunk states of what follows a prefix; see `surveysim.models.frozen.run_suffixes`."""
+        with self.lock:
+            return run_suffixes(self.anatomy, self.n_blocks, prefix, suffixes)
 
     def _mismatch(self, network: Any, probes: tuple[Sequence[int], Sequence[int]]) -> str | None:
         """Why the recipe does not reproduce the model's logits, or None."""
@@ -152,8 +158,9 @@ class Recipe(OutputLayer):
             shared = 0
             while shared < len(short) - 1 and short[shared] == long[shared]:
                 shared += 1
-            prefix, suffixes = run_trunk(self.anatomy, self.n_blocks, short[:shared], [short[shared:], long[shared:]])
-            return self.copy()(pad_states([prefix], suffixes, [0, 0], self.calls(len(long)), self.device))
+            prefix = run_prefix(self.anatomy, self.n_blocks, short[:shared])
+            suffixes = run_suffixes(self.anatomy, self.n_blocks, prefix, [short[shared:], long[shared:]])
+            return self.copy()(pad_states([prefix.states], suffixes, [0, 0], self.calls(len(long)), self.device))
 
         return difference_from_own_logits(self, network, probes, hidden)
 

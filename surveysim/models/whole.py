@@ -26,6 +26,11 @@ class TokenBatch:
     ids: Tensor
     length: Tensor
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the padded part."""
+        return self.ids.nbytes
+
 
 class WholePass(nn.Module):
     """A trainable copy of the last blocks and the final norm, run inside the whole model.

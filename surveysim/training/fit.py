@@ -11,6 +11,8 @@ import pandas as pd
 import torch
 
 from surveysim.base import FitCells, PredictCells
+from surveysim.models.adapters import LoraRecipe
+from surveysim.models.recipe import Recipe
 from surveysim.prompts import Template
 from surveysim.training.progress import EpochBar
 from surveysim.training.search import Search, default_plan
@@ -18,6 +20,7 @@ from surveysim.training.selection import Split, split_respondents
 from surveysim.training.setup import choose_batch_size, make_head, trunk_inputs
 from surveysim.training.stages import Fitted, Plan, Settings, Trainer
 from surveysim.training.task import Task
+from surveysim.training.trunk import TrunkInputs
 
 __all__ = ["FitResult", "TrainingCells", "as_member", "fit_members", "make_trainer"]
 
@@ -121,7 +124,8 @@ def fit_members(
     counts = n[:, None] * np.nan_to_num(cells.Y, nan=0.0)
     seed = int(rng.integers(2**31))
     with EpochBar(params.verbose) as bar:
-        trainer = make_trainer(model, params, template, cells, seed, bar)
+        recipe, inputs = trunk_inputs(model, params, template, cells)
+        trainer = make_trainer(model, params, recipe, inputs, cells, seed, bar)
         if params.shift_weight != 0 and not trainer.has_pairs:
             warnings.warn(
                 "stage 2 is skipped: no two cells of a question differ in exactly one attribute, so there are no "
@@ -140,36 +144,49 @@ def fit_members(
             plan = default_plan(trainer.settings, has_pairs=trainer.has_pairs)
         fitted = trainer.train(counts, plan)
         members = [as_member(fitted)]
+        label_mass = trainer.label_mass(model.network.get_output_embeddings())
+        history, n_pairs, start = trainer.history, trainer.task.n_pairs.tolist(), fitted.start
         for number in range(1, params.n_members or 1):
-            other = make_trainer(model, params, template, cells, seed + number, bar)
-            members.append(as_member(other.train(counts, plan)))
+            del trainer, fitted  # its head and batches go before the next one's come
+            trainer = make_trainer(model, params, recipe, inputs, cells, seed + number, bar)
+            fitted = trainer.train(counts, plan)
+            members.append(as_member(fitted))
     attributes = list(cells.backgrounds.columns)
-    slopes = fitted.start.gap_inflation
+    slopes = start.gap_inflation
     return FitResult(
         members=members,
         seen_questions=set(cells.question_names),
         training=TrainingCells(cells.backgrounds, cells.question_index, counts, folds, plan, seed),
-        history=pd.DataFrame(trainer.history),
+        history=pd.DataFrame(history),
         gap_inflation=None if slopes is None else dict(zip(attributes, slopes.tolist(), strict=True)),
-        n_pairs=dict(zip(attributes, map(int, trainer.task.n_pairs.tolist()), strict=True)),
-        label_mass=trainer.label_mass(model.network.get_output_embeddings()),
-        baseline=fitted.start.baseline if params.init == "baseline" else None,
+        n_pairs=dict(zip(attributes, map(int, n_pairs), strict=True)),
+        label_mass=label_mass,
+        baseline=start.baseline if params.init == "baseline" else None,
     )
 
 
-def make_trainer(model: Any, params: Any, template: Template, cells: PredictCells, seed: int, bar: EpochBar) -> Trainer:
+def make_trainer(
+    model: Any,
+    params: Any,
+    recipe: Recipe | LoraRecipe,
+    inputs: TrunkInputs,
+    cells: PredictCells,
+    seed: int,
+    bar: EpochBar,
+) -> Trainer:
     """Everything that training on these cells needs, ready on the model's device.
 
     Parameters
     ----------
-    model, params, template, cells
+    model, params, cells
         As for `fit_members`.
+    recipe, inputs
+        As `trunk_inputs` gives them; all members share them.
     seed : int
         Of the batches and their order.
     bar : EpochBar
         Told about every epoch.
     """
-    recipe, inputs = trunk_inputs(model, params, template, cells)
     questions = list(cells.questions.values())
     task = Task(
         inputs,

@@ -58,6 +58,7 @@ class OptionHead(nn.Module):
         no_bias = torch.zeros(len(ids))  # like the index it is not trained: not part of the state
         self.register_buffer("_output_bias", no_bias if output_bias is None else output_bias, persistent=False)
         self._scaled = recipe.scaled
+        self._start = (recipe, seed, ids)  # in a tuple: no part of the module
         self.to(recipe.device)
 
     def forward(self, batch: Any, question: Tensor) -> Tensor:
@@ -92,6 +93,14 @@ class OptionHead(nn.Module):
     def snapshot(self) -> dict[str, Tensor]:
         """A copy of all trained tensors."""
         return {name: value.detach().clone() for name, value in self.state_dict().items()}
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Back to the model's own weights and no biases; read from the model again, so that no copy has to be kept."""
+        recipe, seed, ids = self._start
+        self.blocks.load_state_dict(recipe.copy(seed).state_dict())
+        self.rows.copy_(recipe.output_rows(torch.from_numpy(ids))[0])
+        self.bias.zero_()
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """The inverse of `snapshot`; accepts reduced precision."""

@@ -12,6 +12,7 @@ from surveysim.base import PredictCells
 from surveysim.training.fit import TrainingCells, as_member, make_trainer
 from surveysim.training.progress import EpochBar
 from surveysim.training.selection import split_respondents
+from surveysim.training.setup import trunk_inputs
 
 __all__ = ["counts_without_each_group", "jackknife_interval", "refit_without_each_group"]
 
@@ -25,8 +26,10 @@ def refit_without_each_group(model: Any, estimator: Any) -> list[dict[str, Any]]
     cells = PredictCells(training.backgrounds, training.question_index, estimator.questions_)
     members = []
     with EpochBar(estimator.verbose) as bar:
+        recipe, inputs = trunk_inputs(model, estimator, estimator._template, cells)
+        trainer = make_trainer(model, estimator, recipe, inputs, cells, training.seed, bar)
         for counts in counts_without_each_group(training):
-            trainer = make_trainer(model, estimator, estimator._template, cells, training.seed, bar)
+            trainer.generator.manual_seed(training.seed)  # the same batches in the same order as in the fit
             members.append(as_member(trainer.train(counts, training.plan)))
     return members
 

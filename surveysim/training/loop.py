@@ -115,7 +115,9 @@ def epochs(
     parameters = {name: p for name, p in trained.items() if name != "bias" or objective.levels}
     biases = [p for name, p in parameters.items() if name == "bias"]
     others = [p for name, p in parameters.items() if name != "bias"]
-    optimizer = torch.optim.Adam([{"params": others}, {"params": biases}], betas=(0.9, 0.98))
+    groups = [{"params": others}, {"params": biases}]
+    # fused: on a card the default needs temporary copies of all parameters
+    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98), fused=True if head.bias.is_cuda else None)
     every = [*others, *biases]
     average = [p.detach().clone() for p in every]
     n_passes = -(-MIN_STEPS // len(task.batches))
@@ -137,10 +139,9 @@ def epochs(
             keep = min(1.0 - 1.0 / horizon, step / (step + 3.0))
             torch._foreach_lerp_(average, [p.detach() for p in every], 1.0 - keep)
             sums += (float(fit.detach()) / n_passes, float(shift.detach()) / n_passes)
-        current = [p.detach().clone() for p in every]
-        _assign(every, average)
+        _exchange(every, average)
         yield {"cross_entropy": float(sums[0]), "shift": float(sums[1])}
-        _assign(every, current)
+        _exchange(every, average)
 
 
 def _order(n_batches: int, n_passes: int, generator: torch.Generator) -> list[int]:
@@ -172,10 +173,10 @@ def _question_means(values: Tensor, question: Tensor, weight: Tensor) -> Tensor:
     return (sums / total[:, None])[group]
 
 
-@torch.no_grad()
-def _assign(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    for parameter, value in zip(parameters, values, strict=True):
-        parameter.copy_(value)
+def _exchange(parameters: Sequence[Tensor], values: list[Tensor]) -> None:
+    """Let parameters and values change places; nothing is copied."""
+    for i, parameter in enumerate(parameters):
+        parameter.data, values[i] = values[i], parameter.data
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
-from torch import Tensor
 
 from surveysim.training.loop import option_logits
 from surveysim.training.selection import Split, clearly_better, held_out_losses
@@ -53,7 +52,7 @@ class Search:
         self.splits = splits
         self.starts = [trainer.start(split.train) for split in splits]
         self._losses: dict[Candidate, np.ndarray] = {}
-        self._ends: dict[Candidate, list[dict[str, Tensor]]] = {}
+        self._ends: dict[Candidate, list[int]] = {}
 
     def plan(self) -> Plan:
         """The best plan; defaults are kept unless another is better by more than one standard error."""
@@ -75,15 +74,15 @@ class Search:
 
     def _train_first_stage(self) -> None:
         self._first: list[list[np.ndarray]] = []
-        self._after_first: list[dict[str, Tensor]] = []
+        self._after_first: list[int] = []
         for number, (split, start) in enumerate(zip(self.splits, self.starts, strict=True)):
             self.trainer.begin(start)
             objective = self.trainer.objective(start, split.train, None)
             label = {"phase": "select", "split": number, "stage": 1}
             n_epochs = self.trainer.settings.max_epochs
-            losses, state = self.trainer.run_until_worse(objective, n_epochs, label, split.held_out)
+            losses, end = self.trainer.run_until_worse(objective, n_epochs, label, split.held_out)
             self._first.append(losses)
-            self._after_first.append(state)
+            self._after_first.append(end)
 
     def _loss(self, candidate: Candidate) -> np.ndarray:
         """Held-out losses (n_splits, n_units) after stage 2; each candidate is trained once.
@@ -94,7 +93,7 @@ class Search:
         if candidate not in self._losses:
             losses, self._ends[candidate] = [], []
             for number, (split, start) in enumerate(zip(self.splits, self.starts, strict=True)):
-                self.trainer.head.restore(self._after_first[number])
+                self.trainer.head.restore(self.trainer.shelf.get(self._after_first[number]))
                 objective = self.trainer.objective(start, split.train, candidate)
                 trains = candidate.weight and self.trainer.has_pairs
                 if trains:
@@ -104,7 +103,7 @@ class Search:
                 if trains:
                     self.trainer.history[-1]["held_out"] = float(losses[-1].sum())
                 if self.trainer.settings.init == "baseline":  # only the stack weight asks for the head again
-                    self._ends[candidate].append(self.trainer.head.snapshot())
+                    self._ends[candidate].append(self.trainer.shelf.put(self.trainer.head.state_dict()))
             self._losses[candidate] = np.stack(losses)
         return self._losses[candidate]
 
@@ -130,8 +129,8 @@ class Search:
         """0 (the baseline alone) unless held-out respondents are predicted clearly better."""
         self._loss(chosen)  # trains it, where nothing had to be chosen so far
         losses: dict[float, list[np.ndarray]] = {weight: [] for weight in STACK_GRID}
-        for split, start, state in zip(self.splits, self.starts, self._ends[chosen], strict=True):
-            self.trainer.head.restore(state)
+        for split, start, end in zip(self.splits, self.starts, self._ends[chosen], strict=True):
+            self.trainer.head.restore(self.trainer.shelf.get(end))
             objective = self.trainer.objective(start, split.train, None)
             logits = option_logits(self.trainer.head, self.trainer.task, objective, with_offset=False)
             assert start.offset is not None

@@ -8,6 +8,7 @@ from typing import Any
 from surveysim.base import PredictCells
 from surveysim.models.adapters import LoraRecipe
 from surveysim.models.recipe import Recipe
+from surveysim.models.spread import ModelAddress
 from surveysim.prompts import Template
 from surveysim.questions import Question
 from surveysim.training.encode import encode_cells
@@ -29,7 +30,7 @@ def trunk_inputs(
     model : LoadedModel
         The base model.
     params : DSARegressor
-        `tuning`, `n_blocks`, `trunk_cache` and `verbose` are read.
+        `tuning`, `n_blocks`, `trunk_cache`, `device`, `local_files_only` and `verbose` are read.
     template : Template
         The wording.
     cells : PredictCells
@@ -39,7 +40,13 @@ def trunk_inputs(
     store = store_of(model)
     if params.tuning == "lora":
         return store.lora(), TrunkInputs(store.lora(), prompts, [], [])
-    inputs = store.inputs(params.n_blocks, prompts, folder=params.trunk_cache, progress=params.verbose > 0)
+    inputs = store.inputs(
+        params.n_blocks,
+        prompts,
+        folder=params.trunk_cache,
+        address=ModelAddress.of(model, device=params.device, local_files_only=params.local_files_only),
+        progress=params.verbose > 0,
+    )
     return store.recipe(params.n_blocks), inputs
 
 

@@ -15,6 +15,7 @@ from surveysim.questions import Question
 from surveysim.training.head import OptionHead
 from surveysim.training.loop import Objective, epochs, option_logits, settle
 from surveysim.training.selection import held_out_losses
+from surveysim.training.shelf import Shelf
 from surveysim.training.shifts import baseline_logits, fit_gap_inflation, observed_logits, start_logits
 from surveysim.training.task import Task
 
@@ -146,7 +147,7 @@ class Trainer:
         self.generator = generator
         self.on_epoch = on_epoch
         self.head = head
-        self.untrained = self.head.snapshot()
+        self.shelf = Shelf()
         self.n_options = np.array([question.n_options for question in questions.values()])
         self.zero_shot = option_logits(self.head, task)
         n_seen = len(np.unique(task.question_index))
@@ -197,7 +198,7 @@ class Trainer:
 
         `output` is the model's whole output layer.
         """
-        self.head.restore(self.untrained)
+        self.head.reset()
         first = np.unique(self.task.question_index, return_index=True)[1]
         shares = []
         for batch in self.task.batches:
@@ -210,7 +211,7 @@ class Trainer:
 
     def begin(self, start: Start) -> None:
         """Put the head back to the model's own weights, with the biases of `start`."""
-        self.head.restore(self.untrained)
+        self.head.reset()
         with torch.no_grad():
             self.head.bias.copy_(self.task.tensor(start.bias))
 
@@ -222,28 +223,29 @@ class Trainer:
 
     def run_until_worse(
         self, objective: Objective, n_epochs: int, label: dict[str, Any], held_out: np.ndarray
-    ) -> tuple[list[np.ndarray], dict[str, Tensor]]:
+    ) -> tuple[list[np.ndarray], int]:
         """Train until held-out respondents (n, K) have not been predicted better for `PATIENCE` epochs.
 
         Returns
         -------
         losses : list of arrays (n_units,)
             Held-out loss before training and after each epoch.
-        state : dict of Tensor
-            The head at its best epoch.
+        number : int
+            Where the head of the best epoch lies on the shelf.
         """
         losses = [self.held_out_loss(objective, held_out)]
-        best, state = 0, self.head.snapshot()
+        best, number = 0, self.shelf.put(self.head.state_dict())
         steps = epochs(self.head, self.task, objective, self.settings.learning_rate, self.generator)
         for epoch in range(1, n_epochs + 1):
             row = {**label, "epoch": epoch, **next(steps)}
             losses.append(self.held_out_loss(objective, held_out))
             self._note({**row, "held_out": float(losses[-1].sum())})
             if losses[-1].sum() < losses[best].sum():
-                best, state = epoch, self.head.snapshot()
+                self.shelf.drop(number)
+                best, number = epoch, self.shelf.put(self.head.state_dict())
             elif epoch - best >= PATIENCE:
                 break
-        return losses, state
+        return losses, number
 
     def held_out_loss(self, objective: Objective, held_out: np.ndarray) -> np.ndarray:
         """Loss of the head as it stands by unit (question, or cell where questions are few)."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,25 +31,33 @@ class Batch:
     ----------
     rows : int64 Tensor of shape (B,)
         The cells' positions in the task.
-    inputs : StateBatch or TokenBatch
-        What the trained blocks read.
     question : int64 Tensor of shape (B,)
         Each cell's question.
     contrasts : Tensor of shape (B, K - 1, K)
         Each cell's weighted contrasts for the shift loss.
     lines : list of Lines
         Which of the cells are compared.
+    read : callable
+        Gives what the trained blocks read.
     """
 
     rows: Tensor
-    inputs: Any
     question: Tensor
     contrasts: Tensor
     lines: list[Lines]
+    read: Callable[[], Any]
+
+    @property
+    def inputs(self) -> Any:
+        """What the trained blocks read: a StateBatch or TokenBatch."""
+        return self.read()
 
 
 class Task:
     """Cells, batched once for all stages, folds and candidates of a fit.
+
+    Padded copies of trunk states are kept as far as the trunk's memory budget goes; beyond it a batch is put together
+    again for every step, which is a copy of a few megabytes beside a step of the head.
 
     Parameters
     ----------
@@ -94,22 +103,34 @@ class Task:
         self.n_options = n_options
         self.device = device
         contrasts = torch.tensor(shift_contrasts(questions, n_options), dtype=torch.float32)
+        self._inputs = inputs
+        self._room = inputs.room
+        self._padded: dict[int, Any] = {}
         self.batches = []
-        for rows in _question_batches(question_index, batch_size, generator):
+        for position, rows in enumerate(_question_batches(question_index, batch_size, generator)):
             question = torch.as_tensor(question_index[rows])
             self.batches.append(
                 Batch(
                     rows=torch.as_tensor(rows, device=device),
-                    inputs=inputs.batch(rows),
                     question=question.to(device),
                     contrasts=contrasts[question].to(device),
                     lines=lines_of(self.codes[rows], question_index[rows], device),
+                    read=partial(self._read, position, rows),
                 )
             )
         self.n_pairs = pair_counts([batch.lines for batch in self.batches], self.codes.shape[1]).to(device)
 
     def __len__(self) -> int:
         return len(self.question_index)
+
+    def _read(self, position: int, rows: np.ndarray) -> Any:
+        if position in self._padded:
+            return self._padded[position]
+        inputs = self._inputs.batch(rows)
+        if inputs.nbytes <= self._room:
+            self._room -= inputs.nbytes
+            self._padded[position] = inputs
+        return inputs
 
     def tensor(self, values: np.ndarray) -> Tensor:
         """An array of numbers as float32 on the head's device."""

@@ -11,29 +11,33 @@ import os
 import shutil
 import tempfile
 import threading
-import uuid
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from surveysim.models.adapters import LoraRecipe
 from surveysim.models.recipe import Recipe, pad_states, pad_tokens
+from surveysim.models.spread import ModelAddress, n_processes
+from surveysim.training.folder import StateFolder
+from surveysim.training.passes import PassSize, make_jobs, run_group, run_jobs_elsewhere
 
 __all__ = ["MEMORY_BUDGET", "EncodedPrompts", "TrunkInputs", "TrunkStore", "store_of"]
 
 MEMORY_BUDGET = 2**30
 """Bytes of trunk states that a store keeps in memory; more is written to its folder and memory-mapped."""
 
-TOKENS_PER_PASS = 8192
-"""Tokens that go through the trunk at once."""
+COPIES = 1.2
+"""States and their padded copies together, in budgets."""
+
+ROOM_FOR_TOKENS = 2**28
+"""Bytes of padded token ids that may be kept; in practice all."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +70,49 @@ class EncodedPrompts:
 
 
 class TrunkInputs:
-    """What the trained blocks read for the cells of a fit or a prediction, batch by batch."""
+    """What the trained blocks read for the cells of a fit or a prediction, batch by batch.
+
+    Parameters
+    ----------
+    recipe : Recipe or LoraRecipe
+        Says what they read: trunk states, or whole prompts.
+    prompts : EncodedPrompts
+        The prompts.
+    prefixes, suffixes : list of Tensor
+        Trunk states; empty where whole prompts are read.
+    store : TrunkStore, optional
+        Whose budget holds for padded copies too.
+    """
 
     def __init__(
-        self, recipe: Recipe | LoraRecipe, prompts: EncodedPrompts, prefixes: list[Tensor], suffixes: list[Tensor]
+        self,
+        recipe: Recipe | LoraRecipe,
+        prompts: EncodedPrompts,
+        prefixes: list[Tensor],
+        suffixes: list[Tensor],
+        store: TrunkStore | None = None,
     ) -> None:
         self._recipe = recipe
         self._prompts = prompts
         self._prefixes = prefixes
         self._suffixes = suffixes
+        self._store = store
         longest = max(len(prompts.whole(row)) for row in range(len(prompts)))
         self._calls = recipe.calls(longest) if isinstance(recipe, Recipe) and recipe.apart else []
 
     def __len__(self) -> int:
         return len(self._prompts.index)
+
+    @property
+    def room(self) -> int:
+        """Bytes that padded copies of states may take: together with the states themselves 1.2 budgets of memory.
+
+        On a device with memory of its own the states lie elsewhere, and the copies have it all.
+        """
+        if self._store is None:
+            return ROOM_FOR_TOKENS
+        total = int(COPIES * self._store.memory_budget)
+        return total - self._store.n_bytes if self._recipe.device.type == "cpu" else total
 
     def batch(self, cells: Sequence[int] | np.ndarray) -> Any:
         """Inputs of these cells, padded, on the model's device."""
@@ -114,6 +147,8 @@ class TrunkStore:
 
     Attributes
     ----------
+    pass_size : PassSize
+        Tokens that go through the trunk at once.
     n_prompts_run : int
         How many prompts went through the trunk since the model was loaded (a prompt asked for again does not count).
     """
@@ -134,8 +169,9 @@ class TrunkStore:
         self._lora: LoraRecipe | None = None
         self._memory: dict[str, Tensor] = {}
         self._bytes = 0
-        self._folders: dict[Path, _Folder] = {}
+        self._folders: dict[Path, StateFolder] = {}
         self._spill: Path | None = None
+        self.pass_size = PassSize(next(network.parameters()).device)
         self.memory_budget = memory_budget
         self.n_prompts_run = 0
 
@@ -153,8 +189,19 @@ class TrunkStore:
                 self._lora = LoraRecipe(self._network, self._probes, self._lock)
             return self._lora
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of states in memory."""
+        return self._bytes
+
     def inputs(
-        self, n_blocks: int, prompts: EncodedPrompts, *, folder: str | os.PathLike | None = None, progress: bool = False
+        self,
+        n_blocks: int,
+        prompts: EncodedPrompts,
+        *,
+        folder: str | os.PathLike | None = None,
+        address: ModelAddress | None = None,
+        progress: bool = False,
     ) -> TrunkInputs:
         """What the last `n_blocks` blocks read for these prompts; the trunk runs for those not seen before.
 
@@ -166,6 +213,9 @@ class TrunkStore:
             The prompts.
         folder : path, optional
             Where states are also kept on disk, for later processes (`trunk_cache=`).
+        address : ModelAddress, optional
+            Where other processes find the model: the prompts then go to the workers of joblib's active backend, if it
+            has more than one.
         progress : bool, default=False
             Show a progress bar.
 
@@ -190,43 +240,59 @@ class TrunkStore:
                     held[key] = states
             if disk is not None:  # what only memory had so far is for later processes too
                 disk.add({key: states for key, states in held.items() if disk.get(key) is None})
-            self._run_missing(recipe, prompts, prefix_keys, keys, held, disk, progress)
-            return TrunkInputs(recipe, prompts, [held[key] for key in prefix_keys], [held[key] for key in keys])
+            missing: dict[int, dict[str, int]] = {}
+            for row, key in enumerate(keys):
+                group = int(prompts.group[row])
+                if key not in held or prefix_keys[group] not in held:
+                    missing.setdefault(group, {}).setdefault(key, row)
+            groups = {group: list(rows.values()) for group, rows in missing.items()}
+            total = sum(map(len, groups.values()))
+            bar = tqdm(total=total, desc="trunk", unit="prompt", disable=not progress or not total, leave=False)
+            collect = partial(self._collect, prefix_keys=prefix_keys, keys=keys, held=held, disk=disk, bar=bar)
+            alone = address is None or not groups or n_processes(recipe.device) == 1
+            if alone:
+                with bar:
+                    collect(self._run_here(recipe, prompts, groups))
+        if not alone and address is not None:  # not under the lock: workers may be threads of this process
+            jobs = make_jobs(groups, prompts.prefixes, prompts.suffixes)
+            with bar:
+                collect(run_jobs_elsewhere(jobs, address, n_blocks, self._network.dtype))
+        return TrunkInputs(recipe, prompts, [held[key] for key in prefix_keys], [held[key] for key in keys], self)
 
-    def _run_missing(
+    def _run_here(
+        self, recipe: Recipe, prompts: EncodedPrompts, groups: dict[int, list[int]]
+    ) -> Iterator[tuple[int, Tensor, Sequence[int], list[Tensor]]]:
+        for group, rows in groups.items():
+            suffixes = [prompts.suffixes[row] for row in rows]
+            for before, chosen, states in run_group(recipe, prompts.prefixes[group], suffixes, self.pass_size):
+                yield group, before, [rows[i] for i in chosen], states
+
+    def _collect(
         self,
-        recipe: Recipe,
-        prompts: EncodedPrompts,
+        passes: Iterator[tuple[int, Tensor, Sequence[int], list[Tensor]]],
+        *,
         prefix_keys: list[str],
         keys: list[str],
         held: dict[str, Tensor],
-        disk: _Folder | None,
-        progress: bool,
+        disk: StateFolder | None,
+        bar: Any,
     ) -> None:
-        missing: dict[int, dict[str, int]] = {}
-        for row, key in enumerate(keys):
-            if key not in held or prefix_keys[prompts.group[row]] not in held:
-                missing.setdefault(int(prompts.group[row]), {}).setdefault(key, row)
-        total = sum(map(len, missing.values()))
-        with tqdm(total=total, desc="trunk", unit="prompt", disable=not progress or not total, leave=False) as bar:
-            for group, rows in missing.items():
-                prefix = prompts.prefixes[group]
-                for chunk in _chunks(sorted(rows.items(), key=lambda item: len(prompts.suffixes[item[1]])), prompts):
-                    new: dict[str, Tensor] = {}
-                    before, states = recipe.states(prefix, [prompts.suffixes[row] for _, row in chunk])
-                    if prefix_keys[group] not in held:
-                        new[prefix_keys[group]] = before.cpu()
-                    new.update({key: part.cpu() for (key, _), part in zip(chunk, states, strict=True)})
-                    held.update(self._keep(new, disk))
-                    self.n_prompts_run += len(chunk)
-                    bar.update(len(chunk))
+        """Keep what passes through the trunk give, one after another, so that an interrupt loses the last one only."""
+        for group, before, rows, states in passes:
+            new = {keys[row]: part.cpu() for row, part in zip(rows, states, strict=True)}
+            if prefix_keys[group] not in held:
+                new[prefix_keys[group]] = before.cpu()
+            with self._lock:
+                held.update(self._keep(new, disk))
+                self.n_prompts_run += len(rows)
+            bar.update(len(rows))
 
     def _key(self, n_blocks: int, ids: Sequence[int], n_prefix: int) -> str:
         digest = hashlib.sha256(f"{self._fingerprint}/{n_blocks}/{n_prefix}/".encode())
         digest.update(np.asarray(ids, dtype=np.int64).tobytes())
         return digest.hexdigest()[:32]
 
-    def _get(self, key: str, disk: _Folder | None) -> Tensor | None:
+    def _get(self, key: str, disk: StateFolder | None) -> Tensor | None:
         states = self._memory.get(key)
         if states is not None:
             return states
@@ -236,8 +302,10 @@ class TrunkStore:
                 return states
         return None
 
-    def _keep(self, new: dict[str, Tensor], disk: _Folder | None) -> dict[str, Tensor]:
+    def _keep(self, new: dict[str, Tensor], disk: StateFolder | None) -> dict[str, Tensor]:
         """Put states where they belong and return them as they are to be used: in memory, or memory-mapped."""
+        kept = {key: self._memory[key] for key in new if key in self._memory}  # by another thread, meanwhile
+        new = {key: states for key, states in new.items() if key not in kept}
         size = sum(states.nbytes for states in new.values())
         if self._bytes + size > self.memory_budget and disk is None:
             if self._spill is None:
@@ -249,64 +317,17 @@ class TrunkStore:
         if self._bytes + size <= self.memory_budget:
             self._memory.update(new)
             self._bytes += size
-            return new
+            return kept | new
         assert disk is not None
         mapped = {key: disk.get(key) for key in new}
-        return {key: states for key, states in mapped.items() if states is not None}
+        return kept | {key: states for key, states in mapped.items() if states is not None}
 
-    def _folder(self, path: Path) -> _Folder:
+    def _folder(self, path: Path) -> StateFolder:
         path = path.resolve()
         if path not in self._folders:
-            self._folders[path] = _Folder(path)
+            self._folders[path] = StateFolder(path)
         self._folders[path].refresh()
         return self._folders[path]
-
-
-class _Folder:
-    """States on disk: safetensors files that are written whole or not at all, read by memory mapping."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._index: dict[str, Any] = {}
-        self._seen: set[Path] = set()
-
-    def refresh(self) -> None:
-        """Open the files that were added since, by this process or another."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        for file in sorted(set(self.path.glob("*.safetensors")) - self._seen):
-            self._open(file)
-
-    def _open(self, file: Path) -> None:
-        self._seen.add(file)
-        try:
-            handle = safe_open(file, framework="pt")
-        except (SafetensorError, OSError):
-            return  # another process's file that was cut off or removed: its states are computed again
-        self._index.update(dict.fromkeys(handle.keys(), handle))
-
-    def get(self, key: str) -> Tensor | None:
-        handle = self._index.get(key)
-        return None if handle is None else handle.get_tensor(key)
-
-    def add(self, states: dict[str, Tensor]) -> None:
-        if not states:
-            return
-        file = self.path / f"{uuid.uuid4().hex}.safetensors"
-        partial = file.with_suffix(".partial")
-        save_file({key: value.contiguous() for key, value in states.items()}, partial)
-        partial.replace(file)
-        self._open(file)
-
-
-def _chunks(rows: list[tuple[str, int]], prompts: EncodedPrompts) -> list[list[tuple[str, int]]]:
-    """Rows of one group, short ones first, in chunks of at most TOKENS_PER_PASS padded suffix tokens."""
-    chunks: list[list[tuple[str, int]]] = []
-    for item in rows:
-        length = len(prompts.suffixes[item[1]])
-        if not chunks or (len(chunks[-1]) + 1) * length > TOKENS_PER_PASS:
-            chunks.append([])
-        chunks[-1].append(item)
-    return chunks
 
 
 _stores_lock = threading.Lock()

@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,14 +48,16 @@ def batch_of(recipe: Recipe, rows: Sequence[int] = range(len(SUFFIXES)), *, shar
     suffixes: dict[int, Tensor] = {}
     groups: dict[int, int] = {}
     if not shared:
-        prefix, states = recipe.states([], [PROMPTS[row] for row in rows])
-        return pad_states([prefix], states, [0] * len(states), recipe.calls(64), recipe.device)
+        nothing = recipe.prefix([])
+        states = recipe.states(nothing, [PROMPTS[row] for row in rows])
+        return pad_states([nothing.states], states, [0] * len(states), recipe.calls(64), recipe.device)
     for group, prefix_ids in enumerate(PREFIXES):
         members = [row for row in rows if SUFFIXES[row][1] == group]
         if members:
-            prefix, states = recipe.states(prefix_ids, [SUFFIXES[row][0] for row in members])
+            prefix = recipe.prefix(prefix_ids)
+            states = recipe.states(prefix, [SUFFIXES[row][0] for row in members])
             groups |= dict.fromkeys(members, len(prefixes))
-            prefixes.append(prefix)
+            prefixes.append(prefix.states)
             suffixes |= dict(zip(members, states, strict=True))
     calls = recipe.calls(max(map(len, PROMPTS)))
     return pad_states(prefixes, [suffixes[r] for r in rows], [groups[r] for r in rows], calls, recipe.device)
@@ -269,8 +272,9 @@ def test_prompts_longer_than_those_seen_before(tiny):
     recipe = recipe_of(model)
     for length in (3, 130, 40):
         ids = [(7 * i) % 500 + 20 for i in range(length)]
-        prefix, states = recipe.states(ids[:2], [ids[2:]])
-        batch = pad_states([prefix], states, [0], recipe.calls(length), recipe.device)
+        prefix = recipe.prefix(ids[:2])
+        states = recipe.states(prefix, [ids[2:]])
+        batch = pad_states([prefix.states], states, [0], recipe.calls(length), recipe.device)
         with torch.no_grad():
             found = logits_of(recipe, recipe.copy(), batch)
         expected = model.network(torch.tensor([ids])).logits[0, -1:]
@@ -303,3 +307,34 @@ def test_an_output_layer_that_does_more_than_its_rows_is_refused(tiny):
 def test_more_blocks_than_there_are(tiny, n_blocks):
     with pytest.raises(UnfitModelError, match=f"n_blocks={n_blocks}, but the model has 3 blocks"):
         recipe_of(load_model(tiny()), n_blocks)
+
+
+@pytest.mark.parametrize("family", ["qwen3", "mistral-sliding", "gemma3"])
+def test_a_prefix_is_the_same_after_many_batches(tiny, family):
+    """A cache that is used again must not have been changed by those before."""
+    recipe = quiet(load_model(tiny(family)))
+    ids = [(7 * i) % 500 + 20 for i in range(30)]
+    prefix = recipe.prefix(ids[:20])
+    layers = [layer for layer in prefix.cache.layers if layer.keys is not None]
+    keys = [layer.keys.clone() for layer in layers]
+    first = recipe.states(prefix, [ids[20:], ids[20:25]])
+    recipe.states(prefix, [[5, 6, 7]] * 4)
+    again = recipe.states(prefix, [ids[20:], ids[20:25]])
+    for a, b in zip(first, again, strict=True):
+        assert torch.equal(a, b)
+    assert all(torch.equal(layer.keys, before) for layer, before in zip(layers, keys, strict=True))
+    whole = recipe.states(recipe.prefix([]), [ids])[0]
+    torch.testing.assert_close(torch.cat([prefix.states, first[0]]), whole, atol=1e-5, rtol=1e-4)
+
+
+def test_where_blocks_do_more_than_attend_nothing_is_shared_and_states_are_right(tiny):
+    model = load_model(tiny())
+    recipe = recipe_of(model)
+    ids = [(7 * i) % 500 + 20 for i in range(12)]
+    expected = recipe.states(recipe.prefix([]), [ids])[0]
+    recipe.anatomy = replace(recipe.anatomy, attends=False)
+    prefix = recipe.prefix(ids[:8])
+    assert prefix.cache is None
+    states = recipe.states(prefix, [ids[8:], ids[8:10]])
+    torch.testing.assert_close(torch.cat([prefix.states, states[0]]), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(states[1], expected[8:10], atol=1e-5, rtol=1e-4)

@@ -17,7 +17,8 @@ from sklearn.model_selection import KFold, cross_val_score
 from surveysim.metrics import neg_js_divergence_scorer
 from surveysim.models import load_model
 from surveysim.prompts import get_template
-from surveysim.training import trunk
+from surveysim.training import folder as folder_room
+from surveysim.training import passes
 from surveysim.training.encode import encode_cells
 from surveysim.training.trunk import store_of
 from tests.simulated import HAPPY, QUESTIONS, quick, simulate
@@ -67,14 +68,14 @@ def test_states_beyond_the_budget_are_memory_mapped_and_equal(model, tiny_folder
     survey = simulate()
     expected = quick(tiny_folder).fit(survey.X, survey.Y, survey.n).predict(survey.X)
     model.states = None
-    monkeypatch.setattr(trunk, "TOKENS_PER_PASS", 64)  # several passes: some states fit, others do not
+    monkeypatch.setitem(passes.TOKENS_PER_PASS, "cpu", 64)  # several passes: some states fit, others do not
     store = store_of(load_model(tiny_folder))
     store.memory_budget = budget
     found = quick(tiny_folder).fit(survey.X, survey.Y, survey.n).predict(survey.X)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert store.n_prompts_run == len(survey.X)
     assert (len(store._memory) > 0) == (budget > 0)
-    assert any(folder._index for folder in store._folders.values())
+    assert any(len(folder) for folder in store._folders.values())
 
 
 def test_a_spill_folder_goes_with_the_store(model):
@@ -164,13 +165,13 @@ def test_a_file_that_was_cut_off_is_not_believed(model, tmp_path, keep):
 
 
 def test_nothing_half_written_carries_a_final_name(tiny_folder, tmp_path, monkeypatch):
-    save = trunk.save_file
+    save = folder_room.save_file
 
     def interrupted(tensors, file):
         save(tensors, file)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trunk, "save_file", interrupted)
+    monkeypatch.setattr(folder_room, "save_file", interrupted)
     survey = simulate()
     with pytest.raises(KeyboardInterrupt):
         quick(tiny_folder, trunk_cache=tmp_path).fit(survey.X, survey.Y, survey.n)
