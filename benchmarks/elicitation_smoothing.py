@@ -1,8 +1,8 @@
 """How much to smooth frequencies of draws: ``python -m benchmarks.elicitation_smoothing``.
 
 On `opinionqa_elicited` (persona prompts, method "sequence": each model listed 30 answers for each of 100 Pew questions
-and 14 groups; cells of 50 or more respondents, "Refused" left out): opinion alignment and Jensen-Shannon divergence with
-0, 1/K, 1/2, 1 and 2 pseudo-draws per option, for all 30 draws and for 10 and 5 drawn from them. Nothing is fitted.
+and 14 groups; cells of 50 or more respondents, "Refused" left out): opinion alignment and Jensen-Shannon divergence
+with 0, 1/K, 1/2, 1 and 2 pseudo-draws per option, for all 30 draws and for 10 and 5 drawn from them. Nothing is fitted.
 """
 
 from __future__ import annotations
