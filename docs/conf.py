@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parent))  # gallery_look
 
 from sphinx.util.nodes import make_refnode
 
@@ -24,6 +27,7 @@ extensions = [
     "sphinx-mathjax-offline",
     "myst_parser",
     "numpydoc",
+    "sphinx_gallery.gen_gallery",
 ]
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -44,6 +48,25 @@ autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 python_use_unqualified_type_names = True
+
+# Every example is run when the documentation is built; one that fails fails the build. `-D plot_gallery=0` runs none.
+sphinx_gallery_conf = {
+    "examples_dirs": ["../examples/tutorial", "../examples/gallery"],
+    "gallery_dirs": ["tutorial", "gallery"],
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "reset_modules": ("matplotlib", "gallery_look.reset"),
+    "image_srcset": ["2x"],
+    "thumbnail_size": (480, 300),
+    "doc_module": ("surveysim",),
+    "backreferences_dir": "api/backreferences",
+    "inspect_global_variables": False,
+    "remove_config_comments": True,
+    "write_computation_times": False,
+    "min_reported_time": 10_000,  # what it took on this machine, while it did other things, tells a reader nothing
+    "show_memory": False,
+    "show_signature": False,
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"surveysim {version}"
