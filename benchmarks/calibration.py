@@ -234,7 +234,7 @@ def _as_anchor(setting: Setting, name: str, tested: np.ndarray) -> float:
     return float(_draw_means(np.where(tested, scores, np.nan)).mean())
 
 
-def comparison(settings: list[Setting], n_draws: int, sizes: Sequence[int] = (3, 5, 10, 20, 40)) -> pd.DataFrame:
+def comparison(settings: list[Setting], n_draws: int, sizes: Sequence[int] = (3, 10, 40)) -> pd.DataFrame:
     """Mean gain over raw of every calibrator, over the settings of models that nothing was chosen on."""
     candidates: dict[str, dict[str, Any]] = {
         "tempered (default)": {},
@@ -269,7 +269,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=40)
-    parser.add_argument("--compare", type=int, default=10, help="draws for the comparison of calibrators; 0: none")
+    parser.add_argument("--compare", type=int, default=5, help="draws for the comparison of calibrators; 0: none")
     parser.add_argument("--methods", nargs="+", help="of the file, such as model_logprobs; default: all")
     parser.add_argument("--output", help="a JSON file for the figures")
     options = parser.parse_args()

@@ -26,8 +26,8 @@ METHODS = {
     "sequence": "sequence",
     "rescaled_model_logprobs": None,
 }
-"""Methods of the file in the words of `elicited_by`. Rescaled log-probabilities were corrected by their authors already,
-in a way that no prior knows."""
+"""Methods of the file in the words of `elicited_by`. Rescaled log-probabilities were corrected by their authors,
+already, in a way that no prior knows."""
 
 TUNING_MODELS = ("gpt-3.5-turbo-0125", "anthropic_haiku")
 """Models on which the constants of `surveysim.calibration` were chosen; figures of the others are out of sample."""

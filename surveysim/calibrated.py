@@ -58,7 +58,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         Let the correction depend on the background. On Pew questions it gained nothing (0.0 points of opinion
         alignment with 5 to 40 questions).
     random_state : int, RandomState, Generator or None, default=None
-        Which questions the gate holds out together, where there are more than 20.
+        Which questions the gate holds out together, where there are more than 10.
 
     Attributes
     ----------

@@ -66,7 +66,7 @@ class DistributionCalibrator(BaseEstimator):
         the prior's correction by more than one standard error. With fewer questions the fitted correction is used:
         the prior of "tempered" is made for that, the other calibrators have none.
     random_state : int, RandomState, Generator or None, default=None
-        Which questions are held out together, where there are more than 20.
+        Which questions are held out together, where there are more than 10.
 
     Attributes
     ----------

@@ -18,6 +18,9 @@ CELL_NOISE = 300.0
 """Respondents at which a cell's own sampling noise is as large as what no calibrator can fit; a cell of n respondents
 counts n / (n + 300). Chosen with the two models of `surveysim.calibration.priors`."""
 
+ROUNDING = 1e-12
+"""Rows whose sums are this close to 1 are left as they are, so that the identity is one to the last bit."""
+
 SAME_QUESTION = 0.5
 """Correlation of the cells of one question: m of them count as m / (1 + 0.5 (m - 1)) independent ones."""
 
@@ -158,7 +161,9 @@ def check_elicited(P: ArrayLike, name: str = "P") -> tuple[np.ndarray, np.ndarra
     if answered.any():
         stand_in = np.where(np.arange(array.shape[1]) < 2, 0.5, np.nan)
         checked = check_distributions(np.where(answered[:, None], array, stand_in), name=name)
-        array[answered] = renormalize(checked)[answered]
+        off = answered & (np.abs(np.nansum(checked, axis=1) - 1) > ROUNDING)
+        array[answered] = checked[answered]
+        array[off] = renormalize(checked)[off]
     return array, answered
 
 

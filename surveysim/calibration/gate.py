@@ -16,7 +16,7 @@ __all__ = ["Gate", "judge"]
 MIN_QUESTIONS = 3
 """Fewer held-out questions say nothing about their own error."""
 
-MAX_FOLDS = 20
+MAX_FOLDS = 10
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def judge(calibrator: Calibrator, examples: Examples, generator: np.random.Gener
     examples : Examples
         Of at least three questions, else the gate is open: it cannot judge.
     generator : numpy Generator
-        Which questions share a fold, where there are more than 20.
+        Which questions share a fold, where there are more than 10.
 
     Returns
     -------

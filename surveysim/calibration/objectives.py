@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import log_softmax, rel_entr, xlogy
+from scipy.special import rel_entr, xlogy
 
 from surveysim.calibration.examples import Examples
 
@@ -51,8 +51,9 @@ def distance(Q: np.ndarray, examples: Examples) -> np.ndarray:
 
 def loss(logits: np.ndarray, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
     """What is minimised when fitting: the objective, smoothed, with some KL mixed into "w1" and "tv"."""
-    logits = np.where(examples.exists, logits, -np.inf)
-    log_q = log_softmax(logits, axis=1)
+    log_q = np.where(examples.exists, logits, -np.inf)
+    log_q -= log_q.max(axis=1, keepdims=True)
+    log_q -= np.log(np.exp(log_q).sum(axis=1, keepdims=True))
     Q = np.exp(log_q)
     rows, gradient = _SMOOTH[examples.objective](Q, log_q, examples)
     if examples.objective in ("w1", "tv"):

@@ -122,6 +122,10 @@ class PowerSearch:
         self.own_bias = list(own_bias)
         self.shapes = examples.by_shape()
         self.contrasts = {shape: _contrasts(shape) for shape, _ in self.shapes}
+        self.membership = np.zeros((len(self.shapes), len(examples)))
+        for number, (_, rows) in enumerate(self.shapes):
+            self.membership[number, rows] = 1.0
+        self.shape_of_row = self.membership.argmax(axis=0)
         self.log_p = examples.log_p(floor)
         self.weight = examples.evidence / SCALE[examples.objective]
         sizes = [1, len(self.shapes), examples.features.shape[1], 2 * bends, *[shape[0] - 1 for shape in own_bias]]
@@ -141,7 +145,7 @@ class PowerSearch:
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
-            options={"maxiter": 1000, "gtol": 1e-6, "ftol": 1e-10},
+            options={"maxiter": 1000, "gtol": 1e-5, "ftol": 1e-9},
         )
         log_t, by_shape, by_feature, bend, *bias = np.split(found.x, self.cuts)
         return Power(
@@ -155,31 +159,38 @@ class PowerSearch:
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Penalised loss and its gradient."""
         log_t, by_shape, by_feature, bend, *bias = np.split(theta, self.cuts)
-        rows_log_t = self.centre + log_t[0] + self.examples.features @ by_feature
-        logits = np.empty_like(self.log_p)
-        for number, (shape, rows) in enumerate(self.shapes):
+        own = dict(zip(self.own_bias, bias, strict=True))
+        b = np.zeros((len(self.shapes), self.log_p.shape[1]))
+        for number, (shape, _) in enumerate(self.shapes):
             contrasts, bends = self.contrasts[shape]
-            rows_log_t[rows] += by_shape[number]
-            b = np.zeros(self.log_p.shape[1])
             if self.bends:
-                b[: shape[0]] += bend[: len(bends)] @ bends
-            if shape in self.own_bias:
-                b[: shape[0]] += bias[self.own_bias.index(shape)] @ contrasts
-            logits[rows] = b
+                b[number, : shape[0]] = bend[: len(bends)] @ bends
+            if shape in own:
+                b[number, : shape[0]] += own[shape] @ contrasts
+        rows_log_t = (self.centre + log_t[0] + by_shape)[self.shape_of_row]
+        if len(by_feature):
+            rows_log_t = rows_log_t + self.examples.features @ by_feature
         powered = np.exp(rows_log_t)[:, None] * self.log_p
-        values, slopes = loss(logits + powered, self.examples)
-        slopes = slopes * self.weight[:, None]
+        values, slopes = loss(powered + b[self.shape_of_row], self.examples)
+        slopes *= self.weight[:, None]
         by_log_t = (slopes * powered).sum(axis=1)
-        gradient = [np.array([by_log_t.sum()]), np.array([by_log_t[rows].sum() for _, rows in self.shapes])]
-        gradient.append(self.examples.features.T @ by_log_t)
+        by_b = self.membership @ slopes
         by_bend = np.zeros(2 * self.bends)
-        by_bias: dict[tuple[int, ...], np.ndarray] = {}
-        for shape, rows in self.shapes:
+        by_bias = {}
+        for number, (shape, _) in enumerate(self.shapes):
             contrasts, bends = self.contrasts[shape]
-            total = slopes[rows, : shape[0]].sum(axis=0)
             if self.bends:
-                by_bend[: len(bends)] += bends @ total
-            by_bias[shape] = contrasts @ total
-        gradient += [by_bend, *[by_bias[shape] for shape in self.own_bias]]
+                by_bend[: len(bends)] += bends @ by_b[number, : shape[0]]
+            if shape in own:
+                by_bias[shape] = contrasts @ by_b[number, : shape[0]]
+        gradient = np.concatenate(
+            [
+                [by_log_t.sum()],
+                self.membership @ by_log_t,
+                self.examples.features.T @ by_log_t,
+                by_bend,
+                *[by_bias[shape] for shape in self.own_bias],
+            ]
+        )
         penalty = 0.5 * np.sum(self.precision * theta**2)
-        return float(self.weight @ values + penalty), np.concatenate(gradient) + self.precision * theta
+        return float(self.weight @ values + penalty), gradient + self.precision * theta
