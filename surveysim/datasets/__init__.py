@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from surveysim.datasets.readers import read_pew_atp as read_pew_atp
     from surveysim.datasets.readers import read_wellcome_monitor as read_wellcome_monitor
     from surveysim.datasets.readers import read_wvs as read_wvs
+    from surveysim.datasets.simulated import SurveyTruth as SurveyTruth
     from surveysim.datasets.simulated import make_survey as make_survey
     from surveysim.datasets.survey_file import read_survey as read_survey
 
 _ROOMS = {
     "QuestionSet": "bunch",
     "Survey": "bunch",
+    "SurveyTruth": "simulated",
     "SurveyWarning": "bunch",
     "fetch_nonvoters": "fetch",
     "list_readers": "named",

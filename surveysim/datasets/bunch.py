@@ -66,7 +66,7 @@ class Report:
 class Survey(Bunch):
     """A survey file, one row a respondent, with questions, backgrounds and weights: what `read_survey` returns.
 
-    A scikit-learn `Bunch`: a dictionary whose keys are attributes.
+    A scikit-learn ``Bunch``: a dictionary whose keys are attributes.
 
     Attributes
     ----------
@@ -170,7 +170,7 @@ class Survey(Bunch):
 class QuestionSet(Bunch):
     """Published distributions of answers by group, question by question: X, Y and n for `fit`.
 
-    A scikit-learn `Bunch`: a dictionary whose keys are attributes.
+    A scikit-learn ``Bunch``: a dictionary whose keys are attributes.
 
     Attributes
     ----------

@@ -110,7 +110,7 @@ def read_wvs(
     countries : list of str, optional
         Three-letter codes, ``["USA", "JPN"]``; default: all.
     verify : bool, default=True
-        Whether the file must say its wave (`A_WAVE`).
+        Whether the file must say its wave (``A_WAVE``).
     %parameters%
 
     %returns%
