@@ -34,9 +34,10 @@ LORA_RATE_TIMES_WIDTH = 0.8
 MAX_SPLITS = 3
 """Splits of the respondents by which epochs, reference and weight are chosen, in a small survey."""
 
-MAX_STACK_SPLITS = 5
-"""The same where a stack weight is chosen too: whether a language model is worth adding to a strong baseline is a small
-difference, and the spread between splits by which it is judged is itself hardly known from three."""
+STACK_SPLITS = (3, 5)
+"""The fewest and the most splits where a stack weight is chosen too. Whether a language model is worth adding to a strong
+baseline is a small difference, and a split's held-out respondents answer all questions: their luck shows only between
+splits, and that spread is itself hardly known from a few."""
 
 CELLS_OF_SPLITS = 2500
 """A large survey gets fewer splits, so that they have about so many cells together: held-out losses are then precise
@@ -135,8 +136,8 @@ def fit_members(
             )
         splits: list[Split] = []
         if params.validation_fraction > 0:
-            most = MAX_STACK_SPLITS if params.init == "baseline" else MAX_SPLITS
-            n_splits = int(np.clip(CELLS_OF_SPLITS // len(counts), 1, most))
+            fewest, most = STACK_SPLITS if params.init == "baseline" else (1, MAX_SPLITS)
+            n_splits = int(np.clip(CELLS_OF_SPLITS // len(counts), fewest, most))
             splits = split_respondents(counts, folds, params.validation_fraction, n_splits, rng, by_cell=by_cell)
         if splits:
             plan = Search(trainer, splits).plan()
