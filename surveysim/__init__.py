@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from surveysim.dsa import DSARegressor as DSARegressor
     from surveysim.fused import FusedRegressor as FusedRegressor
     from surveysim.persistence import load as load
+    from surveysim.similarity import SimilarityElicitor as SimilarityElicitor
     from surveysim.tables import poststratify as poststratify
     from surveysim.tables import rake as rake
     from surveysim.tables import tabulate as tabulate
@@ -24,6 +25,7 @@ _LAZY = {
     "CalibratedElicitor": "surveysim.calibrated",
     "DSARegressor": "surveysim.dsa",
     "FusedRegressor": "surveysim.fused",
+    "SimilarityElicitor": "surveysim.similarity",
     "ZeroShotElicitor": "surveysim.zero_shot",
     "load": "surveysim.persistence",
     "poststratify": "surveysim.tables",
@@ -36,6 +38,7 @@ __all__ = [
     "DSARegressor",
     "FusedRegressor",
     "Question",
+    "SimilarityElicitor",
     "ZeroShotElicitor",
     "__version__",
     "load",

@@ -15,7 +15,7 @@ from surveysim.prompts import Example, Template, describe_background, option_ord
 from surveysim.questions import Question
 from surveysim.validation import PredictCells
 
-__all__ = ["Asked", "KnownCells", "Plan", "plan_asks"]
+__all__ = ["Asked", "KnownCells", "Plan", "background_records", "plan_asks"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class KnownCells:
         """The examples of one question with their backgrounds as the template words them."""
         rows = np.flatnonzero(self.question_index == question_index)
         described = []
-        for row, background in zip(rows, _records(self.backgrounds.iloc[rows]), strict=True):
+        for row, background in zip(rows, background_records(self.backgrounds.iloc[rows]), strict=True):
             example = Example(background, tuple(self.Y[row, :n_options] / self.Y[row, :n_options].sum()))
             described.append((describe_background(template, background), example))
         return described
@@ -127,7 +127,7 @@ def plan_asks(cells: PredictCells, plan: Plan, labels: Mapping[int, tuple[str, .
             for template in plan.templates
         }
         repeats = 1 if plan.method.name in ("logprob", "sequence") else -(-plan.n_samples // len(variants))
-        backgrounds = _records(cells.backgrounds.iloc[rows])
+        backgrounds = background_records(cells.backgrounds.iloc[rows])
         for row, background in zip(rows.tolist(), backgrounds, strict=True):
             for template, order in variants:
                 # A cell's own distribution is never shown when it is asked for.
@@ -164,7 +164,7 @@ def plan_asks(cells: PredictCells, plan: Plan, labels: Mapping[int, tuple[str, .
     return asked
 
 
-def _records(backgrounds: pd.DataFrame) -> Sequence[dict[str, Any]]:
+def background_records(backgrounds: pd.DataFrame) -> Sequence[dict[str, Any]]:
     """One mapping per row, with the values as Python sees them (no upcasting of mixed rows)."""
     columns = [str(column) for column in backgrounds.columns]
     values = [backgrounds[column].astype(object).tolist() for column in backgrounds.columns]

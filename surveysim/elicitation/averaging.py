@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
 
 from surveysim.elicitation.asking import Asked
 from surveysim.elicitation.methods import Method
@@ -20,7 +19,7 @@ from surveysim.models.asking import Answer
 from surveysim.questions import Question
 from surveysim.validation import PredictCells
 
-__all__ = ["Averaging", "Reading", "average_answers", "read_answer", "refusal_mask"]
+__all__ = ["Averaging", "Reading", "average_answers", "average_readings", "read_answer", "refusal_mask"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,8 @@ def read_answer(
         mass = min(1.0, float(np.exp(logprobs).sum()))
         if not np.isfinite(logprobs.max()):
             return Reading(label_mass=0.0, failure="no label has a probability")
-        by_place = np.exp(logprobs / temperature - logsumexp(logprobs / temperature))
+        by_place = np.exp((logprobs - logprobs.max()) / temperature)
+        by_place /= by_place.sum()
     else:
         text = answer.text or ""
         if method.name == "verbalized":
@@ -130,15 +130,27 @@ def read_answer(
 def average_answers(
     cells: PredictCells, asked: Asked, answers: Sequence[Answer], averaging: Averaging, n_columns: int
 ) -> Elicitation:
-    """The distributions of cells from the answers to their asks.
-
-    Within one prompt readings are averaged by the draws they stand for; prompts (orders of options, wordings) count
-    alike. A cell without any usable reading gets a row of NaN.
-    """
+    """The distributions of cells from the answers to their asks."""
     readings = [
         read_answer(answer, averaging.method, question, order, ask.labels, averaging.temperature)
         for answer, question, order, ask in zip(answers, asked.questions, asked.orders, asked.asks, strict=True)
     ]
+    return average_readings(cells, asked, answers, readings, averaging, n_columns)
+
+
+def average_readings(
+    cells: PredictCells,
+    asked: Asked,
+    answers: Sequence[Answer],
+    readings: Sequence[Reading],
+    averaging: Averaging,
+    n_columns: int,
+) -> Elicitation:
+    """The distributions of cells from what was read in the answers to their asks.
+
+    Within one prompt readings are averaged by the draws they stand for; prompts (orders of options, wordings) count
+    alike. A cell without any usable reading gets a row of NaN.
+    """
     n = len(cells)
     P = np.full((n, n_columns), np.nan)
     label_mass, refusals = np.full(n, np.nan), np.full(n, np.nan)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from surveysim.elicitation.asking import Asked, Plan, plan_asks
 from surveysim.elicitation.averaging import Averaging, average_answers
@@ -14,7 +15,7 @@ from surveysim.elicitation.result import Elicitation
 from surveysim.models.asking import Answer, LabelProbabilitiesUnavailable, Respondent
 from surveysim.validation import PredictCells
 
-__all__ = ["elicit_cells"]
+__all__ = ["check_elicitation", "elicit_cells"]
 
 LOW_MASS = 0.5
 """Below this probability of any label at all a model does not follow the prompt."""
@@ -92,13 +93,14 @@ def elicit_cells(
         asked = plan_asks(cells, plan, labels)
         answers = respondent.answer(asked.asks, verbose=verbose)
     result = average_answers(cells, asked, answers, averaging, n_columns)
-    _check(result, cells, asked, answers, plan, on_failure)
+    check_elicitation(result, cells, asked, answers, plan, on_failure)
     return result
 
 
-def _check(
+def check_elicitation(
     result: Elicitation, cells: PredictCells, asked: Asked, answers: Sequence[Answer], plan: Plan, on_failure: str
 ) -> None:
+    """Raise or warn where cells are empty, answers were dropped, label masses are low or sequences are short."""
     distinct = result.answers.drop_duplicates("ask")
     dropped = distinct["failure"].notna()
     empty = np.flatnonzero(np.isnan(result.P).all(axis=1))
@@ -153,6 +155,6 @@ def _example(result: Elicitation, row: int) -> str:
         return f"In row {row} the model refused: {str(text)[:80]!r}."
     if own["failure"].notna().any():
         first = own[own["failure"].notna()].iloc[0]
-        said = "" if first["text"] is None else f" in {first['text'][:80]!r}"
+        said = "" if pd.isna(first["text"]) else f" in {first['text'][:80]!r}"
         return f"In row {row}: {first['failure']}{said}."
     return f"In row {row} all answers were refusal options."
