@@ -269,12 +269,13 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=40)
+    parser.add_argument("--fewer", type=int, default=10, help="draws for cells and anchors")
     parser.add_argument("--compare", type=int, default=5, help="draws for the comparison of calibrators; 0: none")
     parser.add_argument("--methods", nargs="+", help="of the file, such as model_logprobs; default: all")
     parser.add_argument("--output", help="a JSON file for the figures")
     options = parser.parse_args()
     settings = [s for s in load_elicited() if not options.methods or s.method in options.methods]
-    figures: dict[str, Any] = {"draws": options.draws}
+    figures: dict[str, Any] = {"draws": {"questions": options.draws, "cells, anchored": options.fewer}}
     with pd.option_context("display.width", 250, "display.max_columns", None, "display.max_rows", None):
         scores = _timed(
             "Opinion alignment by number of labelled questions (models with a star: constants were chosen on them)",
@@ -285,15 +286,15 @@ def main() -> None:
         figures["questions"] = table.round(4).to_dict("index")
 
         cells = _timed(
-            "Opinion alignment by number of labelled cells",
-            lambda: {s.name: _draw_means(by_cells(s, options.draws)).mean(axis=0) for s in settings},
+            f"Opinion alignment by number of labelled cells, {options.fewer} draws",
+            lambda: {s.name: _draw_means(by_cells(s, options.fewer)).mean(axis=0) for s in settings},
         )
         cell_table = pd.DataFrame(cells, index=[str(n) for n in CELLS]).T
         print(cell_table.round(2).to_string())
         figures["cells"] = cell_table.round(4).to_dict("index")
 
-        title = f"Anchored on {ANCHOR}, strength fitted on 0 or 10 questions"
-        anchors, failed = _timed(title, lambda: anchor_table(settings, options.draws))
+        title = f"Anchored on {ANCHOR}, strength fitted on 0 or 10 questions, {options.fewer} draws"
+        anchors, failed = _timed(title, lambda: anchor_table(settings, options.fewer))
         missed += failed
         print(anchors.round(2).to_string())
         figures["anchored"] = {" | ".join(key): row for key, row in anchors.round(4).to_dict("index").items()}

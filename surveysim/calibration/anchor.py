@@ -90,9 +90,10 @@ class Anchor(BaseEstimator):
         for number, (name, value) in enumerate(self.group.items()):
             total = _is_missing(value)
             given = backgrounds[name].notna().to_numpy()
-            equal = np.array([entry == value for entry in backgrounds[name].astype(object)], dtype=object) == True  # noqa: E712
+            entries = zip(backgrounds[name].astype(object), given, strict=True)
+            equal = np.array([bool(there and not total and entry == value) for entry, there in entries])
             stated[:, number] = True if total else given
-            changed[:, number] = given if total else given & ~equal
+            changed[:, number] = given & ~equal
             partners.loc[changed[:, number], name] = None if total else value
         member: np.ndarray = np.logical_and(stated.any(axis=1), ~changed.any(axis=1))
         return partners, changed, member

@@ -12,6 +12,10 @@ from surveysim.parameters import check_number
 __all__ = ["IsotonicCalibrator", "LinearCalibrator"]
 
 
+CONSTANT = 1e-9
+"""Standard deviation of shares below which they count as constant."""
+
+
 class LinearCalibrator(Calibrator):
     """One straight line per option and question size, clipped to 0..1 and renormalised.
 
@@ -63,6 +67,8 @@ class LinearCalibrator(Calibrator):
         """Intercept and coefficients of a weighted least squares fit; the intercept is never penalised."""
         centre, level = weight @ design, weight @ y
         root = np.sqrt(weight)[:, None]
+        # a column that hardly varies says nothing, and its slope would be a ratio of rounding errors
+        design = np.where(np.sqrt(weight @ (design - centre) ** 2) > CONSTANT, design, centre)
         A = np.vstack([root * (design - centre), np.sqrt(self.ridge) * np.eye(design.shape[1])])
         b = np.concatenate([root[:, 0] * (y - level), np.zeros(design.shape[1])])
         slopes = np.linalg.lstsq(A, b, rcond=1e-10)[0]
