@@ -86,7 +86,9 @@ def _whole(q: np.ndarray, n: np.ndarray, terms: Terms, against: np.ndarray) -> n
         some = order[start:stop]
         x = first[some, None] + np.arange(width[some[-1]])
         chance = _binomial(x, n[some, None], q[some, None])
-        result[some] = (chance * terms(against[some, None], np.minimum(x / n[some, None], 1.0))).sum(axis=1)
+        values = terms(against[some, None], np.minimum(x / n[some, None], 1.0))
+        values = np.where(chance > 0, values, 0.0)  # what cannot happen may be infinite
+        result[some] = (chance * values).sum(axis=1)
         start = stop
     return result
 

@@ -156,7 +156,7 @@ def group_report(
             line["group"] = group
         count = own["one"]
         line["n_questions"] = len(set(groups.question[(unit == name) & (sums["one"] > 0).to_numpy()]))
-        line["respondents"] = _ratio(own["respondents"], count)
+        line["respondents"] = _ratio(own["respondents"], count) if respondents is not None else float("nan")
         for figure, (above, below) in FIGURES.items():
             line[figure] = _ratio(own[above], own[below])
         chosen = np.flatnonzero((unit == name) & (sums["one"] > 0).to_numpy())
@@ -222,7 +222,7 @@ def _sums(
     frame = pd.DataFrame(
         {
             "one": np.ones(len(groups)),
-            "respondents": np.full(len(groups), np.nan) if n is None else n,
+            "respondents": 0.0 if n is None else n,
             "raw": raw,
             "debiased": raw if n is None else js_divergence(Y, P, average=False, truth_respondents=n),
             "alignment_sum": np.where(told, alignment, 0.0),

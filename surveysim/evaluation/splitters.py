@@ -17,6 +17,9 @@ __all__ = ["LeaveBothOut", "LeaveCombinationsOut", "LeaveLevelsOut", "LeaveQuest
 
 PLACES = ("all", "end", "inner", "unordered")
 
+DEALS = 200
+"""How often combinations are dealt anew before it is given up."""
+
 
 class _CellSplitter(BaseCrossValidator):
     """What the splitters share: folds are made of X, the table of backgrounds and questions, and of nothing else."""
@@ -166,6 +169,7 @@ class LeaveCombinationsOut(_CellSplitter):
     n_splits : int, default=5
         Combinations are dealt out to so many folds at random.
     random_state : int, RandomState, Generator or None, default=0
+        They are dealt anew until every level of a fold is also in the others' combinations.
     question_column : str, default="question"
 
     Raises
@@ -203,17 +207,18 @@ class LeaveCombinationsOut(_CellSplitter):
             raise ValueError(f"a combination needs two backgrounds, got {columns}: LeaveLevelsOut leaves out levels")
         names = {column: level_names(X[column]) for column in columns}
         combination = pd.DataFrame(names).groupby(columns, sort=False).ngroup().to_numpy()
-        folds = _deal(combination, self.n_splits, self.random_state, "combinations of levels")
-        masks = [np.isin(combination, fold) for fold in folds]
-        for test in masks:
-            for column in columns:
-                lost = sorted(set(names[column][test]) - set(names[column][~test]))
-                if lost:
-                    raise ValueError(
-                        f"{column}={lost[0]!r} is in the combinations of one fold only, so that the level itself would "
-                        "be unseen: use more folds (n_splits), fewer columns, or another random_state"
-                    )
-        return masks
+        generator = _generator(self.random_state)
+        lost = ""
+        for _ in range(DEALS):
+            folds = _deal(combination, self.n_splits, generator, "combinations of levels")
+            masks = [np.isin(combination, fold) for fold in folds]
+            lost = next((name for test in masks if (name := _lost_level(names, test))), "")
+            if not lost:
+                return masks
+        raise ValueError(
+            f"{lost} is in the combinations of one fold only, however they are dealt, so that the level itself would "
+            "be unseen: use more folds (n_splits) or other columns"
+        )
 
 
 class LeaveQuestionsOut(_CellSplitter):
@@ -255,7 +260,8 @@ class LeaveQuestionsOut(_CellSplitter):
         if self.n_splits is None:
             return [number == question for question in range(len(names))]
         check_number("n_splits", self.n_splits, integer=True, low=2)
-        return [np.isin(number, fold) for fold in _deal(number, self.n_splits, self.random_state, "questions")]
+        folds = _deal(number, self.n_splits, _generator(self.random_state), "questions")
+        return [np.isin(number, fold) for fold in folds]
 
 
 class LeaveBothOut(_CellSplitter):
@@ -350,9 +356,22 @@ def _levels_of(values: pd.Series, column: str) -> list[_Level]:
     return found
 
 
-def _deal(number: np.ndarray, n_splits: int, random_state: Any, what: str) -> list[np.ndarray]:
+def _lost_level(names: dict[str, np.ndarray], test: np.ndarray) -> str:
+    """A level of the test cells that training does not have, or nothing."""
+    for column, levels in names.items():
+        lost = sorted(set(levels[test]) - set(levels[~test]))
+        if lost:
+            return f"{column}={lost[0]!r}"
+    return ""
+
+
+def _generator(random_state: Any) -> np.random.Generator:
     check_random_state(random_state)
+    return as_generator(random_state)
+
+
+def _deal(number: np.ndarray, n_splits: int, generator: np.random.Generator, what: str) -> list[np.ndarray]:
     distinct = np.unique(number)
     if len(distinct) < n_splits:
         raise ValueError(f"there are {len(distinct)} {what}, too few for n_splits={n_splits}")
-    return np.array_split(as_generator(random_state).permutation(distinct), n_splits)
+    return np.array_split(generator.permutation(distinct), n_splits)
