@@ -340,6 +340,7 @@ class LogitRegressor(BaselineRegressor):
             coefficients=np.column_stack([self.intercept_[name], self.coef_[name]]),
             precision=self._table.precision(degree),
             unseen_variance=self._table.of_degrees(degree),
+            lack_of_fit=self._table.lack_of_fit(degree, ordered=bool(self.ordered)),
         )
 
 

@@ -10,12 +10,16 @@ import numpy as np
 from surveysim.baselines.priors import HIGHEST_CLASS, INTERCEPT_VARIANCE, PSEUDO_COEFFICIENTS, PriorTable
 from surveysim.fusion.joint import JointLogit, Optimum
 
-__all__ = ["FusionFit", "fit_fusion", "score_covariances"]
+__all__ = ["FusionFit", "coefficient_precision", "draw_variances", "fit_fusion", "score_covariances"]
 
 LEVEL_VARIANCES = (0.7, 0.7, 0.3, 0.2)
 """Where the variances of the levels start: how far a question's level is from what is expected of it, for contrasts of
 degree 0 (no order), 1, 2, 3 and more. Learned without a model from the questions of OpinionQA they are about .7 / .3 /
 .2; a smaller start does no harm there, double the start is 2 to 10% worse where there are few questions."""
+
+START_DEGREES = 2.0
+"""How many coefficients the start counts for when variances are drawn for intervals: attributes differ tenfold in how far
+groups are apart (party next to region), so that it says little of a single one."""
 
 MAX_ROUNDS = 50
 LOG_TOLERANCE = 0.02
@@ -36,6 +40,9 @@ class FusionFit:
         Learned variances of the levels by class of degree.
     precisions : list of float64 arrays of shape (C, F)
         One over the prior variance of each question's coefficients.
+    determined, level_determined : float64 arrays of shapes (n_blocks, 4) and (4,)
+        How many coefficients behind each variance the data determine, the start's four included; infinite where the
+        variance was given.
     n_rounds : int
         Rounds of learning.
     """
@@ -44,6 +51,8 @@ class FusionFit:
     table: PriorTable
     level_variances: np.ndarray
     precisions: list[np.ndarray]
+    determined: np.ndarray
+    level_determined: np.ndarray
     n_rounds: int
 
 
@@ -74,6 +83,8 @@ def fit_fusion(
     table, levels = start, np.array(LEVEL_VARIANCES)
     first = levels.copy()
     optimum: Optimum | None = None
+    known_terms = np.full(table.variances.shape, np.inf)
+    known_levels = np.full(len(levels), PSEUDO_COEFFICIENTS)
     n_rounds, change = 0, np.inf
     while True:
         precisions = [
@@ -82,7 +93,7 @@ def fit_fusion(
         ]
         optimum = problem.solve(precisions, slope_precision, optimum)
         if change <= LOG_TOLERANCE or n_rounds == MAX_ROUNDS:
-            return FusionFit(optimum, table, levels, precisions, n_rounds)
+            return FusionFit(optimum, table, levels, precisions, known_terms, known_levels, n_rounds)
         n_rounds += 1
         squares, determined = np.zeros_like(table.variances), np.zeros_like(table.variances)
         level_squares, level_determined = np.zeros(len(levels)), np.zeros(len(levels))
@@ -94,13 +105,32 @@ def fit_fusion(
             if has_level[q]:
                 np.add.at(level_squares, np.minimum(degree, HIGHEST_CLASS), B[:, 0] ** 2)
                 np.add.at(level_determined, np.minimum(degree, HIGHEST_CLASS), informed[:, 0])
-        new_levels = (level_squares + PSEUDO_COEFFICIENTS * first) / (level_determined + PSEUDO_COEFFICIENTS)
+        known_levels = level_determined + PSEUDO_COEFFICIENTS
+        new_levels = (level_squares + PSEUDO_COEFFICIENTS * first) / known_levels
         change = float(np.abs(np.log(new_levels / levels)).max())
         levels = new_levels
         if learn_terms:
-            updated = (squares + PSEUDO_COEFFICIENTS * start.variances) / (determined + PSEUDO_COEFFICIENTS)
+            known_terms = determined + PSEUDO_COEFFICIENTS
+            updated = (squares + PSEUDO_COEFFICIENTS * start.variances) / known_terms
             change = max(change, float(np.abs(np.log(updated / table.variances)).max(initial=0.0)))
             table = PriorTable(table.blocks, updated)
+
+
+def draw_variances(fit: FusionFit, generator: np.random.Generator) -> tuple[PriorTable, np.ndarray]:
+    """Variances of terms and of levels from their approximate posterior, a scaled inverse chi-squared.
+
+    A variance v that m coefficients determine is drawn as m v / chi2(m), the start counting for `START_DEGREES`:
+    intervals that took the learned variances for the truth would be too narrow where few questions or respondents stand
+    behind them.
+    """
+    surplus = PSEUDO_COEFFICIENTS - START_DEGREES
+    terms = np.ones_like(fit.table.variances)
+    learned = np.isfinite(fit.determined)
+    degrees = fit.determined[learned] - surplus
+    terms[learned] = degrees / generator.chisquare(degrees)
+    degrees = fit.level_determined - surplus
+    levels = degrees / generator.chisquare(degrees)
+    return PriorTable(fit.table.blocks, fit.table.variances * terms), fit.level_variances * levels
 
 
 def score_covariances(problem: JointLogit, optimum: Optimum, question: int) -> np.ndarray:

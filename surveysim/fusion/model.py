@@ -13,8 +13,8 @@ from surveysim.baselines.logit import LogitRegressor
 from surveysim.baselines.priors import PriorTable
 from surveysim.contrasts import option_contrasts
 from surveysim.fusion.covariates import ElicitedParts
-from surveysim.fusion.joint import JointLogit, QuestionData
-from surveysim.fusion.learning import FusionFit, coefficient_precision, fit_fusion, score_covariances
+from surveysim.fusion.joint import JointLogit, Optimum, QuestionData
+from surveysim.fusion.learning import FusionFit, coefficient_precision, draw_variances, fit_fusion, score_covariances
 from surveysim.fusion.slopes import SlopeList
 from surveysim.questions import Question
 from surveysim.validation import FitCells, PredictCells
@@ -23,6 +23,9 @@ __all__ = ["FusionModel", "effective_respondents"]
 
 ROWS_AT_ONCE = 256
 """Rows whose posterior draws are made together."""
+
+VARIANCE_DRAWS = 10
+"""Draws of the variances that posterior draws are spread over: each needs an optimum of its own."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class FusionModel:
         Optimum and variances.
     place : dict of int to int
         From a question's number to its position in the problem.
+    degrees : list of int arrays
+        Degrees of the contrasts of the problem's questions.
+    has_level : list of bool
+        Which of them have an expected level.
     ordered : bool
         Whether the order of options counts.
     """
@@ -50,6 +57,8 @@ class FusionModel:
     problem: JointLogit
     fit: FusionFit
     place: dict[int, int]
+    degrees: list[np.ndarray]
+    has_level: list[bool]
     ordered: bool
 
     @classmethod
@@ -73,7 +82,7 @@ class FusionModel:
         table = PriorTable.fixed(encoder.blocks, ordered=bool(base.ordered))
         fit = fit_fusion(problem, slopes.precision, degrees, has_level, table, learn_terms=base.prior == "eb")
         place = {index: position for position, (index, _, _) in enumerate(asked)}
-        return cls(encoder, slopes, problem, fit, place, bool(base.ordered))
+        return cls(encoder, slopes, problem, fit, place, degrees, has_level, bool(base.ordered))
 
     def predict(self, cells: PredictCells, parts: ElicitedParts | None, n_columns: int) -> np.ndarray:
         """Distributions (n, n_columns) at the optimum, NaN-padded."""
@@ -94,31 +103,61 @@ class FusionModel:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield rows and posterior draws of their distributions, (n_draws, n_rows, K_q), block by block.
 
-        One draw is one state of the world: its slopes are those of all questions, its coefficients those of all rows
-        of a question. A question without training cells has its coefficients from their prior; so has a level of an
-        attribute that training did not show.
+        One draw is one state of the world: its variances and slopes are those of all questions, its coefficients those
+        of all rows of a question. A question without training cells has its coefficients from their prior; so has a
+        level of an attribute that training did not show. Every cell has its own deviation from the sum of its terms
+        (`PriorTable.lack_of_fit`).
         """
-        optimum = self.fit.optimum
-        slopes = optimum.draw_slopes(n_draws, generator)
-        slopes[:, self.slopes.bounded] = np.maximum(slopes[:, self.slopes.bounded], 0.0)
+        states = self._states(n_draws, generator)
         design = self.encoder.transform(cells.backgrounds)
         matrix = design.with_constant
         for index, _, question, rows in cells.by_question():
             contrasts, degree = _option_basis(question, self.ordered)
-            if index in self.place:
-                B = optimum.draw_coefficients(self.place[index], slopes, generator)
-            else:
-                precision = coefficient_precision(self.fit.table, self.fit.level_variances, degree, has_level=True)
-                B = generator.standard_normal((n_draws, *precision.shape)) / np.sqrt(precision)
-            surplus = design.unseen[rows].astype(np.float64) @ self.fit.table.of_degrees(degree)
             M = self.slopes.covariates(_parts(parts, cells), rows, contrasts, degree)
+            coefficients = [state.coefficients(self.place.get(index), degree, generator) for state in states]
             for start in range(0, len(rows), ROWS_AT_ONCE):
                 some = slice(start, start + ROWS_AT_ONCE)
-                scores = np.einsum("nf,scf->snc", matrix[rows[some]], B)
-                scores += np.einsum("njc,sj->snc", M[some], slopes, optimize=True)
-                if surplus[some].any():
-                    scores += np.sqrt(surplus[some]) * generator.standard_normal(scores.shape)
-                yield rows[some], softmax(scores @ contrasts, axis=-1)
+                scores = []
+                for state, B in zip(states, coefficients, strict=True):
+                    own = np.einsum("nf,scf->snc", matrix[rows[some]], B)
+                    own += np.einsum("njc,sj->snc", M[some], state.slopes, optimize=True)
+                    surplus = design.unseen[rows[some]].astype(np.float64) @ state.table.of_degrees(degree)
+                    surplus = surplus + state.table.lack_of_fit(degree, ordered=self.ordered)
+                    own += np.sqrt(surplus) * generator.standard_normal(own.shape)
+                    scores.append(own)
+                yield rows[some], softmax(np.concatenate(scores) @ contrasts, axis=-1)
+
+    def _states(self, n_draws: int, generator: np.random.Generator) -> list[_State]:
+        """Draws of the variances, the optimum under each, and draws of the slopes around it."""
+        states = []
+        for part in np.array_split(np.arange(n_draws), min(VARIANCE_DRAWS, n_draws)):
+            table, levels = draw_variances(self.fit, generator)
+            precisions = [
+                coefficient_precision(table, levels, degree, has_level=known)
+                for degree, known in zip(self.degrees, self.has_level, strict=True)
+            ]
+            optimum = self.problem.solve(precisions, self.slopes.precision, self.fit.optimum)
+            slopes = optimum.draw_slopes(len(part), generator)
+            slopes[:, self.slopes.bounded] = np.maximum(slopes[:, self.slopes.bounded], 0.0)
+            states.append(_State(optimum, table, levels, slopes))
+        return states
+
+
+@dataclass(frozen=True)
+class _State:
+    """One draw of the variances with what follows from it."""
+
+    optimum: Optimum
+    table: PriorTable
+    levels: np.ndarray
+    slopes: np.ndarray
+
+    def coefficients(self, position: int | None, degree: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Draws of a question's coefficients (n_draws, C, F); from the prior for one without training cells."""
+        if position is not None:
+            return self.optimum.draw_coefficients(position, self.slopes, generator)
+        precision = coefficient_precision(self.table, self.levels, degree, has_level=True)
+        return generator.standard_normal((len(self.slopes), *precision.shape)) / np.sqrt(precision)
 
 
 def effective_respondents(model: FusionModel) -> float:
