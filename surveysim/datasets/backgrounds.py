@@ -73,6 +73,8 @@ def read_background(
     `kind` is one of `surveysim.datasets.roles.BACKGROUND_KINDS`, "birth year", "ordered", "nominal" or "number".
     """
     quiet = Report()
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return _few_enough(name, column, "a boolean", max_levels, demanded, report)
     if kind in ("age", "birth year", "number"):
         numbers = _numbers(name, column, labels, declared, overrides, report)
         if numbers is not None:

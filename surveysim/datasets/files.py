@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,8 +68,12 @@ def open_survey(
     columns: Sequence[str] | None = None,
     encoding: str | None = None,
     catalog: str | Path | None = None,
+    metadata_only: bool = False,
 ) -> RawSurvey:
     """Read a survey file with its labels, codes as they are.
+
+    With `metadata_only`, formats that have metadata are opened without their respondents: some files have thousands of
+    variables, of which a reader needs fifty.
 
     Raises
     ------
@@ -95,11 +100,11 @@ def open_survey(
             raise ValueError(f"encoding={encoding!r} is unknown; try {_ENCODINGS}") from None
     _refuse_other_content(path, ending)
     if ending in (".csv", ".tsv"):
-        raw = _read_csv(path, ending, encoding)
+        raw = _read_csv(path, encoding)
     elif ending == ".parquet":
         raw = _read_parquet(path)
     else:
-        raw = _read_statistical(path, ending, encoding, catalog, columns)
+        raw = _read_statistical(path, ending, encoding, catalog, columns, metadata_only)
     raw.data.columns = [str(column) for column in raw.data.columns]
     twice = raw.data.columns[raw.data.columns.duplicated()].unique().tolist()
     if twice:
@@ -109,7 +114,7 @@ def open_survey(
         if absent:
             raise ValueError(f"{path.name} has no variables {absent}; it has {_few(list(raw.data.columns))}")
         raw.data = raw.data[list(columns)]
-    if len(raw.data) == 0:
+    if len(raw.data) == 0 and not metadata_only:
         raise ValueError(f"{path.name} has no respondents: {raw.data.shape[1]} variables, no rows")
     return raw
 
@@ -158,31 +163,45 @@ def _refuse_other_content(path: Path, ending: str) -> None:
         raise ValueError(f"{path.name} is truncated: its end is missing ({size:,} bytes); download or copy it again")
 
 
-def _read_csv(path: Path, ending: str, encoding: str | None) -> RawSurvey:
-    separator = "\t" if ending == ".tsv" else None
+# What a blank is written as. Not pandas' own list: "None" and "n/a" are answers in surveys.
+BLANKS = ("", "NA", "NaN", "nan", "<NA>", "NULL", "null", "#N/A", "#NULL!")
+
+
+def _read_csv(path: Path, encoding: str | None) -> RawSurvey:
+    chosen = encoding or "utf-8-sig"
     try:
+        with path.open(encoding=chosen, newline="") as file:
+            separator = _separator(file.readline())
         data = pd.read_csv(
             path,
             sep=separator,
-            engine="python" if separator is None else "c",  # only this engine finds out the separator by itself
-            encoding=encoding or "utf-8-sig",
+            encoding=chosen,
             skipinitialspace=True,
+            keep_default_na=False,
+            na_values=list(BLANKS),
+            low_memory=False,
         )
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path.name} is not {encoding or 'UTF-8'} text (byte {error.start:,}): give {_ENCODINGS}"
         ) from None
-    except pd.errors.EmptyDataError:
-        raise ValueError(f"{path.name} has no columns") from None
-    except (pd.errors.ParserError, ValueError) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise ValueError(f"{path.name} is no readable CSV file: {error}") from None
-    # A column such as "1", "2", " " is numbers with blanks, not text.
+    # A column such as "1", "2", " " is numbers with blanks, not text; so is "1,5" where semicolons separate.
     for column in data.columns[data.dtypes.map(pd.api.types.is_string_dtype)]:
-        values = data[column].str.strip()
-        numbers = pd.to_numeric(values.mask(values == ""), errors="coerce")
-        if numbers.notna().sum() == (values.notna() & (values != "")).sum():
+        values = data[column].astype(object).str.strip()
+        written = values.mask(values == "")
+        points = written.str.replace(",", ".", regex=False) if separator == ";" else written
+        numbers = pd.to_numeric(points, errors="coerce")
+        if written.notna().any() and numbers.notna().sum() == written.notna().sum():
             data[column] = numbers
     return RawSurvey(path, data)
+
+
+def _separator(header: str) -> str:
+    """The separator that occurs most often in the names of the columns, quoted text apart."""
+    bare = re.sub(r'"[^"]*"', "", header)
+    return max((",", ";", "\t", "|"), key=bare.count)
 
 
 def _read_parquet(path: Path) -> RawSurvey:
@@ -196,8 +215,9 @@ def _read_parquet(path: Path) -> RawSurvey:
 
 
 def _read_statistical(
-    path: Path, ending: str, encoding: str | None, catalog: str | Path | None, columns: Sequence[str] | None
-) -> RawSurvey:
+    path: Path, ending: str, encoding: str | None, catalog: str | Path | None, columns: Sequence[str] | None,
+    metadata_only: bool,
+) -> RawSurvey:  # fmt: skip
     pyreadstat = require("pyreadstat")
     read = {
         ".sav": pyreadstat.read_sav,
@@ -212,6 +232,8 @@ def _read_statistical(
         options["usecols"] = list(columns)
     if ending not in (".xpt", ".por"):  # pyreadstat reads these two without codes for missing answers
         options["user_missing"] = True
+    if metadata_only:
+        options["metadataonly"] = True
     if catalog is not None:
         if ending != ".sas7bdat":
             raise ValueError(f"catalog is for .sas7bdat files, got {path.name}")

@@ -150,20 +150,39 @@ def read_named(
     about = rounds.get(wave, rounds.get(ANY_ROUND))
     label = f"{mapping['title']}, {about['label'].format(round=wave)}"
     known = entries_of(mapping, wave)
-    raw = open_survey(path, encoding=encoding)
+    raw = open_survey(path, encoding=encoding, metadata_only=True)
     finder = _Finder(raw, label)
     raw.variable_labels |= finder.resolve_keys(variable_labels or {}, "variable_labels")
     raw.value_labels |= finder.resolve_keys(value_labels or {}, "value_labels")
     report = Report()
-    if "select" in about:
-        _select_round(raw, about["select"], finder, label, report, verify)
-    if countries is not None:
-        if "countries" not in mapping:
-            raise ValueError(f"{mapping['reader']} has one country: leave out countries=")
-        _select_countries(raw, mapping["countries"], known, countries, finder, report)
+    round_variable = _round_variable(about, finder, label, report, verify)
+    country_variable = _country_variable(mapping, known, countries, finder)
+    try:
+        chosen_backgrounds = _choose(known, "background", backgrounds, finder, report)
+        chosen_questions = _choose(known, "question", questions, finder, report)
+        chosen_weight = _design(known, "weight", weight, finder, report)
+    except ValueError:
+        if round_variable is not None:  # another round says more than the variables that it lacks
+            raw.data = open_survey(path, encoding=encoding, columns=[round_variable]).data
+            _select_round(raw, round_variable, about["select"]["value"], label, report)
+        raise
+    design = {
+        role: None if weight is None else _design(known, role, "auto", finder, report) for role in ("strata", "cluster")
+    }
+    used = {name for name, _ in [*chosen_backgrounds, *chosen_questions]} | {chosen_weight, *design.values()}
+    needed = [name for name in raw.data.columns if name in used | {round_variable, country_variable}]
+    loaded = open_survey(path, encoding=encoding, columns=needed)
+    raw.data, raw.missing_codes = loaded.data, loaded.missing_codes
+    if round_variable is not None:
+        _select_round(raw, round_variable, about["select"]["value"], label, report)
+    if country_variable is not None and countries is not None:
+        _select_countries(raw, country_variable, countries, report)
+    raw.data = raw.data[[column for column in raw.data.columns if column in used]]
+    for role, name in design.items():
+        if name is not None and (absent := int(raw.data[name].isna().sum())):
+            report.warn(name, f"{role} missing for some respondents: not used", absent)
+            design[role] = None
 
-    chosen_backgrounds = _choose(known, "background", backgrounds, finder, report)
-    chosen_questions = _choose(known, "question", questions, finder, report)
     plan = Plan(
         questions={name: None for name, _ in chosen_questions},
         backgrounds={name: (entry.alias if entry else None) or name for name, entry in chosen_backgrounds},
@@ -181,14 +200,7 @@ def read_named(
     )
     if plan.backgrounds is not None and any(e and e.kind == "country" for _, e in chosen_backgrounds):
         plan.max_levels = 250  # there are fewer countries
-    plan.weight = _design(known, "weight", weight, finder, report)
-    for role in ("strata", "cluster"):
-        name = _design(known, role, "auto", finder, report)
-        setattr(plan, role, name)
-    if weight is None:
-        plan.strata = plan.cluster = None
-    used = [*plan.questions, *plan.backgrounds, plan.weight, plan.strata, plan.cluster]  # type: ignore[misc]
-    raw.data = raw.data[[column for column in raw.data.columns if column in used]]
+    plan.weight, plan.strata, plan.cluster = chosen_weight, design["strata"], design["cluster"]
     built = build_survey(raw, plan, report)
     by_name: dict[str | None, Entry | None] = dict([*chosen_backgrounds, *chosen_questions])
     by_name |= {finder.find(entry): entry for entry in known if entry.role in ("weight", "strata", "cluster")}
@@ -316,19 +328,23 @@ def _design(known: list[Entry], role: str, asked: str | None, finder: _Finder, r
     return found
 
 
-def _select_round(
-    raw: RawSurvey, select: Mapping[str, Any], finder: _Finder, label: str, report: Report, verify: bool
-) -> None:
-    variable, value = select["variable"], select["value"]
-    name = finder.find(variable)
+def _round_variable(about: Mapping[str, Any], finder: _Finder, label: str, report: Report, verify: bool) -> str | None:
+    """The variable that tells the round, if the survey has one."""
+    if "select" not in about:
+        return None
+    wanted = about["select"]["variable"]
+    name = finder.find(wanted)
+    if name is None and verify:
+        raise ValueError(
+            f"{finder.raw.path.name} lacks {wanted!r}, which tells its round: {label} cannot be verified. If you know "
+            "that it is, say verify=False"
+        )
     if name is None:
-        if verify:
-            raise ValueError(
-                f"{raw.path.name} lacks {variable!r}, which tells its round: {label} cannot be verified. If you know "
-                "that it is, say verify=False"
-            )
-        report.note(variable, "the round could not be verified: the file lacks this variable")
-        return
+        report.note(wanted, "the round could not be verified: the file lacks this variable")
+    return name
+
+
+def _select_round(raw: RawSurvey, name: str, value: Any, label: str, report: Report) -> None:
     rounds = pd.to_numeric(raw.data[name], errors="coerce")
     here = (rounds == value).to_numpy()
     others = sorted({f"{r:g}" for r in rounds[~here].dropna().unique()})
@@ -340,15 +356,24 @@ def _select_round(
         raw.data = raw.data[here].reset_index(drop=True)
 
 
-def _select_countries(
-    raw: RawSurvey, variable: str, known: list[Entry], countries: Sequence[str], finder: _Finder, report: Report
-) -> None:
+def _country_variable(
+    mapping: Mapping[str, Any], known: list[Entry], countries: Sequence[str] | None, finder: _Finder
+) -> str | None:
+    """The variable that `countries` are values of."""
+    if countries is None:
+        return None
     if isinstance(countries, str):
         raise TypeError(f"countries must be a list, got {countries!r}")
-    entry = next((e for e in known if variable in e.names), None)
-    name = finder.find(entry or variable)
+    if "countries" not in mapping:
+        raise ValueError(f"{mapping['reader']} has one country: leave out countries=")
+    wanted = mapping["countries"]
+    name = finder.find(next((e for e in known if wanted in e.names), wanted))
     if name is None:
-        raise ValueError(f"{raw.path.name} lacks {variable!r}, which countries= needs")
+        raise ValueError(f"{finder.raw.path.name} lacks {wanted!r}, which countries= needs")
+    return name
+
+
+def _select_countries(raw: RawSurvey, name: str, countries: Sequence[str], report: Report) -> None:
     labels = raw.value_labels.get(name, {})
     held = raw.data[name].map(lambda code: labels.get(code, code)).astype(str)
     codes = raw.data[name].astype(str)

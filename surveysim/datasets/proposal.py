@@ -195,7 +195,7 @@ def _add_question(
         questions[name] = Question(
             _wording(name, plan.variable_labels.get(name)),
             values.texts,
-            codes=values.codes,
+            codes=None if values.codes == values.texts else values.codes,
             ordinal=bool(values.ordered),
             pinned=values.pinned,
             context=plan.context,

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.datasets.bunch import QuestionSet, Report
+from surveysim.datasets.files import BLANKS
 from surveysim.datasets.wording import missing_kind, outside_scale, scale_scores
 from surveysim.questions import Question
 from surveysim.tables import QUESTION_COLUMN
@@ -167,7 +168,7 @@ def read_table(path: Path) -> pd.DataFrame:
     if not path.exists():
         raise FileNotFoundError(f"no file {str(path)!r}")
     readers: dict[str, Callable[..., pd.DataFrame]] = {
-        ".csv": lambda: pd.read_csv(path),
+        ".csv": lambda: pd.read_csv(path, keep_default_na=False, na_values=list(BLANKS), low_memory=False),
         ".json": lambda: pd.read_json(path),
         ".jsonl": lambda: pd.read_json(path, lines=True),
         ".parquet": lambda: pd.read_parquet(path),

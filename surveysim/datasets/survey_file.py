@@ -143,9 +143,14 @@ def read_survey(
     array([1, 2])
     """
     if isinstance(path, pd.DataFrame):
-        raw = RawSurvey(Path("data"), path if columns is None else path[list(columns)])
-        if len(path) == 0:
+        table = path if columns is None else path[list(columns)]
+        table = table.set_axis([str(column) for column in table.columns], axis=1)
+        twice = table.columns[table.columns.duplicated()].unique().tolist()
+        if twice:
+            raise ValueError(f"the table has several columns called {twice}: rename them")
+        if len(table) == 0:
             raise ValueError("the table has no respondents")
+        raw = RawSurvey(Path("data"), table)
         source = "the table"
     else:
         raw = open_survey(path, columns=columns, encoding=encoding, catalog=catalog)

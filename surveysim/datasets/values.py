@@ -117,6 +117,8 @@ def read_values(
     ValueError
         If a demanded variable has numbers that look like undeclared codes for missing answers.
     """
+    if pd.api.types.is_bool_dtype(column.dtype):
+        column = column.astype(object).map({True: "True", False: "False"})
     if isinstance(column.dtype, pd.CategoricalDtype) and not labels:
         labels = {category: str(category) for category in column.cat.categories}
         is_categorical = True
@@ -264,7 +266,9 @@ def _place(kind: str | None) -> int:
 
 def _key(code: Hashable) -> Hashable:
     number = as_number(code)
-    return code if number is None else number
+    if number is not None:
+        return number
+    return code.strip() if isinstance(code, str) else code
 
 
 def _plain(code: Any) -> Hashable:
@@ -295,8 +299,7 @@ class _LabelBook:
         self._by_key = {_key(code): text for code, text in self.labels.items()}
 
     def find(self, value: Hashable) -> str | None:
-        found = self._by_key.get(_key(value))
-        return self._by_key.get(value.strip()) if found is None and isinstance(value, str) else found
+        return self._by_key.get(_key(value))
 
 
 class _MissingBook:

@@ -97,6 +97,27 @@ def test_numbers_with_blanks_in_a_csv_are_numbers(tmp_path):
     assert np.isnan(data["b"].iloc[0])
 
 
+def test_none_is_an_answer_and_not_a_blank(tmp_path):
+    (tmp_path / "s.csv").write_text("q;w;c\nNone;1,5;NA\nA lot;2,0;x\nn/a;;y\n", encoding="utf-8")
+    data = open_survey(tmp_path / "s.csv").data
+    assert data["q"].tolist() == ["None", "A lot", "n/a"]
+    assert data["w"].iloc[:2].tolist() == [1.5, 2.0]  # decimal commas, where semicolons separate
+    assert data["c"].isna().tolist() == [True, False, False]
+
+
+def test_one_column_and_names_with_commas(tmp_path):
+    (tmp_path / "s.csv").write_text('"a, b";c\n1;2\n', encoding="utf-8")
+    assert list(open_survey(tmp_path / "s.csv").data) == ["a, b", "c"]
+    (tmp_path / "t.csv").write_text("a\n1\n", encoding="utf-8")
+    assert open_survey(tmp_path / "t.csv").data["a"].tolist() == [1]
+
+
+def test_metadata_without_respondents(sav):
+    raw = open_survey(sav, metadata_only=True)
+    assert (len(raw.data), list(raw.data)) == (0, ["happy", "town"])
+    assert raw.value_labels["happy"] == LABELS["happy"]
+
+
 def test_columns_are_chosen(sav):
     assert list(open_survey(sav, columns=["town"]).data) == ["town"]
     with pytest.raises(ValueError, match=r"no variables \['city'\]; it has happy, town"):

@@ -169,6 +169,14 @@ class TestEss:
         left_out = survey.report.set_index("what").loc["respondents of other rounds, left out"]
         assert (left_out["respondents"], left_out["detail"]) == (N // 2, "essround 8")
 
+    def test_a_design_with_gaps_is_not_used(self, tmp_path):
+        psu = np.where(np.arange(N) == 5, np.nan, np.arange(N) // 4)
+        path = ess(tmp_path / "ESS9.sav", psu=psu, stratum=np.arange(N) // 50)
+        with pytest.warns(SurveyWarning, match="cluster missing for some respondents: not used"):
+            survey = read_ess(path, 9)
+        assert (survey.strata, survey.cluster) == ("stratum", None)
+        assert survey.tabulate(["gender"], ["trstplt"]).design_effect["trstplt"] != 1
+
     @pytest.mark.parametrize("absent", ["eisced", "anweight", "trstplt", "essround"])
     def test_a_missing_variable_is_named(self, tmp_path, absent):
         path = ess(tmp_path / "ESS9.sav")

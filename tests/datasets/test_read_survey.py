@@ -175,6 +175,22 @@ class TestProposal:
         assert survey.questions["q"].codes == (1, 3, 2)
         assert "moved to the middle" in survey.report["what"].iloc[0]
 
+    def test_booleans(self):
+        table = pd.DataFrame({"urban": [True, False] * 3, "q": [True, False, False] * 2})
+        survey = read_survey(table, questions=["q"], backgrounds=["urban"])
+        assert survey.questions["q"].options == ("False", "True")
+        cells = survey.tabulate()
+        assert cells.X["urban"].tolist() == [False, True]
+        np.testing.assert_allclose(cells.Y[:, 1], [1 / 3, 1 / 3])
+
+    def test_an_index_that_repeats(self):
+        table = pd.DataFrame({"sex": ["f", "m"], "q": ["Yes", "No"]}, index=[7, 7])
+        assert read_survey(table).tabulate().n_raw.tolist() == [1, 1]
+
+    def test_two_columns_of_one_name(self):
+        with pytest.raises(ValueError, match=r"several columns called \['q'\]"):
+            read_survey(pd.DataFrame([["Yes", "No"]], columns=["q", "q"]))
+
     def test_do_you_know_it_is_a_question_too(self):
         survey = read_survey(pd.DataFrame({"q": [1, 2] * 4}), value_labels={"q": {1: "Knows it", 2: "Don't know"}})
         assert survey.questions["q"].options == ("Knows it", "Don't know")
