@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ import pytest
 from scipy.special import expit, softmax
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from surveysim import DSARegressor, ZeroShotElicitor
+from surveysim import DSARegressor, SimilarityElicitor, ZeroShotElicitor
 from surveysim.base import DistributionRegressor
 from surveysim.baselines import CellRegressor, LogitRegressor, MarginalRegressor
+from surveysim.elicitation import SimilarityRater
 from surveysim.metrics import js_divergence
 from tests.scripted import Scripted, by_chance
 
@@ -91,6 +93,19 @@ class ScriptedOnScalars(ScalarTarget, ZeroShotElicitor):
         return Scripted(by_chance)
 
 
+class SimilarityOnScalars(ScalarTarget, SimilarityElicitor):
+    """Words by chance, and an encoder that needs no download."""
+
+    def _respondent(self) -> Any:
+        return Scripted(
+            lambda ask: by_chance(replace(ask, labels=("Rather 1.", "I like 2 of them.", "I say 1, that is 1.")))
+        )
+
+
+def _letters(texts: list[str]) -> np.ndarray:
+    return np.array([[1 + text.lower().count(letter) for letter in "eionylsr12"] for text in texts])
+
+
 @lru_cache(maxsize=1)
 def _tiny_folder() -> Path:
     from tests.tiny_models import make_tiny_model
@@ -144,6 +159,10 @@ ESTIMATORS: list[tuple[DistributionRegressor, dict[str, str]]] = [
     ),
     (ScriptedOnScalars("nano"), {"check_regressor_data_not_an_array": _NAMES_MATTER}),
     (ScriptedOnScalars("nano", method="sampled", n_samples=2), {"check_regressor_data_not_an_array": _NAMES_MATTER}),
+    (
+        SimilarityOnScalars("nano", rater=SimilarityRater(_letters), n_samples=2, max_tokens=20),
+        {"check_regressor_data_not_an_array": _NAMES_MATTER},
+    ),
 ]
 
 

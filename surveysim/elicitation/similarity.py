@@ -88,8 +88,8 @@ class SimilarityRater(BaseEstimator):
     >>> question = Question("Would you buy it?", ["no", "perhaps", "yes"])
     >>> rater = SimilarityRater(encoder, anchors=["Never.", "Maybe, maybe not.", "Sure, I would."])
     >>> rater.rate(["Sure, why not?", "Well, maybe. But never on a Sunday!"], question).round(2)
-    array([[0.  , 0.04, 0.96],
-           [0.48, 0.52, 0.  ]])
+    array([[0.05, 0.  , 0.95],
+           [0.51, 0.49, 0.  ]])
     """
 
     def __init__(
