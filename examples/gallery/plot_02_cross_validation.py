@@ -27,7 +27,9 @@ question = Question(
 )
 cells = tabulate(survey, ["age", "religious", "children"], {"rate_marriage": question})
 small = cells.n <= 5
-print(f"{len(cells)} cells; {small.mean():.0%} have 5 respondents or fewer, {cells.n[small].sum():.0f} of {len(survey)}")
+print(
+    f"{len(cells)} cells; {small.mean():.0%} have 5 respondents or fewer, {cells.n[small].sum():.0f} of {len(survey)}"
+)
 
 # %%
 # Weights for fit and for the score
@@ -72,7 +74,9 @@ for axis, weighted in zip(axes, (False, True), strict=True):
     axis.set_ylim(-0.5, 2.6)
     axis.set_title("weights for fit and score" if weighted else "weights for fit only")
 axes[0].set_yticks(range(3), list(estimators))
-figure.supxlabel("Jensen-Shannon divergence, thousandths of a bit (circles: folds, diamonds: their mean)", fontsize=10.5)
+figure.supxlabel(
+    "Jensen-Shannon divergence, thousandths of a bit (circles: folds, diamonds: their mean)", fontsize=10.5
+)
 plt.show()
 
 # %%

@@ -48,7 +48,9 @@ joint = everybody.groupby(backgrounds).size().rename("n").reset_index()
 margins = {name: everybody[name].value_counts(normalize=True).sort_index() for name in backgrounds}
 independent = rake(margins)
 seeded = rake(margins, seed=sample.groupby(backgrounds).size().rename("n").reset_index())
-print(f"{len(joint)} combinations exist, {len(independent)} if age says nothing of children, {len(seeded)} in the sample")
+print(
+    f"{len(joint)} combinations exist, {len(independent)} if age says nothing of children, {len(seeded)} in the sample"
+)
 
 # %%
 # Model, predict every combination, weight
@@ -86,7 +88,9 @@ pd.DataFrame(lines).T.round(3).assign(raw_sample=round(raw, 3), truth=round(trut
 
 groups = estimate(joint, by="age")
 true_share = everybody.groupby("age")["rate_marriage"].apply(lambda answers: (answers == 5).mean())
-own_share = sample.groupby("age")["rate_marriage"].apply(lambda answers: (answers == 5).mean()).reindex(true_share.index)
+own_share = (
+    sample.groupby("age")["rate_marriage"].apply(lambda answers: (answers == 5).mean()).reindex(true_share.index)
+)
 n = sample.groupby("age").size().reindex(true_share.index, fill_value=0)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.2), width_ratios=[1, 1.25], layout="constrained")

@@ -26,7 +26,14 @@ from surveysim.metrics import js_divergence
 question = Question("How safe do you feel in your street at night?", ["very safe", "fairly safe", "unsafe"])
 X = pd.DataFrame({"age": ["18-29", "30-64", "65+"] * 2, "gender": ["woman"] * 3 + ["man"] * 3})
 Y = np.array(
-    [[0.20, 0.45, 0.35], [0.25, 0.45, 0.30], [0.20, 0.40, 0.40], [0.40, 0.45, 0.15], [0.45, 0.40, 0.15], [0.35, 0.45, 0.20]]
+    [
+        [0.20, 0.45, 0.35],
+        [0.25, 0.45, 0.30],
+        [0.20, 0.40, 0.40],
+        [0.40, 0.45, 0.15],
+        [0.45, 0.40, 0.15],
+        [0.35, 0.45, 0.20],
+    ]
 )
 model = DSARegressor("nano", question=question, max_epochs=6, shift_reference="zero", shift_weight=1.5, random_state=0)
 model.fit(X, Y, sample_weight=[40, 60, 30, 45, 55, 25])

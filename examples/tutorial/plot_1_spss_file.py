@@ -91,7 +91,9 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.2), width_ratios=[1.
 grid = frame.pivot_table(index="age", columns=["religiousness", "children"], values="n", aggfunc="sum", observed=False)
 image = left.imshow(np.log10(grid.where(grid > 0)), cmap="YlGnBu", aspect="auto", vmin=0)
 for (i, j), n in np.ndenumerate(grid.fillna(0).to_numpy()):
-    left.text(j, i, f"{n:.0f}" if n else "·", ha="center", va="center", fontsize=8.5, color="white" if n > 15 else "black")
+    left.text(
+        j, i, f"{n:.0f}" if n else "·", ha="center", va="center", fontsize=8.5, color="white" if n > 15 else "black"
+    )
 left.set_yticks(range(len(grid)), grid.index)
 left.set_xticks(range(grid.shape[1]), [{"none": "0", "one": "1", "two": "2"}.get(c, "3+") for _, c in grid.columns])
 for edge in (3.5, 7.5, 11.5):

@@ -26,7 +26,9 @@ from surveysim.evaluation import SAMPLE, compare_models, respondent_curve, respo
 
 survey = load_fair()
 backgrounds = ["age", "religiousness"]
-curve = respondent_curve(None, survey.data, survey.questions, backgrounds, sizes=[200, 300, 500, 1000, 1500], n_splits=6)
+curve = respondent_curve(
+    None, survey.data, survey.questions, backgrounds, sizes=[200, 300, 500, 1000, 1500], n_splits=6
+)
 
 
 def at(level: str) -> pd.DataFrame:
@@ -99,13 +101,19 @@ for axis, (level, title) in zip(axes, titles.items(), strict=True):
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xticks([300, 1000], ["300", "1,000"])
+    low, high = axis.get_ylim()
+    ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high]
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
     axis.set_title(title)
     axis.axhline(table.loc[SAMPLE, 1000], color="#9a6700", lw=0.8, ls=(0, (2, 3)))
 axes[0].set_ylabel("divergence from the truth less its noise,\nthousandths of a bit")
 axes[1].set_xlabel("interviews")
-axes[2].legend(loc="upper right", bbox_to_anchor=(1.0, 0.95), fontsize=9)
+axes[0].legend(loc="lower left", fontsize=9)
 plt.show()
+
+# %%
+# The thin dotted line is what 1,000 interviews give when their shares are read as they are.
 
 # %%
 # What does a language model add?
