@@ -250,9 +250,9 @@ def read_pew_atp(path: str | Path, wave: int, **parameters: Any) -> Survey:
 
     %returns%
 
-    See Also
-    --------
-    read_opinionqa : The fifteen waves of OpinionQA, in the form of its authors.
+    Notes
+    -----
+    `read_opinionqa` reads fifteen waves in the form that the authors of OpinionQA gave them.
 
     Examples
     --------

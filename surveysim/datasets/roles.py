@@ -21,48 +21,50 @@ class _Kind:
 
 # The first kind that fits decides. Names are those of large surveys and of everyday files.
 _KINDS = {
-    "age": _Kind(r"age|agea|age_?r|respondent_?age|alter|edad|edat|leeftijd|ppage|idade|q262|年龄", r"\bage\b.*|年龄"),
+    "age": _Kind(
+        r"age|agea|age_?r|respondent_?age|alter|edad|edat|leeftijd|ppage|idade|年龄",
+        r"(respondent[’\']?s? )?age( of (the )?respondent| in years| \(in years\))?( ?[,(:].*)?|年龄",
+    ),
     "age group": _Kind(
-        r"age_?(cat|group|grp|bands?|class|range|rec|recode)s?\w*|f_agecat\w*|agecategories|agegroup\w*|agecat\w*|x003r2?",
+        r"age_?(cat|group|grp|bands?|class|range|rec|recode)s?\w*|f_agecat\w*|agecategories|agegroup\w*|agecat\w*",
         r"age (group|categor|band|bracket|recoded)\w*.*",
     ),
     "gender": _Kind(
-        r"gender|gndr|sex|f_gender|f_sex\w*|geschlecht|sexo|sexe|genero|género|kjonn|q260|female|male|性别",
-        r"(respondent'?s?,? )?(sex|gender)\b.*|性别",
+        r"gender|gndr|sex|f_gender|f_sex\w*|geschlecht|sexo|sexe|genero|género|kjonn|female|male|性别",
+        r"(respondent[’']?s?,? )?(sex|gender)( of (the )?respondent)?( ?[,(:].*)?|性别",
     ),
     "education": _Kind(
-        r"edu|educ|education|eisced|edulvlb?|isced\w*|degree|f_educcat\w*|educcat\w*|bildung|schooling|q275r?|cfps\d+edu",
+        r"edu|educ|education|eisced|edulvlb?|isced\w*|degree|f_educcat\w*|educcat\w*|bildung|schooling|cfps\d+edu",
         r".*\b(level of education|education(al)? (level|attainment)|highest (degree|level of (school|education))\w*|"
         r"highest educational level)\b.*|.*(受教育程度|学历).*",
     ),
     "income": _Kind(
-        r"income\w*|inc|hinctnta|inc_?cat|income_?cat|f_inc\w*|household_?income|einkommen|q288r?|hhincome\w*|faminc\w*",
-        r".*\b(household|family|personal|total|net|gross)('s)?( \w+)? income\b.*|income (group|level|decile).*",
+        r"income\w*|inc|hinctnta|inc_?cat|income_?cat|f_inc\w*|household_?income|einkommen|hhincome\w*|faminc\w*",
+        r"([a-z]+,? )*(household|family|personal|respondent)[’']?s?( [a-z]+){0,3} income( ?[,(:].*)?|"
+        r"(scale of )?incomes?( group| level| quintile| decile)?s?( ?[,(:].*)?",
     ),
     "urban": _Kind(
-        r"urban\w*|rural|domicil|urban_?rural|h_urbrural|townsize|settlement|f_metro", r".*\b(urban|rural|domicile)\b.*"
+        r"urban\w*|rural|domicil|urban_?rural|h_urbrural|townsize|settlement|f_metro", r"(urban|rural|domicile)\b.*"
     ),
-    "country": _Kind(
-        r"country\w*|cntry|b_country_alpha|nation|pais|land|wp5|countrynew", r"country( code| of interview)?\b.*"
-    ),
+    "country": _Kind(r"country\w*|cntry|b_country_alpha|nation|pais|countrynew", r"country( code| of interview)?\b.*"),
     "region": _Kind(
-        r"region\w*|state|province|prov\w*cd\w*|f_cregion|cregion|bundesland|division|stateabb|s41",
+        r"region\w*|state|province|prov\w*cd\w*|f_cregion|cregion|bundesland|division|stateabb",
         r"(region|state|province)\b.*|省份.*",
     ),
     "race": _Kind(
         r"race\d?|racef|race_?(eth|cen|acs)\w*|ethnic\w*|f_racethn\w*|ethnicity|hispanic",
-        r".*\b(race|ethnicity|ethnic group)\b.*",
+        r"(respondent[’']?s? )?(race|ethnicity|ethnic group)( (and|or) ethnicity)?( of (the )?respondent)?( ?[,(:].*)?",
     ),
     "religion": _Kind(r"relig|religion|f_relig|rlgdnm|denom", r"(religious denomination|religion)\b.*"),
     "marital status": _Kind(
-        r"marital\w*|marstat\w*|maritalb|f_marital|marit\w*|q273|civil_?status",
+        r"marital\w*|marstat\w*|maritalb|f_marital|marit\w*|civil_?status",
         r".*\b(marital|legal marital|civil) status\b.*|婚姻状况",
     ),
     "employment": _Kind(
-        r"employment\w*|empstat\w*|mnactic|wrkstat|emp_2010|labou?r_?force\w*|q279|uempla",
+        r"employment\w*|empstat\w*|mnactic|wrkstat|emp_2010|labou?r_?force\w*|uempla",
         r".*\b(employment status|labou?r force status|main activity)\b.*",
     ),
-    "children": _Kind(r"children|childs|numch\w*|nkids|q274", r"(number of|how many) children\b.*"),
+    "children": _Kind(r"children|childs|numch\w*|nkids", r"(number of|how many) children\b.*"),
     "class": _Kind(r"social_?class|class_?self|subjective_?class", r"(subjective )?social class\b.*"),
 }
 
@@ -72,6 +74,11 @@ BACKGROUND_KINDS = tuple(_KINDS)
 ORDERED_KINDS = frozenset({"age", "age group", "education", "income", "class", "children"})
 """Kinds whose levels have an order, which is that of the codes where the labels do not tell another."""
 
+# Labels that are about somebody else, or about what is thought of the thing.
+_ABOUT_OTHERS = re.compile(
+    r"\b(partner|spouse|husband|wife|father|mother|parents?|child[’']s|interviewer|feelings?|satisf\w+|discriminat\w+|"
+    r"equality|should|education in)\b"
+)
 _WEIGHT_NAMES = re.compile(
     r"w|wts?\w*|w(ei)?gh?ts?(_?\w*)?|w_weight|[a-z]*weights?\d*|\w*wgh?t|wtss\w*|gewicht\w*|pspwght|anweight|rswt_\w+|final_?w\w*|poids\w*"
 )
@@ -98,7 +105,7 @@ def background_kind(name: str, label: str | None) -> Guess | None:
     for kind, pattern in _KINDS.items():
         if re.fullmatch(pattern.names, lowered):
             return Guess(kind, f"its name is that of a background ({kind})")
-    if label and len(label) < 60 and "?" not in label:
+    if label and len(label) < 60 and "?" not in label and not _ABOUT_OTHERS.search(label.casefold()):
         text = " ".join(label.casefold().split())
         for kind, pattern in _KINDS.items():
             if re.fullmatch(pattern.labels, text):

@@ -168,6 +168,12 @@ class TestProposal:
         survey = read_survey(pd.DataFrame({"educ": ["zeta", "alpha"] * 3, "q": ["Yes", "No"] * 3}))
         assert not survey.data["educ"].cat.ordered
 
+    def test_numbered_questions_are_no_backgrounds(self):
+        table = pd.DataFrame({f"q{i}": [1, 2, 1, 2] for i in range(1, 400)})
+        survey = read_survey(table, value_labels={name: {1: "Yes", 2: "No"} for name in table})
+        assert survey.backgrounds == []
+        assert len(survey.questions) == 399
+
     def test_a_neutral_option_goes_to_the_middle(self):
         labels = {1: "A good thing", 2: "A bad thing", 3: "Neither a good nor a bad thing"}
         survey = read_survey(pd.DataFrame({"q": [1, 2, 3] * 4}), value_labels={"q": labels})
