@@ -11,8 +11,8 @@ the other 5,966. The survey comes with statsmodels: married women who answered a
 # From respondents to cells
 # -------------------------
 # A *cell* is one background, such as "25-29, fairly religious", with the shares of its answers and the number of its
-# respondents. ``labels`` turns the file's codes into ordered levels; ``folds`` keeps five groups of respondents apart, so
-# that choices can be made on people who were held out.
+# respondents. ``labels`` turns the file's codes into ordered levels; ``folds`` keeps five groups of respondents apart,
+# so that choices can be made on people who were held out.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -77,9 +77,9 @@ divergence = {
 pd.Series(divergence, name="thousandths of a bit").round(2).to_frame()
 
 # %%
-# The crosstab is noise, and both models are far nearer to the truth. The language model is no better than the logit, which
-# was its reference: nano knows no facts about people, so that is what one should expect. A larger model has to show
-# the same difference on the same respondents before it may be credited with anything.
+# The crosstab is noise, and both models are far nearer to the truth. The language model is no better than the logit,
+# which was its reference: nano knows no facts about people, so that is what one should expect. A larger model has to
+# show the same difference on the same respondents before it may be credited with anything.
 
 names = {"the sample itself": "400 respondents", **{name: name for name in list(predicted)[2:]}}
 shares = {title: predicted[name][:, -1] for name, title in names.items()} | {"the other 5,966": truth.Y[:, -1]}

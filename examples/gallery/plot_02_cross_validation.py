@@ -2,8 +2,9 @@
 Cross-validation with weights, and a grid search
 ================================================
 
-Distributions are a multi-output regression target, so scikit-learn's tools work as they are, with one trap: weights have
-to reach the *scorer* as well as ``fit``. Otherwise the score is mostly the noise of cells with one or two respondents.
+Distributions are a multi-output regression target, so scikit-learn's tools work as they are, with one trap: weights
+have to reach the *scorer* as well as ``fit``. Otherwise the score is mostly the noise of cells with one or two
+respondents.
 """
 
 # %%
@@ -59,9 +60,9 @@ table.columns = ["unweighted score", "weighted score"]
 table.loc[list(estimators)].round(1)
 
 # %%
-# In thousandths of a bit. A cell of one respondent has a share of 1 for one answer and 0 for the rest, and no prediction
-# can be near that. Unweighted, such cells drown what tells the models apart: the plot has the folds as circles, and only
-# on the right are the models farther apart than the noise of small cells.
+# In thousandths of a bit. A cell of one respondent has a share of 1 for one answer and 0 for the rest, and no
+# prediction can be near that. Unweighted, such cells drown what tells the models apart: the plot has the folds as
+# circles, and only on the right are the models farther apart than the noise of small cells.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True, layout="constrained")
 for axis, weighted in zip(axes, (False, True), strict=True):
@@ -82,8 +83,8 @@ plt.show()
 # %%
 # Grid search
 # -----------
-# It works on any parameter. Here: which form of logit? For a language model the grid costs less than it seems, because the
-# frozen blocks' output is computed once and shared by all folds and grid points.
+# It works on any parameter. Here: which form of logit? For a language model the grid costs less than it seems, because
+# the frozen blocks' output is computed once and shared by all folds and grid points.
 
 grid = GridSearchCV(
     LogitRegressor(question=question).set_fit_request(sample_weight=True),
@@ -96,5 +97,5 @@ found = pd.DataFrame(grid.cv_results_)[["param_ordered", "param_prior", "mean_te
 found.assign(mean_test_score=-1000 * found["mean_test_score"], std_test_score=1000 * found["std_test_score"]).round(2)
 
 # %%
-# The differences between the four are small against the spread over folds. A grid search returns a best point even then;
-# look at the spread before you believe in it.
+# The differences between the four are small against the spread over folds. A grid search returns a best point even
+# then; look at the spread before you believe in it.

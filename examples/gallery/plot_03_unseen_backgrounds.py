@@ -2,9 +2,10 @@
 Backgrounds that nobody in the sample has
 =========================================
 
-A model is asked about a group of which it saw no respondent. Some of these questions are easy and some cannot be answered
-from the data: a group *between* others can be interpolated, one at the *end* of a scale has to be extrapolated, and a level
-of an unordered background (a region, a religion) needs knowledge that the sample does not have.
+A model is asked about a group of which it saw no respondent. Some of these questions are easy and some cannot be
+answered from the data: a group *between* others can be interpolated, one at the *end* of a scale has to be
+extrapolated, and a level of an unordered background (a region, a religion) needs knowledge that the sample does not
+have.
 """
 
 # %%
@@ -78,9 +79,10 @@ table.round(1)
 table.groupby("place").mean().round(1)
 
 # %%
-# Order is what helps. The plain logit has no coefficient for a level that it never saw and says little more than the margin;
-# a linear term reaches over the gap, and beyond the end of it with more risk. The language model, which was trained on
-# survey texts where "strongly" follows "fairly", knows something of order as well, but not more than the logit.
+# Order is what helps. The plain logit has no coefficient for a level that it never saw and says little more than the
+# margin; a linear term reaches over the gap, and beyond the end of it with more risk. The language model, which was
+# trained on survey texts where "strongly" follows "fairly", knows something of order as well, but not more than the
+# logit.
 #
 # This is one sample, and a figure below 0 means that the prediction was nearer to the held-out respondents than their
 # own noise explains.
@@ -103,5 +105,5 @@ plt.show()
 # %%
 # ``fair`` has ordered backgrounds only. Leave out the levels of an unordered one, and no statistical model can do
 # better than the margin of the others: there, and for unseen questions
-# (:class:`~surveysim.evaluation.LeaveQuestionsOut`), is where a language model that knows people could be worth most. The
-# embedded one knows none.
+# (:class:`~surveysim.evaluation.LeaveQuestionsOut`), is where a language model that knows people could be worth most.
+# The embedded one knows none.

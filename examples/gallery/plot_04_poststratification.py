@@ -2,16 +2,16 @@
 A post-stratified estimate with intervals
 =========================================
 
-A sample in which young people are over-represented, as in most online surveys. A model of the cells, weighted by the cells'
-shares of the population, mends that, and intervals say how sure the result is. This is multilevel regression and
-post-stratification (MRP) with any estimator in the place of the regression.
+A sample in which young people are over-represented, as in most online surveys. A model of the cells, weighted by the
+cells' shares of the population, mends that, and intervals say how sure the result is. This is multilevel regression
+and post-stratification (MRP) with any estimator in the place of the regression.
 """
 
 # %%
 # A lopsided sample
 # -----------------
-# The 6,366 respondents of the *Redbook* survey stand for the population, so that the truth is known. 400 of them are drawn,
-# the younger the likelier.
+# The 6,366 respondents of the *Redbook* survey stand for the population, so that the truth is known. 400 of them are
+# drawn, the younger the likelier.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -40,9 +40,9 @@ pd.DataFrame({"sample": sample["age"].mean(), "population": everybody["age"].mea
 # %%
 # The population's shares
 # -----------------------
-# ``poststratify`` needs the share of every *combination* of backgrounds. Where only margins are published, ``rake`` makes
-# joint shares from them, on the assumption that the backgrounds are otherwise as associated as in a seed table, or not at
-# all where there is none. Here both can be compared.
+# ``poststratify`` needs the share of every *combination* of backgrounds. Where only margins are published, ``rake``
+# makes joint shares from them, on the assumption that the backgrounds are otherwise as associated as in a seed table,
+# or not at all where there is none. Here both can be compared.
 
 joint = everybody.groupby(backgrounds).size().rename("n").reset_index()
 margins = {name: everybody[name].value_counts(normalize=True).sort_index() for name in backgrounds}
@@ -127,8 +127,8 @@ plt.show()
 # %%
 # Do the intervals hold?
 # ----------------------
-# One sample proves nothing. Over 40 samples, how far off is each estimate, and how often does the 90% interval contain the
-# truth?
+# One sample proves nothing. Over 40 samples, how far off is each estimate, and how often does the 90% interval contain
+# the truth?
 
 runs = []
 for seed in range(40):

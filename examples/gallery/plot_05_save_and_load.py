@@ -76,8 +76,8 @@ respondents = again.sample(X, n=200, random_state=0)
 respondents.head(3)
 
 # %%
-# The drawn answers come as near to the *prediction* as their number allows, and no nearer to the *data*, however many are
-# drawn:
+# The drawn answers come as near to the *prediction* as their number allows, and no nearer to the *data*, however many
+# are drawn:
 
 numbers = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
 predicted = again.predict(X)

@@ -12,7 +12,8 @@ everything on the same samples of growing size and compares with the respondents
 # - the *pooled marginal*: all groups alike;
 # - the *plain logit* and the *order-aware logit*: no language model;
 # - *DSA, stage 1 alone*: the language model fitted to the distributions;
-# - *DSA, two stages*: after that, shifts between groups are pulled towards a reference, here those of the order-aware logit.
+# - *DSA, two stages*: after that, shifts between groups are pulled towards a reference, here those of the order-aware
+#   logit.
 #
 # The last one has two opponents: stage 1 alone, which says what the second stage is worth, and the logit, its own
 # reference, which says what the language model is worth. The reference and its weight are set rather than chosen, the
@@ -42,9 +43,9 @@ curve = respondent_curve(
 (1000 * summarise_curve(curve, "js_debiased")).round(2)
 
 # %%
-# The debiased divergence from the truth in thousandths of a bit, crossed cells of at least 50 held-out respondents. Drawn
-# with its own method, the raw divergence stands above the *floor*, which a perfect prediction would show because the truth
-# is a sample, too.
+# The debiased divergence from the truth in thousandths of a bit, crossed cells of at least 50 held-out respondents.
+# Drawn with its own method, the raw divergence stands above the *floor*, which a perfect prediction would show because
+# the truth is a sample, too.
 
 figure, axes = plt.subplots(1, 2, figsize=(12, 5.4), layout="constrained")
 for axis, (level, title) in zip(axes, {"cell": "crossed cells", "population": "everybody"}.items(), strict=True):
@@ -53,14 +54,14 @@ for axis, (level, title) in zip(axes, {"cell": "crossed cells", "population": "e
 plt.show()
 
 # %%
-# In small cells every model is far better than the shares of the sample. For everybody together none is: the lines of the
-# models lie on that of the sample.
+# In small cells every model is far better than the shares of the sample. For everybody together none is: the lines of
+# the models lie on that of the sample.
 
 # %%
 # Who may be credited with what?
 # ------------------------------
-# Differences over all three sizes, as shares of the opponent's divergence: below 0 is better. With one question the interval
-# is over the few samples, and too narrow.
+# Differences over all three sizes, as shares of the opponent's divergence: below 0 is better. With one question the
+# interval is over the few samples, and too narrow.
 
 comparisons = {
     "second stage (two stages against stage 1)": compare_models(curve, "DSA, two stages", "DSA, stage 1 alone"),

@@ -6,15 +6,15 @@ A language model that is asked, and not trained, is too sure of itself. A handfu
 corrects it for all others.
 
 **The language model on this page is simulated**, so that the truth is known and nothing is downloaded: its answers are
-made from the true distributions of an invented survey, with errors of the kind that real models make. How much calibration
-gains here says nothing about any real model; :doc:`/calibration` has measurements of those.
+made from the true distributions of an invented survey, with errors of the kind that real models make. How much
+calibration gains here says nothing about any real model; :doc:`/calibration` has measurements of those.
 """
 
 # %%
 # A survey with a known truth, and a simulated model
 # --------------------------------------------------
-# 60 questions, six groups. The simulated model is three times too sure in logits, exaggerates the differences between groups
-# by half on top of that, and is mistaken about the level of every question.
+# 60 questions, six groups. The simulated model is three times too sure in logits, exaggerates the differences between
+# groups by half on top of that, and is mistaken about the level of every question.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -53,8 +53,9 @@ elicitor = RecordedElicitor(X, said, question=survey.questions, elicited_by="log
 #
 # Learn from a few questions, judge on all others
 # -----------------------------------------------
-# The unit is the *question*: the groups of one question share its error, so that more groups of the same question teach
-# little. Opinion alignment, 0 to 100, is measured on questions that calibration did not see, over ten draws of examples.
+# The unit is the *question*: the groups of one question share its error, so that more groups of the same question
+# teach little. Opinion alignment, 0 to 100, is measured on questions that calibration did not see, over ten draws of
+# examples.
 
 names = np.array(list(survey.questions))
 numbers = [0, 1, 2, 5, 10, 20]
@@ -80,10 +81,10 @@ results = pd.DataFrame(found, columns=["method", "examples", "draw", "alignment"
 results.groupby(["method", "examples"])["alignment"].mean().unstack().round(1)
 
 # %%
-# With no example at all, ``fit(X)`` applies what is known of log-probabilities in general, and one example question already
-# gives the size of the correction for this model. The regression for each option, ``"linear"``, has more to learn and
-# needs more questions. And one line has no language model in it at all: a calibrated model that does not beat the mean of
-# the examples has told nothing about the questions.
+# With no example at all, ``fit(X)`` applies what is known of log-probabilities in general, and one example question
+# already gives the size of the correction for this model. The regression for each option, ``"linear"``, has more to
+# learn and needs more questions. And one line has no language model in it at all: a calibrated model that does not
+# beat the mean of the examples has told nothing about the questions.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), width_ratios=[1.2, 1], layout="constrained")
 styles = {"tempered": "#0b6bcb", "linear": "#9a6700", "no model: mean of the examples": "#8b949e"}
@@ -115,8 +116,8 @@ right.legend(loc="lower right", markerscale=4, fontsize=9)
 plt.show()
 
 # %%
-# What was learned can be read. The simulated model was made three times too sure, so that its logits should be multiplied by
-# about a third (less for the exaggerated gaps and the mistakes, which no exponent takes back):
+# What was learned can be read. The simulated model was made three times too sure, so that its logits should be
+# multiplied by about a third (less for the exaggerated gaps and the mistakes, which no exponent takes back):
 
 calibrator = model.calibrator_
 print(f"exponent {np.exp(calibrator.calibrators_['ordinal'].power_.log_t):.2f}")

@@ -5,15 +5,15 @@ Fusion: a small sample and what a model knows
 With ten respondents a model's opinion is worth having; with a thousand it is not needed. ``FusedRegressor`` lets
 the respondents decide how much of it to believe, and says how many respondents it was worth.
 
-**The language model on this page is simulated**: its answers are made from the true distributions of an invented survey,
-once with knowledge of the groups and once without. What is gained here says nothing about any real model.
+**The language model on this page is simulated**: its answers are made from the true distributions of an invented
+survey, once with knowledge of the groups and once without. What is gained here says nothing about any real model.
 """
 
 # %%
 # A known truth and two simulated models
 # --------------------------------------
-# Both models are mistaken about levels and exaggerate gaps between groups twofold. The gaps of the first are the true ones,
-# with noise; those of the second are pure invention.
+# Both models are mistaken about levels and exaggerate gaps between groups twofold. The gaps of the first are the true
+# ones, with noise; those of the second are pure invention.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -75,18 +75,18 @@ table = (1000 * results.groupby(["what", "n"], sort=False)["divergence"].mean())
 table.round(1)
 
 # %%
-# Thousandths of a bit from the exact truth. Fusion with the model that knows the groups is better than either of its parts.
-# The other does no harm, because the respondents find out; its mistaken levels even help a little while there are very few
-# of them.
+# Thousandths of a bit from the exact truth. Fusion with the model that knows the groups is better than either of its
+# parts. The other does no harm, because the respondents find out; its mistaken levels even help a little while there
+# are very few of them.
 
 gaps = [f"gap_inflation_: {name}" for name in population.backgrounds]
 diary = pd.DataFrame(learned, columns=["model", "n", "model_worth_", *gaps])
 diary.groupby(["model", "n"], sort=False).mean().sort_index(level="model", sort_remaining=False).round(2)
 
 # %%
-# ``gap_inflation_`` is how much of the model's gaps the respondents bear out. Since the truth is known, it can be compared
-# with the slope of the true gaps on the model's, over all cells. ``model_worth_`` is what the model was worth in respondents
-# per cell, in the eyes of the fit: with the second model about none.
+# ``gap_inflation_`` is how much of the model's gaps the respondents bear out. Since the truth is known, it can be
+# compared with the slope of the true gaps on the model's, over all cells. ``model_worth_`` is what the model was worth
+# in respondents per cell, in the eyes of the fit: with the second model about none.
 
 
 def true_slope(shares: np.ndarray) -> float:

@@ -2,16 +2,17 @@
 For which groups does it fail? Group report and gap inflation
 =============================================================
 
-A mean over all groups hides those for whom a prediction is wrong. The group report lists them, the worst first, and says of
-each attribute how much of the predicted gap between groups is real. Language models tend to exaggerate such gaps.
+A mean over all groups hides those for whom a prediction is wrong. The group report lists them, the worst first, and
+says of each attribute how much of the predicted gap between groups is real. Language models tend to exaggerate such
+gaps.
 """
 
 # %%
 # A prediction with a known fault
 # -------------------------------
-# The survey is real (``fair``: 1,500 respondents to learn from, the rest as the truth). The predictions are made worse on
-# purpose, as zero-shot answers of language models often are: the gaps of the logit between groups are multiplied by 2.5. So
-# this page knows what the report has to find.
+# The survey is real (``fair``: 1,500 respondents to learn from, the rest as the truth). The predictions are made worse
+# on purpose, as zero-shot answers of language models often are: the gaps of the logit between groups are multiplied by
+# 2.5. So this page knows what the report has to find.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -75,8 +76,8 @@ pd.concat(
 #
 # Two pictures
 # ------------
-# Above: opinion alignment by group, with the tick where a perfect prediction would be. Below: each dot is one option in one
-# group. Where the dots lie flatter than the diagonal, the gaps are exaggerated.
+# Above: opinion alignment by group, with the tick where a perfect prediction would be. Below: each dot is one option
+# in one group. Where the dots lie flatter than the diagonal, the gaps are exaggerated.
 
 figure, axes = plt.subplots(2, 2, figsize=(12, 9.5), layout="constrained")
 for column, (name, P) in enumerate({"logit": honest, "exaggerated": stereotyped}.items()):

@@ -2,16 +2,16 @@
 1. From an SPSS file to cells
 =============================
 
-A survey comes as a file with codes, labels and several ways of not having answered. This page reads one, looks at what was
-taken for what, and counts what is missing before anything is fitted.
+A survey comes as a file with codes, labels and several ways of not having answered. This page reads one, looks at what
+was taken for what, and counts what is missing before anything is fitted.
 """
 
 # %%
 # A file to read
 # --------------
 # This makes one, as a field institute would deliver it: 1,000 respondents of the 1974 *Redbook* survey (it comes with
-# statsmodels), codes with labels, 98 for "don't know", 99 for a refusal, and a weight. The missing answers are invented,
-# and so are the weights. Your own file takes its place.
+# statsmodels), codes with labels, 98 for "don't know", 99 for a refusal, and a weight. The missing answers are
+# invented, and so are the weights. Your own file takes its place.
 
 import tempfile
 from pathlib import Path
@@ -55,8 +55,8 @@ pyreadstat.write_sav(
 # %%
 # Read it
 # -------
-# ``read_survey`` proposes which variables are questions, backgrounds and weights, and says why. You decide: every proposal
-# can be overruled by a parameter. Here the backgrounds are named, with the names that a prompt should use.
+# ``read_survey`` proposes which variables are questions, backgrounds and weights, and says why. You decide: every
+# proposal can be overruled by a parameter. Here the backgrounds are named, with the names that a prompt should use.
 
 survey = read_survey(
     path,
@@ -75,16 +75,16 @@ survey.questions["q1"]
 # %%
 # Count before you fit
 # --------------------
-# ``tabulate`` makes the cells. With weights, ``n`` is the effective number of respondents (Kish), which is what the rest of
-# the library counts in; ``missing`` and ``excluded`` say who is not in the distributions.
+# ``tabulate`` makes the cells. With weights, ``n`` is the effective number of respondents (Kish), which is what the
+# rest of the library counts in; ``missing`` and ``excluded`` say who is not in the distributions.
 
 cells = survey.tabulate(folds=5)
 print(f"{len(survey.data)} respondents, {cells.n_raw.sum()} answers in {len(cells)} cells, worth {cells.n.sum():.0f}")
 cells.excluded
 
 # %%
-# Look at where the respondents are. Crossing three backgrounds leaves most cells with a handful: a share read off such a cell
-# is noise, which is why a model is needed at all.
+# Look at where the respondents are. Crossing three backgrounds leaves most cells with a handful: a share read off such
+# a cell is noise, which is why a model is needed at all.
 
 frame = cells.X.assign(n=cells.n_raw, missing=cells.missing.sum(axis=1).to_numpy())
 figure, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.2), width_ratios=[1.5, 1], layout="constrained")
@@ -99,8 +99,8 @@ left.set_xticks(range(grid.shape[1]), [{"none": "0", "one": "1", "two": "2"}.get
 for edge in (3.5, 7.5, 11.5):
     left.axvline(edge, color="white", lw=3)
 for place, name in zip((1.5, 5.5, 9.5, 13.5), ("not", "mildly", "fairly", "strongly"), strict=True):
-    left.annotate(f"{name} religious", (place, len(grid) - 0.5), (0, -24), textcoords="offset points", ha="center", va="top",
-                  annotation_clip=False)  # fmt: skip
+    below = {"xytext": (0, -24), "textcoords": "offset points", "ha": "center", "va": "top", "annotation_clip": False}
+    left.annotate(f"{name} religious", (place, len(grid) - 0.5), **below)
 left.set_title("Respondents per cell, by age, religiousness and children")
 left.grid(visible=False)
 left.spines[:].set_visible(False)
@@ -118,8 +118,8 @@ right.spines[["bottom", "left"]].set_visible(False)
 plt.show()
 
 # %%
-# Who did not answer may differ from who did. ``missing="option"`` keeps "don't know" and "refused" as answers of their own,
-# pinned after the scale, where that matters:
+# Who did not answer may differ from who did. ``missing="option"`` keeps "don't know" and "refused" as answers of their
+# own, pinned after the scale, where that matters:
 
 with_missing = survey.tabulate(missing="option")
 print(with_missing.questions["q1"].options)

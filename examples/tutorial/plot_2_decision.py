@@ -2,19 +2,20 @@
 2. Can I field 300 interviews instead of 1,000?
 ===============================================
 
-The question has two answers, because it is two questions: what is the result for everybody, and what is it in each group?
-A model can help with the second. With the first it normally cannot, and this page shows why before it comes to groups.
+The question has two answers, because it is two questions: what is the result for everybody, and what is it in each
+group? A model can help with the second. With the first it normally cannot, and this page shows why before it comes to
+groups.
 """
 
 # %%
 # A dress rehearsal
 # -----------------
 # A decision about the next wave is tried out on one that is there. From the 6,366 respondents of the *Redbook* survey,
-# 300 are drawn as the small wave and 1,000 as the usual one, several times over; the others are the truth. With your own
-# survey, rehearse on the largest wave that you have.
+# 300 are drawn as the small wave and 1,000 as the usual one, several times over; the others are the truth. With your
+# own survey, rehearse on the largest wave that you have.
 #
-# :func:`~surveysim.evaluation.respondent_curve` does it, with the baselines beside every model: the pooled marginal (all
-# groups alike), the plain logit, and the order-aware logit.
+# :func:`~surveysim.evaluation.respondent_curve` does it, with the baselines beside every model: the pooled marginal
+# (all groups alike), the plain logit, and the order-aware logit.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,10 +45,9 @@ def at(level: str) -> pd.DataFrame:
 at("population").round(2)
 
 # %%
-# At 300 respondents the models are as far from the truth as the sample itself, give or take a few hundredths, and at 1,000
-# everything is nearer.
-# That had to be so. The share of "very good" among 300 people has a standard error that no model fitted to the
-# same 300 people can take away: it comes from who was drawn.
+# At 300 respondents the models are as far from the truth as the sample itself, give or take a few hundredths, and at
+# 1,000 everything is nearer. That had to be so. The share of "very good" among 300 people has a standard error that no
+# model fitted to the same 300 people can take away: it comes from who was drawn.
 
 answers = survey.data["rate_marriage"] == "very good"
 p = answers.mean()
@@ -71,8 +71,8 @@ at("attribute").round(1)
 at("cell").round(1)
 
 # %%
-# Here the sample's own shares are poor, the more so the smaller the groups, and models that let groups learn from each other
-# are several times nearer. Two comparisons have to be kept apart.
+# Here the sample's own shares are poor, the more so the smaller the groups, and models that let groups learn from each
+# other are several times nearer. Two comparisons have to be kept apart.
 
 attribute, cell = at("attribute"), at("cell")
 logit = "order-aware logit"
@@ -86,9 +86,9 @@ comparison = pd.DataFrame(
 comparison.round(1)
 
 # %%
-# 300 interviews with a model are nearer to the truth than 1,000 interviews whose crosstab is read as it is. This is the kind
-# of figure that papers on simulated respondents report, and here it was reached without a language model. But 1,000
-# interviews with the same model are nearer still: the interviews never stopped being worth something.
+# 300 interviews with a model are nearer to the truth than 1,000 interviews whose crosstab is read as it is. This is
+# the kind of figure that papers on simulated respondents report, and here it was reached without a language model. But
+# 1,000 interviews with the same model are nearer still: the interviews never stopped being worth something.
 
 figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
 styles = {SAMPLE: ("D:", "#9a6700", "shares as they are"), "pooled marginal": ("s-", "#adb5bd", "all groups alike"),
@@ -133,8 +133,9 @@ compare_models(small, "DSA on nano", logit).round(2)
 # %%
 # (Above 0 is worse.) nano knows no facts about people, and adds nothing to the logit. A large model may: name one
 # (``DSARegressor("Qwen/Qwen3-4B")``), run the rehearsal again, and ask of the curve how many interviews it saves.
-# :func:`~surveysim.evaluation.respondents_saved` answers in interviews, with intervals, and refuses to extrapolate. Here it is
-# asked about the plain logit: fitted to 1,000 interviews, it is as good as the order-aware logit is with how many?
+# :func:`~surveysim.evaluation.respondents_saved` answers in interviews, with intervals, and refuses to extrapolate.
+# Here it is asked about the plain logit: fitted to 1,000 interviews, it is as good as the order-aware logit is with
+# how many?
 
 saved = respondents_saved(1000, curve, models="plain logit")
 saved[["model", "level", "needed", "low", "high", "note"]].round(0)
@@ -143,8 +144,8 @@ saved[["model", "level", "needed", "low", "high", "note"]].round(0)
 # The decision
 # ------------
 # - *The figure for everybody*: no. Nothing replaces the interviews.
-# - *Groups, and you would have read the crosstab*: 300 interviews with the order-aware logit were as good as the crosstab of
-#   1,000, in this survey. Rehearse it on yours, and say in the report that groups are modelled.
+# - *Groups, and you would have read the crosstab*: 300 interviews with the order-aware logit were as good as the
+#   crosstab of 1,000, in this survey. Rehearse it on yours, and say in the report that groups are modelled.
 # - *Groups, and you would have used a model anyway*: fewer interviews are worse. The tables above say by how much.
-# - *A language model*: only for its difference from the logit, on respondents whom it has not seen, and with a model that
-#   cannot have read the survey's published results (:doc:`/limits`).
+# - *A language model*: only for its difference from the logit, on respondents whom it has not seen, and with a model
+#   that cannot have read the survey's published results (:doc:`/limits`).
