@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import MetaEstimatorMixin, clone
-from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, get_routing_for_object, process_routing
 
 from surveysim.base import DistributionRegressor, FitCells, PredictCells
@@ -186,7 +186,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
             self.elicited_by_ = _method_of(self.estimator_)
             self.elicited_ = np.zeros((0, self.n_options_))
             if labelled:
-                self.elicited_ = self._elicit(_safe_indexing(X, cells.rows), len(cells), learn_method=True)
+                self.elicited_ = self._elicit(_rows_of(X, cells.rows), len(cells), learn_method=True)
                 self.n_unanswered_ = int(np.isnan(self.elicited_).all(axis=1).sum())
             self.calibrator_ = self._fit_calibrator(cells, sample_weight, labelled)
             self._anchored, self.gaps_ = None, None
@@ -338,6 +338,14 @@ def _positions(cells: PredictCells, n_columns: int) -> np.ndarray:
     for number, question in enumerate(cells.questions.values()):
         scales[number, : question.n_options] = question.positions
     return scales[cells.question_index]
+
+
+def _rows_of(X: Any, rows: np.ndarray) -> Any:
+    """These rows of what the user passed; the whole of it as it came if none is left out."""
+    if isinstance(X, pd.DataFrame) or hasattr(X, "to_pandas"):
+        frame = X if isinstance(X, pd.DataFrame) else X.to_pandas()
+        return X if len(rows) == len(frame) else frame.iloc[rows]
+    return np.asarray(X)[rows]
 
 
 def _innermost(estimator: Any) -> Any:

@@ -21,7 +21,7 @@ import pytest
 from scipy.special import expit, softmax
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from surveysim import DSARegressor, SimilarityElicitor, ZeroShotElicitor
+from surveysim import CalibratedElicitor, DSARegressor, SimilarityElicitor, ZeroShotElicitor
 from surveysim.base import DistributionRegressor
 from surveysim.baselines import CellRegressor, LogitRegressor, MarginalRegressor
 from surveysim.elicitation import SimilarityRater
@@ -70,6 +70,10 @@ class CellOnScalars(ScalarTarget, CellRegressor):
 
 
 class LogitOnScalars(ScalarTarget, LogitRegressor):
+    pass
+
+
+class CalibratedOnScalars(ScalarTarget, CalibratedElicitor):
     pass
 
 
@@ -126,6 +130,11 @@ EVERYWHERE = {
 }
 """Checks that no estimator of the library passes, with the reason; a check that passes though listed fails the test."""
 
+_RESPONDENTS_SATURATE = (
+    "n respondents count n / (n + 300), and two cells of a question less than twice one: a cell of twice the weight is "
+    "not two cells"
+)
+
 ESTIMATORS: list[tuple[DistributionRegressor, dict[str, str]]] = [
     (MarginalOnScalars(), {}),
     (
@@ -141,6 +150,14 @@ ESTIMATORS: list[tuple[DistributionRegressor, dict[str, str]]] = [
     (LogitOnScalars(ordered=False), {}),
     (LogitOnScalars(prior="eb"), {}),
     (LogitOnScalars(interactions=True), {}),
+    (
+        CalibratedOnScalars(MarginalRegressor()),
+        {"check_sample_weight_equivalence_on_dense_data": _RESPONDENTS_SATURATE},
+    ),
+    (
+        CalibratedOnScalars(LogitRegressor(), calibrator="linear", use_backgrounds=True),
+        {"check_sample_weight_equivalence_on_dense_data": _RESPONDENTS_SATURATE},
+    ),
     (
         DSAOnScalars("tiny", max_epochs=1, shift_weight=0, validation_fraction=0.0, learning_rate=1e-4),
         {
