@@ -1,9 +1,10 @@
 """Small samples joined with recorded language models: ``python -m benchmarks.fusion`` prints tables and writes JSON.
 
 What five language models said of 98 Pew questions (`opinionqa_elicited`, persona prompts), joined with simulated
-samples of 10, 20 and 50 respondents per group, drawn from the groups' own distributions, so that the truth has no noise. Each
-attribute is a survey of its own: its groups (those with at least 100 respondents in Pew's data), all questions with
-ordered options, without "Refused". Divergence: Jensen-Shannon, base 2, mean over groups, questions and draws.
+samples of 10, 20 and 50 respondents per group, drawn from the groups' own distributions, so that the truth has no
+noise. Each attribute is a survey of its own: its groups (those with at least 100 respondents in Pew's data), all
+questions with ordered options, without "Refused". Divergence: Jensen-Shannon, base 2, mean over groups, questions and
+draws.
 """
 
 from __future__ import annotations

@@ -193,7 +193,8 @@ class LogitRegressor(BaselineRegressor):
         """Credible intervals of each option's share, by draws from the Laplace approximation to the posterior.
 
         They are intervals of the *group's* share, not of the share in a sample of it, each option by itself, given the
-        prior variances. Levels that training did not show have their prior's uncertainty.
+        prior variances. Levels that training did not show have their prior's uncertainty. Without `interactions` every
+        group also has the prior uncertainty of the two-way terms that were left out: groups are no sums of effects.
 
         Parameters
         ----------

@@ -228,6 +228,8 @@ class JointLogit:
             decrement = float(reduced[free] @ slope_step[free])
             decrement += sum(float(part.gradient @ _solve(part.factor, part.gradient)) for part in parts)
             if decrement <= TOLERANCE * (1.0 + abs(value)):
+                B = [b - step.reshape(b.shape) for b, step in zip(B, steps, strict=True)]
+                slopes = np.where(self.bounded, np.maximum(slopes - slope_step, 0.0), slopes - slope_step)
                 return self._optimum(B, slopes, free, factor, parts, precisions, slope_precision, value)
             size = 1.0
             for _ in range(MAX_HALVINGS):

@@ -18,8 +18,8 @@ degree 0 (no order), 1, 2, 3 and more. Learned without a model from the question
 .2; a smaller start does no harm there, double the start is 2 to 10% worse where there are few questions."""
 
 START_DEGREES = 2.0
-"""How many coefficients the start counts for when variances are drawn for intervals: attributes differ tenfold in how far
-groups are apart (party next to region), so that it says little of a single one."""
+"""How many coefficients the start counts for when variances are drawn for intervals: attributes differ tenfold in how
+far groups are apart (party next to region), so that it says little of a single one."""
 
 MAX_ROUNDS = 50
 LOG_TOLERANCE = 0.02

@@ -253,7 +253,8 @@ def test_intervals_are_those_of_the_analytic_covariance():
     p = model.predict(X)[:, 1]
     # on the contrast (-1, 1) / sqrt 2 a score c gives the logit difference sqrt 2 c
     H = (Z * (2 * n * p * (1 - p))[:, None]).T @ Z + np.diag(precision)
-    deviation = np.sqrt(2 * np.einsum("if,fg,ig->i", Z, np.linalg.inv(H), Z))
+    # three pairs of attributes that the model has no terms for, each with its prior variance of .01
+    deviation = np.sqrt(2 * (np.einsum("if,fg,ig->i", Z, np.linalg.inv(H), Z) + 3 * 0.01))
     difference = np.log(p / (1 - p))
     expected = [1 / (1 + np.exp(-(difference + z * deviation))) for z in (-1.2815516, 1.2815516)]
     np.testing.assert_allclose(lower[:, 1], expected[0], atol=0.004)
@@ -280,7 +281,10 @@ def test_intervals_shrink_with_respondents_and_grow_with_the_level():
         return (upper - lower).mean()
 
     assert width(model, 0.5) < width(model, 0.9) < width(model, 0.99)
-    assert width(LogitRegressor(question=LIKERT).fit(X, Y, 100 * n)) < width(model) / 3
+    with_pairs = LogitRegressor(question=LIKERT, interactions=True)
+    assert width(with_pairs.fit(X, Y, 1000 * n)) < width(model) / 3
+    # without two-way terms no number of respondents makes a cell the sum of its attributes
+    assert width(model) / 3 < width(LogitRegressor(question=LIKERT).fit(X, Y, 1000 * n)) < width(model)
 
 
 def test_an_unseen_level_is_less_certain_than_any_seen():
