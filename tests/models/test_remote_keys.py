@@ -76,8 +76,15 @@ def test_the_key_is_nowhere_afterwards(tmp_path: Path, caplog: pytest.LogCapture
         assert not leaks(text)
     assert not leaks(pickle.dumps(model).decode("latin-1"))
     assert not any(leaks(path.read_bytes().decode("latin-1")) for path in tmp_path.iterdir())
+
+
+def test_no_key_stays_in_memory() -> None:
+    with LoopbackServer(faults={1: Fault.error(500)}) as server:
+        model = respondent(server)
+        model.answer(text_asks(3, draws=2))
     gc.collect()
     assert not [thing for thing in gc.get_objects() if type(thing) is Key]
+    assert model.notices == ()
 
 
 @pytest.mark.parametrize("status", [401, 403, 400, 404, 500])
