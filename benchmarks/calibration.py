@@ -19,6 +19,7 @@ import pandas as pd
 from benchmarks.elicited import Setting, load_elicited, noise_ceiling
 from surveysim import CalibratedElicitor
 from surveysim.calibration import Anchor, DistributionCalibrator
+from surveysim.calibration.maps import FLOOR
 from surveysim.metrics import opinion_alignment
 from surveysim.recorded import RecordedElicitor
 
@@ -28,6 +29,8 @@ QUESTIONS = (0, 1, 2, 3, 5, 10, 20, 40)
 CELLS = (1, 2, 3, 5, 10, 20, 40)
 POOL = 40
 """Questions that a draw may label; all others are its test questions."""
+
+POWERS = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1)
 
 ANCHOR = {"SEX": "Male", "RACE": "White", "POLPARTY": "Republican"}
 
@@ -258,6 +261,20 @@ def comparison(settings: list[Setting], n_draws: int, sizes: Sequence[int] = (3,
     return pd.DataFrame(rows).T
 
 
+def centre_table(settings: list[Setting]) -> pd.DataFrame:
+    """Alignment of log q = t log p for several t, over all cells: where a prior on t should have its centre."""
+    rows = {}
+    for setting in settings:
+        logs = np.log(np.maximum(setting.P, FLOOR))
+        scores = {}
+        for t in POWERS:
+            Q = np.exp(t * logs)
+            Q /= np.nansum(Q, axis=1, keepdims=True)
+            scores[f"t = {t:g}"] = _alignment(setting, Q, np.arange(len(setting.n))).mean()
+        rows[setting.name] = scores
+    return pd.DataFrame(rows).T
+
+
 def _timed(title: str, work: Callable[[], Any]) -> Any:
     start = time.perf_counter()
     result = work()
@@ -277,6 +294,10 @@ def main() -> None:
     settings = [s for s in load_elicited() if not options.methods or s.method in options.methods]
     figures: dict[str, Any] = {"draws": {"questions": options.draws, "cells, anchored": options.fewer}}
     with pd.option_context("display.width", 250, "display.max_columns", None, "display.max_rows", None):
+        centres = _timed("One power for all cells: the prior's centre", lambda: centre_table(settings))
+        print(centres.round(2).to_string())
+        figures["centres"] = centres.round(4).to_dict("index")
+
         scores = _timed(
             "Opinion alignment by number of labelled questions (models with a star: constants were chosen on them)",
             lambda: {setting.name: by_questions(setting, options.draws) for setting in settings},
