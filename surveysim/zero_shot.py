@@ -78,7 +78,7 @@ class ZeroShotElicitor(DistributionRegressor):
     refusals : {"drop", "keep"}, default="drop"
         Refusals are texts in which the model declines to answer, and options that stand for refusing ("Refused",
         "Prefer not to say"; not "Don't know"). ``"drop"``: the distribution is that of the other answers, refusal
-        options get 0, and `Elicitation.refusals` has the share. How often a model refuses says little about how often
+        options get 0, and ``elicit(X).refusals`` has the share. How often a model refuses says little about how often
         people do. ``"keep"``: refusal options are options like the others; a draw in which the model declines counts
         for the question's refusal option, where it has one.
     smoothing : float or "auto", default="auto"

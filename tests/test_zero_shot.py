@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -350,6 +351,18 @@ class TestFailures:
             elicitation = elicitor.fit(X).elicit(X)
         assert elicitation.answers["failure"].dropna().unique().tolist() == ["HTTP 500"]
 
+    def test_thoughts_are_not_answers(self, monkeypatch):
+        def script(ask):
+            if "65" in ask.prompt.user:
+                return "<think>Probably A"
+            return "<think>They would say A, or B.</think>\n\nC"
+
+        elicitor, _ = asking(script, monkeypatch, method="sampled", option_orders="given", smoothing=0)
+        elicitor.set_params(on_failure="nan")
+        with pytest.warns(UserWarning, match="cells have no|ended before the model stopped reasoning"):
+            P = elicitor.fit(X).predict(X)
+        np.testing.assert_allclose(P, [[0, 0, 1], [0, 0, 1], [np.nan] * 3])
+
     def test_no_label_among_the_probabilities_is_a_failure_not_a_uniform(self, monkeypatch):
         elicitor, _ = asking(lambda ask: logprobs(0, 0, 0), monkeypatch, method="logprob")
         with pytest.raises(ValueError, match="no label has a probability"):
@@ -441,6 +454,13 @@ class TestAsAnEstimator:
         assert respondent.max_workers == 3
         assert b"sk-very-secret" not in pickle.dumps(elicitor)
         assert "sk-very-secret" not in repr(elicitor)
+
+    def test_threads_share_a_model(self):
+        elicitor = ZeroShotElicitor("nano", method="sampled", n_samples=4, question=TRUST, random_state=0).fit(X)
+        alone = elicitor.predict(X)
+        with ThreadPoolExecutor(4) as pool:
+            for together in pool.map(lambda _: elicitor.predict(X), range(8)):
+                np.testing.assert_array_equal(together, alone)
 
     def test_a_journal_keeps_answers_of_local_models_too(self, tmp_path, monkeypatch):
         path = tmp_path / "answers.sqlite"

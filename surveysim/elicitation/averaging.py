@@ -13,7 +13,14 @@ import pandas as pd
 
 from surveysim.elicitation.asking import Asked
 from surveysim.elicitation.methods import Method
-from surveysim.elicitation.parsing import is_refusal, is_refusal_option, parse_label, parse_labels, parse_percentages
+from surveysim.elicitation.parsing import (
+    is_refusal,
+    is_refusal_option,
+    parse_label,
+    parse_labels,
+    parse_percentages,
+    without_thoughts,
+)
 from surveysim.elicitation.result import Elicitation
 from surveysim.models.asking import Answer
 from surveysim.questions import Question
@@ -105,7 +112,9 @@ def read_answer(
         by_place = np.exp((logprobs - logprobs.max()) / temperature)
         by_place /= by_place.sum()
     else:
-        text = answer.text or ""
+        text = without_thoughts(answer.text or "")
+        if text is None:
+            return Reading(failure="the text ended before the model stopped reasoning")
         if method.name == "verbalized":
             by_place = parse_percentages(text, labels, options)
         elif method.name == "sequence":

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["is_refusal", "is_refusal_option", "parse_label", "parse_labels", "parse_percentages"]
+__all__ = ["is_refusal", "is_refusal_option", "parse_label", "parse_labels", "parse_percentages", "without_thoughts"]
 
 SUM_TOLERANCE = 0.5
 """Percentages are renormalised if they sum to 100 give or take half; what is further off answers another question."""
@@ -34,6 +34,21 @@ _REFUSAL_OPTION = re.compile(
     r"|no\s+answer)\)?)(?:\s*/\s*(?:no\s+answer|refused|web\s+blank))?",
     re.IGNORECASE,
 )
+
+
+def without_thoughts(text: str) -> str | None:
+    """What a reasoning model says after its thoughts; None if it was still thinking when the text ended.
+
+    Examples
+    --------
+    >>> without_thoughts("<think>A or B? B.</think> B")
+    ' B'
+    >>> without_thoughts("<think>A or B?") is None
+    True
+    """
+    if "</think>" in text:
+        return text.rpartition("</think>")[2]
+    return None if "<think>" in text else text
 
 
 def is_refusal(text: str) -> bool:

@@ -111,8 +111,10 @@ class LocalRespondent:
                         wanted[place[tokens[position]]].append(position)
                 if wanted:
                     rows = list(wanted)
-                    run(passes, asks, [prompts[row] for row in rows], [wanted[row] for row in rows], report)
-        passes.forget()
+                    try:
+                        run(passes, asks, [prompts[row] for row in rows], [wanted[row] for row in rows], report)
+                    finally:
+                        passes.forget()
         assert all(answer is not None for answer in answers)
         return answers  # type: ignore[return-value]
 
@@ -177,9 +179,14 @@ class LocalRespondent:
         report: Report,
     ) -> None:
         longest = max(asks[position].max_tokens for positions in wanted for position in positions)
-        if passes.mode == "plain":  # its state cannot be copied: each draw reads the prompt for itself
-            prompts = [prompt for prompt, positions in zip(prompts, wanted, strict=True) for _ in positions]
-            wanted = [[position] for positions in wanted for position in positions]
+        # More draws of one prompt than fit read it again; so do all where the state cannot be copied.
+        most = [1 if passes.mode == "plain" else passes.most_copies(len(prompt) + longest) for prompt in prompts]
+        parts = [
+            (prompt, positions[start : start + fit])
+            for prompt, positions, fit in zip(prompts, wanted, most, strict=True)
+            for start in range(0, len(positions), fit)
+        ]
+        prompts, wanted = [prompt for prompt, _ in parts], [positions for _, positions in parts]
         for batch in passes.batches(prompts, [len(positions) for positions in wanted], longest):
             rows = [row for row in batch.rows for _ in wanted[row]]
             positions = [position for row in batch.rows for position in wanted[row]]

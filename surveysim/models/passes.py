@@ -154,8 +154,7 @@ class Passes:
                 length, more = len(prompts[row]), 1 if copies is None else copies[row]
                 full = (
                     (len(batch) + 1) * (length - n_prefix) > TOKENS_PER_PASS
-                    or n_copies + more > ROWS_PER_PASS
-                    or (n_copies + more) * (length + new_tokens) * self._bytes_per_token > CACHE_BYTES
+                    or n_copies + more > self.most_copies(length + new_tokens)
                     or (self.mode == "plain" and batch and length != len(prompts[batch[-1]]))
                 )
                 if batch and full:
@@ -164,6 +163,10 @@ class Passes:
                 batch.append(row)
                 n_copies += more
             yield Batch(number, prefix, batch)
+
+    def most_copies(self, n_tokens: int) -> int:
+        """How many rows of so many tokens fit into a batch, at least one."""
+        return max(1, min(ROWS_PER_PASS, CACHE_BYTES // (n_tokens * self._bytes_per_token)))
 
     # --- passes -------------------------------------------------------------------------------------------------------
 

@@ -76,7 +76,15 @@ def group_by_prefix(prompts: Sequence[Sequence[int]], *, overhead: int) -> list[
             group.rows.extend(order[start:end])
             continue
         branches.extend((a, b, group) for a, b in pairwise(cuts))
-    kept = [PrefixGroup(group.n_prefix, group.rows) for group in groups if group.rows]
+    kept: list[PrefixGroup] = []
+    for group in groups[1:]:
+        # What the branches left behind may be too little to pay for the beginning.
+        if len(group.rows) * group.n_prefix > group.n_prefix + overhead:
+            kept.append(group)
+        else:
+            root.rows.extend(group.rows)
+    if root.rows:
+        kept.insert(0, root)
     for group in kept:
         group.rows.sort(key=lambda row: (len(prompts[row]), tuple(prompts[row])))
     return kept

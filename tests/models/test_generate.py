@@ -180,6 +180,15 @@ class TestTexts:
         others = [Ask(ask.prompt, "text", labels, 0.7, 80, ask.sample, seed=4) for ask in asks]
         assert [answer.text for answer in nano.answer(others)] != together
 
+    def test_more_draws_than_fit_are_the_same_draws(self, nano, monkeypatch):
+        prompt = prompts(nano)[0]
+        asks = [Ask(prompt, "text", nano.labels(5), max_tokens=2, sample=sample) for sample in range(40)]
+        together = nano.answer(asks)
+        monkeypatch.setattr("surveysim.models.passes.ROWS_PER_PASS", 7)
+        assert nano.answer(asks) == together
+        monkeypatch.setattr("surveysim.models.passes.CACHE_BYTES", 1)
+        assert nano.answer(asks[:3]) == together[:3]
+
     def test_global_random_state_is_neither_read_nor_changed(self, nano):
         ask = Ask(prompts(nano)[0], "text", nano.labels(5), max_tokens=3)
         torch.manual_seed(1)
