@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.datasets.bunch import Report
+from surveysim.datasets.codebook import LabelBook, MissingBook
 from surveysim.datasets.roles import ORDERED_KINDS
 from surveysim.datasets.values import Values, read_values
 
@@ -124,11 +125,9 @@ def _numbers(
     overrides: Mapping[Hashable, str], report: Report,
 ) -> pd.Series | None:  # fmt: skip
     """The variable as numbers, codes for missing answers as NaN; None if it is no number."""
-    from surveysim.datasets.values import _LabelBook, _MissingBook
-
     if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(column.dtype):
         return None
-    book, kinds = _LabelBook(labels, Report(), name), _MissingBook(declared, overrides)
+    book, kinds = LabelBook(labels, Report(), name), MissingBook(declared, overrides)
     _, uniques = pd.factorize(column.astype(object))
     absent = [value for value in uniques if kinds.find(value, book.find(value)) is not None]
     # Age 97 may be labelled "97 or older", but a variable whose ordinary values are all labelled is no number.

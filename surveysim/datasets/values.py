@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from surveysim.datasets.bunch import Report
-from surveysim.datasets.wording import MISSING_TEXTS, is_neutral, missing_kind, outside_scale, scale_scores
+from surveysim.datasets.codebook import LabelBook, MissingBook, key_of, plain_code
+from surveysim.datasets.wording import MISSING_TEXTS, is_neutral, outside_scale, scale_scores
 from surveysim.questions import Question
-from surveysim.tables.matching import OptionMatcher, as_number, list_values
+from surveysim.tables.matching import OptionMatcher, as_number, fold_text, list_values
 
 __all__ = ["Values", "fit_question", "read_values"]
 
@@ -132,8 +133,8 @@ def read_values(
     counts = np.bincount(seen[seen >= 0], minlength=len(values))
     if counts.sum() == 0:
         return "all answers are missing"
-    book = _LabelBook(labels, report, name)
-    kinds = _MissingBook(declared, overrides)
+    book = LabelBook(labels, report, name)
+    kinds = MissingBook(declared, overrides)
     text_like = not book.labels and any(isinstance(value, str) for value in values)
 
     missing: dict[int, str] = {}  # position among the values -> kind
@@ -161,6 +162,13 @@ def read_values(
             unused |= {values[i]: text for i, text in back.items()}  # type: ignore[misc]
             missing = {i: kind for i, kind in missing.items() if i not in back}
 
+    for code in _negative_apart(unused):
+        text = unused.pop(code)
+        gone = [i for i in options if key_of(values[i]) == key_of(code)]
+        report.warn(name, "negative codes apart from the others, taken as no answer", int(counts[gone].sum()),
+                    f"{code}: {text}")  # fmt: skip
+        missing |= dict.fromkeys(gone, "skipped")
+        options = {i: label for i, label in options.items() if i not in gone}
     n_labelled = len(options) if text_like else len(unused)
     numbers = [as_number(values[i]) for i in unlabelled]
     ends = [number for code in unused if (number := as_number(code)) is not None]
@@ -187,16 +195,19 @@ def read_values(
         report.warn(name, "values without labels, taken as no answer", int(counts[stray].sum()), listed)
         missing |= dict.fromkeys(stray, "skipped")
 
-    entries: list[tuple[Hashable, str]] = [] if text_like else list(unused.items())
-    known = {_key(code) for code, _ in entries}
-    entries += [(values[i], text) for i, text in options.items() if _key(values[i]) not in known]
+    if text_like:
+        options = _one_spelling(options, counts, name, report)
+    by_key: dict[Hashable, tuple[Hashable, str]] = {key_of(code): (code, text) for code, text in unused.items()}
+    for i, text in options.items():
+        by_key.setdefault(text if text_like else key_of(values[i]), (text if text_like else values[i], text))
+    entries = list(by_key.values())
     if any(within):  # a numbered scale has all its numbers, whoever is in the sample
         entries += _numbers_between(entries, name, report, max_options)
     if len(entries) > max_options:
-        return f"more than {max_options} options ({len(entries):,})"
+        return f"more than max_options={max_options} options ({len(entries):,})"
     if len(entries) < 2:
         return "a single answer" if entries else "no answers besides missing ones"
-    idle = [text for code, text in unused.items() if _key(code) not in {_key(values[i]) for i in options}]
+    idle = [text for code, text in unused.items() if key_of(code) not in {key_of(values[i]) for i in options}]
     if idle and not is_categorical:
         report.warn(name, "labels without values: options that nobody chose", 0, ", ".join(map(repr, idle)))
     keep_order = is_categorical or (all(as_number(code) is None for code, _ in entries) and not text_like)
@@ -206,14 +217,15 @@ def read_values(
     entries, ordered, why, pinned = _order(entries, text_like, name, report)
     if is_categorical and column.cat.ordered:
         ordered, why = True, "an ordered categorical"
-    place = {_key(code): i for i, (code, _) in enumerate(entries)}
+    place = {key_of(code): i for i, (code, _) in enumerate(entries)}
     kind_place = {kind: -2 - i for i, kind in enumerate(MISSING_TEXTS)} | {"blank": -1}
     target = np.array(
-        [place[_key(value)] if i in options else kind_place[missing[i]] for i, value in enumerate(values)] + [-1]
-    )
+        [place[key_of(options[i] if text_like else value)] if i in options else kind_place[missing[i]]
+         for i, value in enumerate(values)] + [-1]
+    )  # fmt: skip
     return Values(
         [text for _, text in entries],
-        [_plain(code) for code, _ in entries],
+        [plain_code(code) for code, _ in entries],
         target[seen],
         n_labelled,
         ordered,
@@ -236,7 +248,7 @@ def fit_question(
     """
     seen, uniques = pd.factorize(column.astype(object))
     values = list(uniques)
-    book, kinds, matcher = _LabelBook(labels, report, name), _MissingBook(declared, overrides), OptionMatcher(question)
+    book, kinds, matcher = LabelBook(labels, report, name), MissingBook(declared, overrides), OptionMatcher(question)
     target, unknown = [], []
     for i, value in enumerate(values):
         label = book.find(value)
@@ -264,65 +276,34 @@ def _place(kind: str | None) -> int:
     return -2 - list(MISSING_TEXTS).index(str(kind))
 
 
-def _key(code: Hashable) -> Hashable:
-    number = as_number(code)
-    if number is not None:
-        return number
-    return code.strip() if isinstance(code, str) else code
-
-
-def _plain(code: Any) -> Hashable:
-    if isinstance(code, np.generic):
-        code = code.item()
-    return int(code) if isinstance(code, float) and code.is_integer() else code
-
-
 def _sorting(entry: tuple[Hashable, str]) -> tuple[int, float, str]:
     number = as_number(entry[0])
     return (0, number, "") if number is not None else (1, 0.0, str(entry[0]))
 
 
-class _LabelBook:
-    """Labels by code; 1, 1.0 and "1" are the same code."""
-
-    def __init__(self, labels: Mapping[Hashable, str], report: Report, name: str) -> None:
-        self.labels: dict[Hashable, str] = {}
-        empty = 0
-        for code, label in labels.items():
-            text = " ".join(str(label).split())
-            if text:
-                self.labels[_plain(code)] = text
-            else:
-                empty += 1
-        if empty:
-            report.note(name, "empty labels", 0, f"{empty} codes")
-        self._by_key = {_key(code): text for code, text in self.labels.items()}
-
-    def find(self, value: Hashable) -> str | None:
-        return self._by_key.get(_key(value))
+def _one_spelling(options: dict[int, str], counts: np.ndarray, name: str, report: Report) -> dict[int, str]:
+    """ "Yes", "yes" and " Yes" are one answer, in its most frequent spelling."""
+    spellings: dict[str, list[int]] = {}
+    for i, text in options.items():
+        spellings.setdefault(fold_text(text), []).append(i)
+    merged: dict[int, str] = {}
+    for found in spellings.values():
+        best = max(found, key=lambda i: (int(counts[i]), options[i]))
+        merged |= dict.fromkeys(found, options[best])
+    differ = sorted({f"{options[i]!r} as {text!r}" for i, text in merged.items() if options[i] != text})
+    if differ:
+        report.note(name, "spellings of one answer, merged", 0, ", ".join(differ))
+    return merged
 
 
-class _MissingBook:
-    """The kind of missing answer that a code stands for: as the user says, else its label, else the file."""
-
-    def __init__(self, declared: Sequence[Any], overrides: Mapping[Hashable, str]) -> None:
-        self._overrides = {_key(code): kind for code, kind in overrides.items()}
-        self._codes = {_key(code) for code in declared if not isinstance(code, tuple)}
-        self._ranges = [span for span in declared if isinstance(span, tuple)]
-
-    def is_declared(self, value: Hashable) -> bool:
-        key = _key(value)
-        if key in self._overrides or key in self._codes:
-            return True
-        return isinstance(key, float) and any(low <= key <= high for low, high in self._ranges)
-
-    def find(self, value: Hashable, label: str | None) -> str | None:
-        kind = self._overrides.get(_key(value))
-        if kind is None and label:
-            kind = missing_kind(label)
-        if kind is None and self.is_declared(value):
-            kind = "skipped"
-        return kind
+def _negative_apart(labels: Mapping[Hashable, str]) -> list[Hashable]:
+    """Negative codes with a gap to the others, as -9 and -8 beside 1 to 5; -2 to 2 is a scale and has none."""
+    numbers = {code: number for code in labels if (number := as_number(code)) is not None}
+    negative = [code for code, number in numbers.items() if number < 0]
+    others = [number for number in numbers.values() if number >= 0]
+    if len(numbers) < len(labels) or len(others) < 2 or not negative:
+        return []
+    return negative if min(others) - max(numbers[code] for code in negative) > 1 else []
 
 
 def _numbers_between(
@@ -361,7 +342,7 @@ def _distinct(entries: list[tuple[Hashable, str]], name: str, report: Report) ->
         return entries
     repeated = sorted({text for text in texts if texts.count(text) > 1})
     report.warn(name, "duplicated labels, told apart by their code", 0, ", ".join(map(repr, repeated)))
-    return [(code, f"{text} [{_plain(code)}]" if text in repeated else text) for code, text in entries]
+    return [(code, f"{text} [{plain_code(code)}]" if text in repeated else text) for code, text in entries]
 
 
 def _order(

@@ -174,6 +174,14 @@ class TestProposal:
         assert survey.backgrounds == []
         assert len(survey.questions) == 399
 
+    def test_spellings_of_one_answer_are_merged(self):
+        survey = read_survey(pd.DataFrame({"q": ["Yes", "yes ", "Yes", "NO", "No", "No"], "r": [1, "1", 2, 2, 1, 1]}),
+                             value_labels={"r": {1: "Reds", 2: "Greens"}})  # fmt: skip
+        assert survey.questions["q"].options == ("No", "Yes")
+        assert survey.data["q"].value_counts().to_dict() == {"No": 3, "Yes": 3}
+        assert survey.data["r"].value_counts().to_dict() == {"Reds": 4, "Greens": 2}
+        assert survey.report.set_index("variable").loc["q", "detail"].iloc[0] == "'NO' as 'No', 'yes' as 'Yes'"
+
     def test_a_neutral_option_goes_to_the_middle(self):
         labels = {1: "A good thing", 2: "A bad thing", 3: "Neither a good nor a bad thing"}
         survey = read_survey(pd.DataFrame({"q": [1, 2, 3] * 4}), value_labels={"q": labels})
@@ -273,7 +281,7 @@ class TestOverrides:
             ({"missing": {"tust": {1: "refused"}}}, r"missing names \['tust'\]"),
             ({"value_labels": {"tust": {1: "a"}}}, r"names \['tust'\].*'trust'"),
             ({"questions": ["sex"], "backgrounds": ["sex"]}, r"\['sex'\] are both questions and backgrounds"),
-            ({"questions": ["hours"]}, "'hours' cannot be a question: more than 20 options"),
+            ({"questions": ["hours"]}, "'hours' cannot be a question: more than max_options=20 options"),
             ({"backgrounds": {"sex": "party"}}, "another variable of the file"),
             ({"weight": "immig", "missing": {1: "nonsense"}}, "must be one of the kinds"),
         ],
@@ -393,6 +401,15 @@ class TestAnomalies:
         survey = read_survey(path)
         assert survey.questions["q"].options == ("Yes", "No")
         assert survey.variables["skipped"].iloc[0] == 2
+
+    def test_negative_codes_apart_from_the_others(self):
+        table = pd.DataFrame({"q": [1, 2, -7, -7], "scale": [-1, 0, 1, 1]})
+        labels = {"q": {1: "Yes", 2: "No", -7: "Proxy interview"}, "scale": {-1: "left", 0: "centre", 1: "right"}}
+        with pytest.warns(SurveyWarning, match=r"negative codes apart from the others.*q \(2 respondents\)"):
+            survey = read_survey(table, value_labels=labels)
+        assert survey.questions["q"].options == ("Yes", "No")
+        assert self.only(survey, "negative codes")["detail"] == "-7: Proxy interview"
+        assert survey.questions["scale"].options == ("left", "centre", "right")
 
     def test_impossible_ages(self):
         table = pd.DataFrame({"age": [20, 40, 250, -3], "q": ["Yes", "No"] * 2})
