@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from surveysim.base import DistributionRegressor, PredictCells
 from surveysim.baselines.levels import LevelIndex
+from surveysim.calibration.priors import prior_of
 from surveysim.distributions import check_distributions
 from surveysim.questions import Question
 from surveysim.validation import as_matrix, check_backgrounds, pair_questions
@@ -119,6 +120,7 @@ class RecordedElicitor(DistributionRegressor):
         with self._atomic_fit():
             if self.on_missing not in ("raise", "nan"):
                 raise ValueError(f"on_missing must be 'raise' or 'nan', got {self.on_missing!r}")
+            prior_of(self.elicited_by)  # refuses methods that there are not
             self._validate_fit(X, Y, sample_weight)
             self._index_recordings()
         return self

@@ -77,6 +77,7 @@ def test_clone_pickle_frozen_and_cross_validation():
     ("change", "error", "message"),
     [
         ({"on_missing": "uniform"}, ValueError, "on_missing must be 'raise' or 'nan', got 'uniform'"),
+        ({"elicited_by": "verbalised"}, ValueError, "elicited_by must be one of .* got 'verbalised'"),
         ({"X_recorded": _recorded()[0].drop(columns="age")}, ValueError, "X_recorded has \\['n'\\]"),
         ({"P_recorded": _recorded()[1][:2]}, ValueError, "one row per row of X_recorded \\(4\\)"),
         ({"P_recorded": _recorded()[1][:, :2]}, ValueError, "P_recorded has 2 columns, but .* 3 options"),

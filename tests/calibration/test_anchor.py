@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import approx_fprime
+from sklearn.base import clone
+from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from surveysim import CalibratedElicitor, Question
 from surveysim.calibration import Anchor
@@ -171,6 +173,17 @@ def test_known_cells_of_unlabelled_questions_come_with_the_anchor():
     for model in (with_pairs, without):
         np.testing.assert_allclose(model.predict(X)[men], Y[men])
         np.testing.assert_allclose(model.predict(X).sum(axis=1), 1)
+
+
+def test_cross_validation_by_question_with_an_anchor():
+    X, P, Y = _survey()
+    men, women = np.arange(0, 12, 2), np.arange(1, 12, 2)
+    model = _model(X, P, Anchor({"sex": "m"}, X.iloc[men], Y[men]))
+    Q = cross_val_predict(model, X.iloc[women], Y[women], cv=GroupKFold(3), groups=X["question"].iloc[women])
+    raw, moved = np.abs(P - Y)[women].mean(), np.abs(Q - Y[women]).mean()
+    assert moved < 0.5 * raw
+    assert clone(model).anchor.group == {"sex": "m"}
+    assert model.get_params()["anchor__group"] == {"sex": "m"}
 
 
 def test_cells_that_do_not_state_the_attribute_are_calibrated():
