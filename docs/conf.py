@@ -25,6 +25,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
     "sphinx-mathjax-offline",
+    "sphinx_design",
     "myst_parser",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
@@ -73,12 +74,15 @@ html_title = f"surveysim {version}"
 html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": False,
+    "header_links_before_dropdown": 6,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
     "navbar_end": ["theme-switcher"],
 }
-html_sidebars = {"*": [], "api/**": ["sidebar-nav-bs"]}
+# Pages without others below them would have an empty sidebar.
+_SINGLE = "index installation quickstart methods measured origins limits glossary architecture changelog".split()
+html_sidebars = {**{page: [] for page in [*_SINGLE, "search", "genindex"]}, "**": ["sidebar-nav-bs"]}
 html_static_path = ["_static"]
 html_css_files = ["page.css"]
 html_show_sourcelink = False
@@ -106,6 +110,8 @@ def _resolve_short_name(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     if found:
         place = env.domains["py"].objects[min(found, key=len)]
         return make_refnode(app.builder, node["refdoc"], place.docname, place.node_id, contnode, target)
+    if any(name.startswith(target + ".") for name in env.domains["py"].objects):  # a module
+        return make_refnode(app.builder, node["refdoc"], "api/index", "", contnode, target)
     return contnode if re.fullmatch(r"[a-z_]\w*(=.+|\(.*\))?|MISSING_KINDS", target) else None
 
 
