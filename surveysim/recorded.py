@@ -147,7 +147,8 @@ class RecordedElicitor(DistributionRegressor):
             if not np.allclose(P[row], P[first], rtol=0, atol=TOLERANCE, equal_nan=True):
                 raise ValueError(
                     f"X_recorded: rows {first} and {row} record the same cell ({_shown(frame, int(row))}) with "
-                    "different distributions. Average repeated samples first; keep models and methods in elicitors of their own."
+                    "different distributions. Average repeated samples first; keep models and methods in elicitors of "
+                    "their own."
                 )
         self._P = P
         self.n_recorded_ = len(self._place)
