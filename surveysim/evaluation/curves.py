@@ -100,7 +100,7 @@ def respondent_curve(
     store : path, optional
         A folder for results, one file a fit, written when it is done. What is found there is not computed again, so
         that an interrupted run resumes. The key is made of data, questions, split, estimator with all its parameters,
-        the library's source code and the versions of the packages.
+        the library's source code and the versions of the packages. Of an estimator without a seed, one run is kept.
     n_jobs : int, optional
         Processes, as in joblib; each sample (size and split) is one job. A language model is loaded once in each.
     verbose : int, default=0
@@ -214,20 +214,19 @@ class _Job:
         split = None
         tables: dict[str, pd.DataFrame] = {}
         for name in (SAMPLE, FLOOR, *self.models):
-            # The questions that `tabulate` returns may have options added, so an estimator is described as given.
-            model = self.models.get(name, name)
-            if model is not None and callable(model) and not hasattr(model, "fit"):
-                model = model(self.protocol.questions)
+            given = self.models.get(name, name)
             description = None
             if store is not None and self.described is not None:
-                description = {**self.described, "n": self.n, "seed": self.seed + self.split, "model": describe(model)}
+                model = describe(_made(given, self.protocol.questions))
+                description = {**self.described, "n": self.n, "seed": self.seed + self.split, "model": model}
                 table = store.get(description)
             else:
                 table = None
             if table is None:
                 if split is None:
                     split = self.protocol.split(self.n, self.seed + self.split)
-                table = self._measure(name, model, split)
+                # the questions that `tabulate` returns may have options added
+                table = self._measure(name, _made(given, split.train.questions), split)
                 if store is not None and description is not None:
                     store.put(description, table)
             tables[name] = table
@@ -255,6 +254,11 @@ class _Job:
         except Exception as error:
             message = f"{name} failed on {self.n} respondents, split {self.split}: {type(error).__name__}: {error}"
             raise RuntimeError(message) from error
+
+
+def _made(given: Any, questions: Mapping[str, Question]) -> Any:
+    """What a function makes of the questions; everything else as it is."""
+    return given(questions) if callable(given) and not hasattr(given, "fit") else given
 
 
 def _skill(table: pd.DataFrame, reference: pd.DataFrame | None) -> np.ndarray:

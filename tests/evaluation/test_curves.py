@@ -15,6 +15,7 @@ from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.evaluation import FLOOR, SAMPLE, compare_models, respondent_curve, summarise_curve
 from surveysim.evaluation.storing import Store, describe
 from surveysim.metrics import js_divergence
+from surveysim.tables import Missing
 
 BACKGROUNDS = ["age", "sex"]
 
@@ -112,6 +113,23 @@ def test_a_function_makes_an_estimator_and_given_questions_stay(
     np.testing.assert_array_equal(parts[0], parts[2])
     assert both["given"].question is questions  # clones are fitted
     assert not hasattr(both["given"], "questions_")
+
+
+def test_options_that_tabulate_adds_reach_functions_and_estimators(
+    respondents: pd.DataFrame, questions: dict[str, Question]
+) -> None:
+    unsure = respondents.assign(vote=respondents["vote"].where(np.arange(len(respondents)) % 5 > 0, 8))
+    common = (unsure, {"vote": questions["vote"]}, BACKGROUNDS, [100], 1)
+    seen: list[int] = []
+
+    def make(asked: Any) -> MarginalRegressor:
+        seen.append(asked["vote"].n_options)
+        return MarginalRegressor(question=asked)
+
+    curve = respondent_curve({"made": make}, *common, missing=Missing("option", {8: "don't know"}))
+    assert seen == [3]
+    made, marginal = (curve[curve["model"] == name]["js"].to_numpy() for name in ("made", "pooled marginal"))
+    np.testing.assert_array_equal(made, marginal)
 
 
 def test_what_is_stored_is_not_computed_again(

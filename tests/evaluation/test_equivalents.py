@@ -104,9 +104,8 @@ def test_the_interval_over_respondents_holds_the_exact_value() -> None:
 
 
 def test_per_group_is_first_order_for_small_divergences() -> None:
-    worth = equivalent_respondents(
-        TRUTH, [*TRUTH, [0.02, -0.02, 0], [0, 0.02, -0.02], [-0.02, 0, 0.02], [0.02, 0, -0.02]]
-    )
+    off = np.array([[0.02, -0.02, 0], [0, 0.02, -0.02], [-0.02, 0, 0.02], [0.02, 0, -0.02]])
+    worth = equivalent_respondents(TRUTH, TRUTH + off)
     assert worth.per_group == pytest.approx(2 / (8 * math.log(2) * worth.debiased), rel=0.01)
     assert float(worth) == worth.respondents
     assert "respondents" in str(worth)

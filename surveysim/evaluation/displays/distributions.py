@@ -336,7 +336,7 @@ def _words(
         options.append(list(asked.options) if asked is not None else [str(k + 1) for k in range(n_options)])
         who = ", ".join(_phrase(column, str(values[column][row])) for column in columns) or f"row {row}"
         several = len(set(names[chosen])) > 1
-        titles.append("\n".join(textwrap.wrap(f"{names[row]}: {who}" if several else who, 38)))
+        titles.append("\n".join(textwrap.wrap(f"{names[row]}: {who}" if several else who, 44)))
     return titles, options
 
 
