@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import string
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -36,11 +37,13 @@ class Scripted:
         return answers
 
 
-def by_chance(ask: Ask) -> str:
+def by_chance(ask: Ask) -> Answer | str:
     """An answer that depends on the prompt, the seed and the sample alone, in whatever form the prompt wants."""
     digest = hashlib.sha256(f"{ask.prompt}/{ask.seed}/{ask.sample}".encode()).digest()
+    weights = [1 + digest[i] for i in range(len(ask.labels))]
+    if ask.kind == "label":
+        return Answer(label_logprobs=tuple(math.log(weight / sum(weights)) for weight in weights))
     if ask.schema is not None:
-        weights = [1 + digest[i] for i in range(len(ask.labels))]
         percent = whole_percentages([weight / sum(weights) for weight in weights])
         return json.dumps(dict(zip(ask.labels, percent, strict=True)))
     if ask.max_tokens > 24:
