@@ -200,8 +200,10 @@ class FusedRegressor(DistributionRegressor):
 
     def _elicit_training(self, cells: FitCells, X: Any) -> ElicitedParts:
         asked = PredictCells(cells.backgrounds, cells.question_index, cells.questions)
-        rows_of_all = np.asarray(self.elicitor_.predict(X), dtype=np.float64)
-        P = check_elicited(rows_of_all[cells.rows] if rows_of_all.ndim == 2 else rows_of_all, asked, self.n_options_)
+        everything = np.asarray(self.elicitor_.predict(X), dtype=np.float64)
+        # rows without respondents were asked with the others, and are left out here
+        whole = everything.ndim == 2 and len(everything) == len(cells.rows) + self.n_dropped_
+        P = check_elicited(everything[cells.rows] if whole else everything, asked, self.n_options_)
         warn_missing(P, asked, "in fit")
         self.n_missing_ = int(np.isnan(P).all(axis=1).sum())
         shifts = ElicitedShifts(cells.questions).fit(cells.backgrounds, cells.question_index, P, cells.n)
@@ -295,8 +297,8 @@ class FusedRegressor(DistributionRegressor):
         >>> population = pd.DataFrame({"age": ["old", "young"], "share": [0.25, 0.75]})
         >>> poststratify(draws, X, population).quantile([0.05, 0.95]).round(2)
                  1     2
-        0.05  0.26  0.58
-        0.95  0.42  0.74
+        0.05  0.25  0.59
+        0.95  0.41  0.75
         """
         check_interval_arguments(0.9, n_draws)
         cells = self._validate_predict(X)
