@@ -320,7 +320,7 @@ class ZeroShotElicitor(DistributionRegressor):
             respondent = LocalRespondent(self._load())
         if self.journal is None:
             return respondent
-        from surveysim.elicitation.journaled import journaled
+        from surveysim.elicitation.journaling import journaled
 
         return journaled(respondent, self.journal)
 

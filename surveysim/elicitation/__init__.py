@@ -1,7 +1,7 @@
 """Eliciting distributions from language models: what is asked, how answers are read, and how they are averaged."""
 
 from surveysim.elicitation.journal import Journal
-from surveysim.elicitation.journaled import journaled
+from surveysim.elicitation.journaling import journaled
 from surveysim.elicitation.methods import METHODS
 from surveysim.elicitation.parsing import (
     is_refusal,

@@ -8,7 +8,7 @@ import sys
 
 import openai  # noqa: F401  (imported before the forks, which then begin at once)
 
-from surveysim.elicitation.journaled import journaled
+from surveysim.elicitation.journaling import journaled
 from surveysim.models.remote import RemoteRespondent, session
 from tests.models.asks import text_asks
 

@@ -20,7 +20,7 @@ import pytest
 
 from surveysim.elicitation import claims as claims_module
 from surveysim.elicitation.journal import Journal, ask_keys
-from surveysim.elicitation.journaled import journaled
+from surveysim.elicitation.journaling import journaled
 from surveysim.models.asking import Answer, Ask, LabelProbabilitiesUnavailable
 from surveysim.prompts import Prompt
 
@@ -253,6 +253,40 @@ def test_an_answer_is_stored_before_anybody_sees_it(path: Path) -> None:
         assert model.journal.get(IDENTITY, asks(3))[asks(3)[place]] == answer
 
     model.answer(asks(3), on_answer=look)
+
+
+def test_answers_are_flushed_to_the_disk_before_they_are_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    journal = Journal(path)
+    monkeypatch.setattr("surveysim.elicitation.journal.flush", lambda path: flushed.append(len(journal)))
+    now = 0.0
+    monkeypatch.setattr("surveysim.elicitation.journaling.time.monotonic", lambda: now)
+
+    def say(ask: Ask) -> Answer:
+        nonlocal now
+        now += 0.3
+        return Answer(text="A")
+
+    journaled(Model(say), journal).answer(asks(6))
+    assert flushed == [4, 6]  # once a second, and before the answers are returned
+    seen: list[int] = []
+    journaled(Model(), journal).answer(asks(9), on_answer=lambda place, answer: seen.append(flushed[-1]))
+    assert seen[-3:] == [7, 8, 9]  # before each of them is seen
+
+
+def test_what_was_answered_before_an_error_is_flushed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    journal = Journal(path)
+    monkeypatch.setattr("surveysim.elicitation.journal.flush", lambda path: flushed.append(len(journal)))
+
+    def say(ask: Ask) -> Answer:
+        if ask.prompt.user.endswith("2"):
+            raise KeyboardInterrupt
+        return Answer(text="A")
+
+    with pytest.raises(KeyboardInterrupt):
+        journaled(Model(say), journal).answer(asks(4))
+    assert flushed == [2]
 
 
 def test_failures_are_asked_again(path: Path) -> None:

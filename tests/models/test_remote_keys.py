@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from surveysim.elicitation.journaled import journaled
+from surveysim.elicitation.journaling import journaled
 from surveysim.models.remote import RemoteError, RemoteRespondent
 from surveysim.models.remote.keys import Key, scrub
 from tests.models.asks import label_asks, text_asks

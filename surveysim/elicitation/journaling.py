@@ -18,6 +18,9 @@ _LOGGER = logging.getLogger("surveysim")
 # Seconds between two looks at what another process is asking.
 _LOOK = 0.25
 
+# Seconds between two flushes to the disk, which a power cut would cost; the end of the process costs nothing.
+_FLUSH = 1.0
+
 
 def journaled(respondent: Respondent, path: str | os.PathLike[str] | Journal) -> JournaledRespondent:
     """The same respondent with a journal: asks nothing twice, whatever happens in between.
@@ -123,16 +126,27 @@ class JournaledRespondent:
     def _ask_for(self, run: _Run, keys: Sequence[str], verbose: int) -> None:
         asks = [run.ask(key) for key in keys]
 
+        flushed = time.monotonic()
+
         def store(i: int, answer: Answer) -> None:
-            self.journal.put(run.identity, asks[i], answer, key=keys[i])
+            nonlocal flushed
+            # Where nobody sees an answer before the end it need not wait for the disk alone.
+            due = run.watched or time.monotonic() - flushed >= _FLUSH
+            self.journal.put(run.identity, asks[i], answer, key=keys[i], flush=due)
+            if due:
+                flushed = time.monotonic()
             run.hand_over({keys[i]: answer})
 
-        answers = self.respondent.answer(asks, on_answer=store, verbose=verbose)
+        try:
+            answers = self.respondent.answer(asks, on_answer=store, verbose=verbose)
+        finally:
+            self.journal.flush()
         for i, answer in enumerate(answers):
             if keys[i] in run.answers:
                 continue
             if answer.failure is None:  # a respondent that does not report answers one by one
-                store(i, answer)
+                self.journal.put(run.identity, asks[i], answer, key=keys[i])
+                run.hand_over({keys[i]: answer})
             else:
                 run.answers[keys[i]] = answer
 
@@ -154,6 +168,11 @@ class _Run:
         self._on_answer = on_answer
         for i, key in enumerate(self.keys):
             self.places.setdefault(key, []).append(i)
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody sees answers as they come."""
+        return self._on_answer is not None
 
     @property
     def missing(self) -> list[str]:
