@@ -17,7 +17,17 @@ from surveysim.evaluation import FLOOR, SAMPLE, respondent_curve
 from surveysim.evaluation.protocol import Protocol, Split
 from surveysim.tables import Missing
 
-__all__ = ["FLOOR", "LEVELS", "SAMPLE", "EstimatorFactory", "make_splits", "run", "summarise", "survey_missing"]
+__all__ = [
+    "FLOOR",
+    "LEVELS",
+    "SAMPLE",
+    "EstimatorFactory",
+    "as_curve",
+    "make_splits",
+    "run",
+    "summarise",
+    "survey_missing",
+]
 
 LEVELS = {"cell": "cells", "attribute": "groups", "population": "population"}
 """Names of the levels in the outputs."""
@@ -93,6 +103,12 @@ def as_output(curve: pd.DataFrame, survey: str) -> pd.DataFrame:
     columns = ["level", "question", "n_cells", "js", "js_debiased", "respondents", "cross_entropy"]
     renamed = curve.rename(columns={"n_groups": "n_cells"}).assign(survey=survey, level=curve["level"].map(LEVELS))
     return renamed[[*columns, "survey", "n", "split", "model", "seconds"]]
+
+
+def as_curve(output: pd.DataFrame, survey: str) -> pd.DataFrame:
+    """The inverse: one survey's rows of an output as a respondent curve, without the columns of random surveys."""
+    own = output[output["survey"] == survey].rename(columns={"n_cells": "n_groups"}).drop(columns="survey")
+    return own.assign(level=own["level"].map({name: level for level, name in LEVELS.items()}))
 
 
 def survey_missing(survey: Survey) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.protocol import survey_missing
+from benchmarks.protocol import as_curve, survey_missing
 from benchmarks.surveys import SURVEYS
 from surveysim.baselines import LogitRegressor
 from surveysim.evaluation import compare_models, respondent_curve, respondents_saved, summarise_curve
@@ -93,7 +93,11 @@ def saved(curve: pd.DataFrame) -> pd.DataFrame:
     """Savings at every size but the largest, against the baseline and, beside it, against raw cells."""
     sizes = sorted(set(curve["n"]))
     some = [LEARNED, ORDERED, *(model for model in (TWO_STAGES, ON_BASELINE) if model in set(curve["model"]))]
-    tables = [respondents_saved(n, curve, models=some, reference="cells") for n in sizes[:-1]]
+    tables = []
+    for n in sizes[:-1]:
+        measured = set(curve.loc[curve["n"] == n, "model"])
+        known = [model for model in some if model in measured]
+        tables.append(respondents_saved(n, curve, models=known, reference="cells"))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -111,6 +115,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT / "respondent_curves.json")
     parser.add_argument("--pictures", type=Path, help="a folder for a picture of each survey")
     parser.add_argument("--read", type=Path, help="print the tables of this output")
+    parser.add_argument("--add", type=Path, nargs="+", default=[], help="outputs of benchmarks.dsa: the same splits")
     options = parser.parse_args()
     if options.read:
         curves = {name: pd.DataFrame(rows) for name, rows in json.loads(options.read.read_text()).items()}
@@ -119,6 +124,10 @@ def main() -> None:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         content = {name: json.loads(curve.to_json(orient="records")) for name, curve in curves.items()}
         options.output.write_text(json.dumps(content))
+    for path in options.add:
+        added = pd.read_json(path)
+        added = added[added["model"].str.startswith("DSA")]
+        curves = {name: pd.concat([curve, as_curve(added, name)], ignore_index=True) for name, curve in curves.items()}
     for name, curve in curves.items():
         show(name, curve)
         if options.pictures:

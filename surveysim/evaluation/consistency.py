@@ -33,6 +33,19 @@ class PromptConsistency:
         Each wording's mean divergence to the truth, if there is one. The spread over wordings is how much of a result
         is the choice of wording; the best of them is not an honest figure.
     predictions : dict of str to float64 array of shape (n_rows, K)
+
+    Examples
+    --------
+    See `prompt_consistency`, which returns it:
+
+    >>> import pandas as pd
+    >>> from surveysim import Question, ZeroShotElicitor
+    >>> from surveysim.evaluation import prompt_consistency
+    >>> X = pd.DataFrame({"age": ["18-29", "65+"]})
+    >>> elicitor = ZeroShotElicitor("nano", method="logprob", question=Question("Content?", ["yes", "no"]), random_state=0)
+    >>> found = prompt_consistency(elicitor, X, ["default", "interview"])
+    >>> list(found.predictions)
+    ['default', 'interview']
     """
 
     pairwise: pd.DataFrame

@@ -49,6 +49,13 @@ class EquivalentRespondents:
     resampled : str or None
         What the interval rests on: "questions", "groups" or "respondents" of the truth.
     confidence : float
+
+    Examples
+    --------
+    >>> from surveysim.evaluation import equivalent_respondents
+    >>> worth = equivalent_respondents([[0.2, 0.8], [0.4, 0.6]], [[0.25, 0.75], [0.35, 0.65]])
+    >>> worth.level, worth.n_groups, float(worth) == worth.respondents
+    ('cell', 2, True)
     """
 
     respondents: float

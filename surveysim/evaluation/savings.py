@@ -20,6 +20,9 @@ from surveysim.parameters import as_generator, check_number
 
 __all__ = ["respondents_saved"]
 
+ROUNDING = 1e-9
+"""A model that is the baseline itself, to rounding, needs as many respondents, at the smallest size too."""
+
 FINE_SIZES = np.exp(np.linspace(np.log(16.0), np.log(65536.0), 97))
 
 
@@ -233,13 +236,14 @@ def _solve_measured(D: np.ndarray, measured: np.ndarray, sizes: np.ndarray) -> n
     log_sizes = np.log(sizes)
     for i, (value, points) in enumerate(zip(D, measured, strict=True)):
         falling = _falling(points)
-        if value <= 0 or value < falling[-1]:
+        if value <= 0 or value < falling[-1] * (1 - ROUNDING):
             result[i] = np.inf
-        elif value > falling[0]:
+        elif value > falling[0] * (1 + ROUNDING):
             result[i] = 0.0
         else:
             positive = falling > 0
-            result[i] = np.exp(np.interp(-np.log(value), -np.log(falling[positive]), log_sizes[positive]))
+            found = np.exp(np.interp(-np.log(value), -np.log(falling[positive]), log_sizes[positive]))
+            result[i] = np.clip(found, sizes[0], sizes[-1])
     return result
 
 

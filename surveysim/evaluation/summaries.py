@@ -84,7 +84,7 @@ def compare_models(
     Raises
     ------
     ValueError
-        If a model was not measured.
+        If a model was not measured, or never on the same samples as the other.
 
     Examples
     --------
@@ -107,6 +107,11 @@ def compare_models(
         if name not in set(rows["model"]):
             raise ValueError(f"the curve has no model {name!r}; it has {list(dict.fromkeys(rows['model']))}")
     rows = rows[rows["model"].isin([first, second])]
+    # only runs that both have: models may have been measured at different sizes
+    both = rows.groupby(["n", "split"])["model"].transform("nunique") == 2
+    rows = rows[both]
+    if rows.empty:
+        raise ValueError(f"{first!r} and {second!r} were never measured on the same sample")
     unit = curve_unit(rows)
     column = "question" if unit == "questions" else "split"
     generator = as_generator(random_state)

@@ -306,6 +306,10 @@ def test_differences_are_relative_and_paired_by_question() -> None:
     assert found["difference"].tolist() == pytest.approx([-0.1, 0.25, 0.0])
     assert found.loc[100, "low"] == pytest.approx(-0.1)  # the same in every question: no spread
     assert (found["resampled"] == "questions").all()
+    uneven = compare_models(make_curve({("a", 100): 0.09, ("b", 100): 0.10, ("b", 200): 0.04}), "a", "b")
+    assert uneven["difference"].to_dict() == pytest.approx({100: -0.1, "all": -0.1})
+    with pytest.raises(ValueError, match="never measured on the same sample"):
+        compare_models(make_curve({("a", 100): 0.09, ("b", 200): 0.10}), "a", "b")
     few = compare_models(make_curve({("a", 100): 0.09, ("b", 100): 0.10}, 1, 5), "a", "b")
     assert (few["resampled"] == "splits").all()
     with pytest.raises(ValueError, match="the curve has no model 'c'"):

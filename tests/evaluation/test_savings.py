@@ -55,6 +55,14 @@ def test_outside_the_sizes_nothing_is_extrapolated(mine: float, note: str) -> No
     assert (row["low"], row["high"]) == ((800, np.inf) if mine < 1 else (0, 200))
 
 
+@pytest.mark.parametrize("n", [200, 400, 800])
+def test_the_baseline_under_another_name_saves_nothing(n: int) -> None:
+    curve = make_curve(2.0 * (1 + 1e-15), floor=0.0001)
+    row = respondents_saved(n, curve, levels="cell").iloc[0]
+    assert row["needed"] == pytest.approx(n)
+    assert row["saved"] == pytest.approx(0, abs=1e-9)
+
+
 def test_raw_cells_stand_beside_the_baseline_never_alone() -> None:
     saved = respondents_saved(200, make_curve(1.0), reference="cells", levels="cell")
     assert saved["reference"].tolist() == [LOGIT, "raw cells", "raw cells"]
