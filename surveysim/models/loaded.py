@@ -43,9 +43,16 @@ class LoadedModel:
     states : object or None
         The store of trunk states, which the training room puts here so that it lives as long as the model.
     passes : object or None
-        How prompts go through the network in batches (`surveysim.models.passes`), here for the same reason.
+        How prompts go through the network in batches (``surveysim.models.passes``), here for the same reason.
     n_loads : int
         Class attribute: how many models this process has loaded.
+
+    Examples
+    --------
+    >>> from surveysim.models import load_model
+    >>> model = load_model("nano", device="cpu")
+    >>> model.dtype, model.device
+    (torch.float32, device(type='cpu'))
     """
 
     n_loads: ClassVar[int] = 0
