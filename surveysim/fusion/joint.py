@@ -176,10 +176,17 @@ class Optimum:
         slopes[:, self.free] += solve_triangular(self.slope_factor, noise, lower=True, trans="T").T
         return slopes
 
-    def draw_coefficients(self, question: int, slopes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Draws of a question's coefficients given draws of the slopes, (n_draws, C, F)."""
+    def draw_coefficients(
+        self, question: int, slopes: np.ndarray, generator: np.random.Generator, degrees: float = np.inf
+    ) -> np.ndarray:
+        """Draws of a question's coefficients given draws of the slopes, (n_draws, C, F).
+
+        With finite `degrees` they are from Student's t with so many degrees of freedom, one scale for a question.
+        """
         center = self.coefficients[question]
         noise = generator.standard_normal((center.size, len(slopes)))
+        if np.isfinite(degrees):
+            noise *= np.sqrt(degrees / generator.chisquare(degrees, len(slopes)))
         shifts = solve_triangular(self.factors[question], noise, lower=True, trans="T").T
         shifts -= (slopes - self.slopes) @ self.eliminations[question].T
         return center + shifts.reshape(len(slopes), *center.shape)

@@ -24,6 +24,11 @@ __all__ = ["FusionModel", "effective_respondents"]
 ROWS_AT_ONCE = 256
 """Rows whose posterior draws are made together."""
 
+TAIL_DEGREES = 8.0
+"""Degrees of freedom of a question's deviations in draws: some questions are farther from what is expected of them than
+a Gaussian allows. With 8, 90% intervals held 89 to 94% on recorded answers by region, education and income, and with
+few-shot prompts by party and sex (not GPT-4); Gaussian draws 85 to 93%."""
+
 VARIANCE_DRAWS = 10
 """Draws of the variances that posterior draws are spread over: each needs an optimum of its own."""
 
@@ -155,9 +160,12 @@ class _State:
     def coefficients(self, position: int | None, degree: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Draws of a question's coefficients (n_draws, C, F); from the prior for one without training cells."""
         if position is not None:
-            return self.optimum.draw_coefficients(position, self.slopes, generator)
+            return self.optimum.draw_coefficients(position, self.slopes, generator, TAIL_DEGREES)
         precision = coefficient_precision(self.table, self.levels, degree, has_level=True)
-        return generator.standard_normal((len(self.slopes), *precision.shape)) / np.sqrt(precision)
+        scale = np.sqrt(TAIL_DEGREES / generator.chisquare(TAIL_DEGREES, len(self.slopes)))
+        return (
+            scale[:, None, None] * generator.standard_normal((len(self.slopes), *precision.shape)) / np.sqrt(precision)
+        )
 
 
 def effective_respondents(model: FusionModel) -> float:
