@@ -64,7 +64,7 @@ class Objective:
         logits = head(batch.inputs, batch.question)
         if self.levels:
             respondents = self.counts[batch.rows].sum(dim=1)
-            centred = logits - _question_means(logits - head.bias[batch.question], batch.question, respondents)
+            centred = logits - _question_means(logits - head.bias[batch.question], batch, respondents)
             logits = torch.where(logits > NO_OPTION / 2, centred, logits)
         if self.offset is None or not with_offset:
             return logits
@@ -125,7 +125,7 @@ def epochs(
     horizon = AVERAGED_EPOCHS * n_steps
     step = 0
     while True:
-        sums = np.zeros(2)
+        losses = []  # stay on the device until the epoch ends: reading one would wait for the step
         for position in _order(len(task.batches), n_passes, generator):
             fit, shift = objective.loss(head, task.batches[position], task)
             optimizer.zero_grad(set_to_none=True)
@@ -138,8 +138,9 @@ def epochs(
             # the average of few steps reaches back to the first ones: it grows into its horizon
             keep = min(1.0 - 1.0 / horizon, step / (step + 3.0))
             torch._foreach_lerp_(average, [p.detach() for p in every], 1.0 - keep)
-            sums += (float(fit.detach()) / n_passes, float(shift.detach()) / n_passes)
+            losses.append(torch.stack([fit.detach(), shift.detach()]))
         _exchange(every, average)
+        sums = torch.stack(losses).cpu().numpy().astype(np.float64).sum(axis=0) / n_passes
         yield {"cross_entropy": float(sums[0]), "shift": float(sums[1])}
         _exchange(every, average)
 
@@ -165,12 +166,12 @@ def settle(head: OptionHead, task: Task, objective: Objective) -> None:
     head.bias.sub_(sums / weight.clamp_min(1e-9)[:, None])
 
 
-def _question_means(values: Tensor, question: Tensor, weight: Tensor) -> Tensor:
+def _question_means(values: Tensor, batch: Batch, weight: Tensor) -> Tensor:
     """Weighted mean over the rows of each question, given back to each row."""
-    present, group = torch.unique(question, return_inverse=True)
-    total = weight.new_zeros(len(present)).index_add(0, group, weight).clamp_min(1e-9)
-    sums = values.new_zeros(len(present), values.shape[1]).index_add(0, group, values * weight[:, None])
-    return (sums / total[:, None])[group]
+    n, place = batch.n_questions, batch.place
+    total = weight.new_zeros(n).index_add(0, place, weight).clamp_min(1e-9)
+    sums = values.new_zeros(n, values.shape[1]).index_add(0, place, values * weight[:, None])
+    return (sums / total[:, None])[place]
 
 
 def _exchange(parameters: Sequence[Tensor], values: list[Tensor]) -> None:

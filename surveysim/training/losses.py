@@ -120,9 +120,8 @@ def shift_loss(
         A scalar.
     """
     total = logits.new_zeros(())
-    n_attributes = int((n_pairs > 0).sum())
     for line in lines:
         difference = logits if reference is None else logits - reference[line.attribute]
         projected = torch.einsum("bck,bk->bc", contrasts, difference)
         total = total + line.squared_differences(projected) / n_pairs[line.attribute]
-    return total / max(n_attributes, 1)
+    return total / (n_pairs > 0).sum().clamp_min(1)

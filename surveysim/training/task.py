@@ -33,6 +33,8 @@ class Batch:
         The cells' positions in the task.
     question : int64 Tensor of shape (B,)
         Each cell's question.
+    place, n_questions : int64 Tensor of shape (B,), int
+        Each cell's question as its place among the batch's questions, and how many these are.
     contrasts : Tensor of shape (B, K - 1, K)
         Each cell's weighted contrasts for the shift loss.
     lines : list of Lines
@@ -43,6 +45,8 @@ class Batch:
 
     rows: Tensor
     question: Tensor
+    place: Tensor
+    n_questions: int
     contrasts: Tensor
     lines: list[Lines]
     read: Callable[[], Any]
@@ -109,10 +113,13 @@ class Task:
         self.batches = []
         for position, rows in enumerate(_question_batches(question_index, batch_size, generator)):
             question = torch.as_tensor(question_index[rows])
+            present, place = np.unique(question_index[rows], return_inverse=True)
             self.batches.append(
                 Batch(
                     rows=torch.as_tensor(rows, device=device),
                     question=question.to(device),
+                    place=torch.as_tensor(place, device=device),
+                    n_questions=len(present),
                     contrasts=contrasts[question].to(device),
                     lines=lines_of(self.codes[rows], question_index[rows], device),
                     read=partial(self._read, position, rows),
