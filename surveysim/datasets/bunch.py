@@ -87,6 +87,15 @@ class Survey(Bunch):
         Code to label, as in the file.
     DESCR, terms : str
         What the survey is; its terms of use.
+
+    Examples
+    --------
+    >>> from surveysim.datasets import load_fair
+    >>> survey = load_fair()
+    >>> survey.backgrounds[:2]
+    ['age', 'religiousness']
+    >>> len(survey.tabulate(["religiousness"]))
+    4
     """
 
     def tabulate(
@@ -189,6 +198,17 @@ class QuestionSet(Bunch):
     report : DataFrame
         Everything left out, changed or odd.
     DESCR, terms : str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from surveysim.datasets import QuestionSet
+    >>> X = pd.DataFrame({"question": ["q1", "q1"], "sex": ["f", "m"]})
+    >>> questions = QuestionSet(X=X, Y=np.array([[0.2, 0.8], [0.4, 0.6]]), n=np.array([200.0, 180.0]), questions={},
+    ...                         backgrounds=["sex"], n_is_assumed=False, report=pd.DataFrame())
+    >>> questions.n.sum()
+    np.float64(380.0)
     """
 
     def __repr__(self) -> str:

@@ -157,7 +157,7 @@ def read_values(
         # "Knows" / "don't know": where a label is not declared missing and nothing else is left, it is an answer
         back = {i: book.find(values[i]) for i, kind in missing.items() if kind != "blank"}
         back = {i: text for i, text in back.items() if text and not kinds.is_declared(values[i])}
-        if len(options) + len(back) >= 2 and options:
+        if len(options) + len(back) >= 2 and options and not unlabelled:
             options |= back  # type: ignore[arg-type]
             unused |= {values[i]: text for i, text in back.items()}  # type: ignore[misc]
             missing = {i: kind for i, kind in missing.items() if i not in back}
