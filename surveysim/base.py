@@ -50,6 +50,26 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
         Number of columns of X.
     feature_names_in_ : ndarray of str
         Their names, if X is a DataFrame with string column names.
+
+    Examples
+    --------
+    An estimator that says the same of everybody:
+
+    >>> import numpy as np
+    >>> from surveysim.base import DistributionRegressor
+    >>> class Same(DistributionRegressor):
+    ...     def __init__(self, question=None, question_column="question"):
+    ...         self.question = question
+    ...         self.question_column = question_column
+    ...     def fit(self, X, Y, sample_weight=None):
+    ...         with self._atomic_fit():
+    ...             cells = self._validate_fit(X, Y, sample_weight)
+    ...             self.mean_ = np.average(cells.Y, axis=0, weights=cells.n)
+    ...         return self
+    ...     def _predict(self, cells):
+    ...         return np.tile(self.mean_, (len(cells.backgrounds), 1))
+    >>> Same().fit([["f"], ["m"]], [[0.2, 0.8], [0.6, 0.4]], sample_weight=[10, 30]).predict([["f"]])
+    array([[0.5, 0.5]])
     """
 
     question: Question | Mapping[str, Question] | None

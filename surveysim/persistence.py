@@ -94,6 +94,22 @@ def load(path: str | os.PathLike[str]) -> Any:
         If there is no such folder, or no estimator in it.
     ValueError
         If the folder is damaged, was written by a newer version, or names a class that is not of this library.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import surveysim
+    >>> X = pd.DataFrame({"age": ["18-29", "65+"]})
+    >>> model = surveysim.DSARegressor("nano", max_epochs=1, random_state=0)
+    >>> model = model.fit(X, [[0.7, 0.3], [0.4, 0.6]], sample_weight=[40, 30])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(Path(folder) / "content")
+    ...     again = surveysim.load(Path(folder) / "content")
+    >>> bool(np.array_equal(again.predict(X), model.predict(X)))
+    True
     """
     from safetensors.torch import load_file
 

@@ -1,10 +1,13 @@
-"""Docstring examples run as they stand, in every module of the package."""
+"""Docstring examples run as they stand, in every module of the package, and every public object has one."""
 
 from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import pkgutil
+import re
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -37,3 +40,36 @@ def test_examples_run(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: obje
         with np.printoptions(), pd.option_context("display.width", 80), sklearn.config_context():
             found = doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=report.append)
         assert found.failed == 0, "".join(report)
+
+
+def documented() -> list[str]:
+    """Classes and functions of the API reference, and all that `surveysim` exports."""
+    index = (Path(__file__).resolve().parents[1] / "docs" / "api" / "index.rst").read_text(encoding="utf-8")
+    found = {f"surveysim.{name}" for name in surveysim.__all__ if name != "__version__"}
+    for line in index.splitlines():
+        if module := re.match(r"\.\. currentmodule:: (\S+)", line):
+            place = module[1]
+        elif name := re.fullmatch(r"   ([A-Za-z_]\w*)", line):
+            found.add(f"{place}.{name[1]}")
+    return sorted(found)
+
+
+@pytest.mark.parametrize("path", documented())
+def test_public_objects_have_an_example(path: str) -> None:
+    """Exceptions need none: they are shown where they are raised."""
+    module, _, name = path.rpartition(".")
+    thing = getattr(importlib.import_module(module), name)
+    if inspect.isclass(thing) and issubclass(thing, Exception):
+        return
+    assert ">>>" in (thing.__doc__ or "")
+
+
+@pytest.mark.parametrize("place", sorted({path.rpartition(".")[0] for path in documented()} - {"surveysim.base"}))
+def test_public_objects_are_in_the_reference(place: str) -> None:
+    """What a module exports is documented, here or where it is better looked for; constants are named in its text."""
+    shown = {
+        getattr(importlib.import_module(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in documented()
+    }
+    module = importlib.import_module(place)
+    things = [getattr(module, name) for name in module.__all__]
+    assert [thing for thing in things if inspect.isclass(thing) or inspect.isroutine(thing) if thing not in shown] == []

@@ -148,6 +148,12 @@ class Gaps:
         Of each attribute of the anchor.
     n_pairs : int
         Pairs of cells it was fitted on; 0: the elicitation method's prior alone.
+
+    Examples
+    --------
+    >>> from surveysim.calibration import Gaps
+    >>> Gaps(common=0.4, by_attribute={"sex": 0.3}, n_pairs=12).by_attribute["sex"]
+    0.3
     """
 
     common: float

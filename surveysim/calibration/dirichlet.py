@@ -47,6 +47,13 @@ class DirichletCalibrator(Calibrator):
     ----------
     .. [1] M. Kull et al. (2019), Beyond temperature scaling: obtaining well-calibrated multi-class probabilities with
        Dirichlet calibration, NeurIPS; arXiv 1910.12656.
+
+    Examples
+    --------
+    >>> from surveysim.calibration import DirichletCalibrator, DistributionCalibrator
+    >>> calibrator = DistributionCalibrator(DirichletCalibrator(bias_sd=0.05), objective="kl")
+    >>> calibrator.fit([[0.9, 0.1], [0.2, 0.8]], [[0.7, 0.3], [0.3, 0.7]]).predict([[0.5, 0.5]]).sum()
+    np.float64(1.0)
     """
 
     weights_: dict[tuple[int, ...], np.ndarray]

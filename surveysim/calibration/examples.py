@@ -47,6 +47,12 @@ class Examples:
         What is to be small.
     elicited_by : str or None
         How the distributions were elicited.
+
+    Examples
+    --------
+    >>> from surveysim.calibration import Examples
+    >>> sorted(Examples.__annotations__)[:3]
+    ['P', 'Y', 'elicited_by']
     """
 
     P: np.ndarray

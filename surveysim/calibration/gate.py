@@ -34,6 +34,12 @@ class Gate:
         the gate did not judge.
     standard_error : float
         Of that mean.
+
+    Examples
+    --------
+    >>> from surveysim.calibration import Gate
+    >>> Gate(open=True, n_questions=5, gain=0.02, standard_error=0.01).open
+    True
     """
 
     open: bool

@@ -25,6 +25,24 @@ class Calibrator(BaseEstimator):
     ----------
     uses_backgrounds : bool
         Whether `Examples.features` are read. If not, passing backgrounds is refused rather than ignored.
+
+    Examples
+    --------
+    A map that mixes in equal shares:
+
+    >>> import numpy as np
+    >>> from surveysim.calibration import Calibrator, DistributionCalibrator
+    >>> class Doubt(Calibrator):
+    ...     def __init__(self, share=0.2):
+    ...         self.share = share
+    ...     def fit(self, examples):
+    ...         return self
+    ...     def predict(self, examples):
+    ...         K = (~np.isnan(examples.P)).sum(axis=1, keepdims=True)
+    ...         return (1 - self.share) * examples.P + self.share / K
+    >>> calibrator = DistributionCalibrator(Doubt(), objective="kl", gate=False).fit([[0.9, 0.1]], [[0.7, 0.3]])
+    >>> calibrator.predict([[1.0, 0.0]])
+    array([[0.9, 0.1]])
     """
 
     uses_backgrounds = False
@@ -81,6 +99,12 @@ class PriorCorrection(Calibrator):
     """What is done without an example: log q = t log p with t from the prior of the elicitation method.
 
     The fallback of the gate, and of maps per question size for sizes that no example had.
+
+    Examples
+    --------
+    >>> from surveysim.calibration import DistributionCalibrator
+    >>> DistributionCalibrator(elicited_by="logprob").fit().predict([[0.98, 0.015, 0.005]]).round(2)
+    array([[0.56, 0.24, 0.2 ]])
     """
 
     def fit(self, examples: Examples) -> PriorCorrection:

@@ -43,6 +43,13 @@ class LinearCalibrator(Calibrator):
     References
     ----------
     .. [1] G. Kambhatla et al. (2025), arXiv 2507.00439; ACL 2026.
+
+    Examples
+    --------
+    >>> from surveysim.calibration import DistributionCalibrator
+    >>> calibrator = DistributionCalibrator("linear", objective="kl", gate=False)
+    >>> calibrator.fit([[0.9, 0.1], [0.1, 0.9]], [[0.7, 0.3], [0.3, 0.7]]).predict([[0.5, 0.5]]).round(2)
+    array([[0.5, 0.5]])
     """
 
     uses_backgrounds = True
@@ -101,6 +108,13 @@ class IsotonicCalibrator(Calibrator):
     -----
     Fitted by weighted least squares, whatever the `objective`, which the gate then judges by. Sizes without examples
     get the elicitation method's prior correction; a row of which nothing is left stays as it came.
+
+    Examples
+    --------
+    >>> from surveysim.calibration import DistributionCalibrator
+    >>> calibrator = DistributionCalibrator("isotonic", objective="kl", gate=False)
+    >>> calibrator.fit([[0.9, 0.1], [0.1, 0.9]], [[0.7, 0.3], [0.3, 0.7]]).predict([[0.9, 0.1]]).round(2)
+    array([[0.7, 0.3]])
     """
 
     regressions_: dict[tuple[int, ...], IsotonicRegression]

@@ -83,6 +83,15 @@ class TemperedCalibrator(Calibrator):
     -----
     The form and its penalties are this library's; the idea of correcting elicited distributions on a few examples is
     that of Kambhatla et al. (2025), arXiv 2507.00439.
+
+    Examples
+    --------
+    Label probabilities are far too sure; one example says how far:
+
+    >>> from surveysim.calibration import DistributionCalibrator, TemperedCalibrator
+    >>> calibrator = DistributionCalibrator(TemperedCalibrator(), objective="kl", elicited_by="logprob")
+    >>> calibrator.fit([[0.99, 0.01]], [[0.8, 0.2]]).predict([[0.01, 0.99]]).round(2)
+    array([[0.26, 0.74]])
     """
 
     uses_backgrounds = True

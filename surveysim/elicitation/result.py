@@ -36,6 +36,16 @@ class Elicitation:
         nothing to say.
     method : str
         The method that was used; not the one asked for where a model does not tell probabilities.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim import Question, ZeroShotElicitor
+    >>> X = pd.DataFrame({"age": ["18-29", "65+"]})
+    >>> elicitor = ZeroShotElicitor("nano", method="logprob", question=Question("Content?", ["yes", "no"]), random_state=0)
+    >>> elicitation = elicitor.fit(X).elicit(X)
+    >>> elicitation.P.shape, elicitation.failures.tolist()
+    ((2, 2), [0, 0])
     """
 
     P: np.ndarray

@@ -37,7 +37,16 @@ def summarise_curve(curve: pd.DataFrame, value: str = "js_debiased", level: str 
 
     Examples
     --------
-    See `respondent_curve`.
+    >>> import pandas as pd
+    >>> from surveysim.evaluation import summarise_curve
+    >>> runs = [(model, n, split, "cell", "Q1", 10, D / n) for n in (200, 400) for split in (0, 1)
+    ...         for model, D in [("order-aware logit", 2 + split), ("mine", 1.6 + split)]]
+    >>> columns = ["model", "n", "split", "level", "question", "n_groups", "js_debiased"]
+    >>> summarise_curve(pd.DataFrame(runs, columns=columns)).round(4)
+    n                     200     400
+    model
+    order-aware logit  0.0125  0.0062
+    mine               0.0105  0.0052
     """
     if value not in VALUES:
         raise ValueError(f"value must be one of {list(VALUES)}, got {value!r}")

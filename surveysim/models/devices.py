@@ -29,6 +29,12 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         If there is no such device, or not on this machine.
     TypeError
         If `device` is neither a string nor a torch.device.
+
+    Examples
+    --------
+    >>> from surveysim.models import resolve_device
+    >>> resolve_device("cpu")
+    device(type='cpu')
     """
     if not isinstance(device, str | torch.device):
         raise TypeError(f"device must be a string such as 'auto', 'cpu' or 'cuda:0', got {device!r}")
@@ -78,6 +84,12 @@ def resolve_dtype(dtype: str | torch.dtype = "auto", device: str | torch.device 
         If the type is none of these: eight-bit, integer or complex models are not supported.
     TypeError
         If `dtype` is neither a string nor a torch.dtype.
+
+    Examples
+    --------
+    >>> from surveysim.models import resolve_dtype
+    >>> resolve_dtype("auto", "cpu"), resolve_dtype("bfloat16", "cpu")
+    (torch.float32, torch.bfloat16)
     """
     if not isinstance(dtype, str | torch.dtype):
         raise TypeError(f"dtype must be a string such as 'auto' or 'float32', or a torch.dtype, got {dtype!r}")

@@ -26,6 +26,13 @@ class Labels:
     variants : tuple of K tuples of int
         All vocabulary entries that mean each label, such as ``"A"`` and ``" A"``. An option's probability is the sum
         over its variants.
+
+    Examples
+    --------
+    >>> from surveysim.models import Labels
+    >>> labels = Labels(letters=("A", "B"), variants=((32, 362), (33, 426)))
+    >>> len(labels.letters)
+    2
     """
 
     letters: tuple[str, ...]

@@ -89,6 +89,15 @@ def load_model(
     ValueError
         If device or dtype is invalid, or the model needs code of its own, has pickled weights only, lacks weights, or
         is no causal language model.
+
+    Examples
+    --------
+    >>> from surveysim.models import load_model
+    >>> model = load_model("nano")
+    >>> model is load_model("nano")
+    True
+    >>> model.name
+    'nano'
     """
     place = resolve_device(device)
     number_type = resolve_dtype("float32" if name == NANO and dtype == "auto" else dtype, place)
@@ -105,7 +114,16 @@ def load_model(
 
 
 def clear_models() -> None:
-    """Forget all loaded models and their trunk states; memory is freed once no estimator holds them any more."""
+    """Forget all loaded models and their trunk states; memory is freed once no estimator holds them any more.
+
+    Examples
+    --------
+    >>> from surveysim.models import clear_models, load_model
+    >>> model = load_model("nano")
+    >>> clear_models()
+    >>> model is load_model("nano")
+    False
+    """
     with _lock:
         _slots.clear()
     if torch.cuda.is_initialized():
@@ -119,6 +137,13 @@ def set_model_limit(limit: int) -> int:
     ----------
     limit : int
         At least 1. The models used longest ago are dropped first.
+
+    Examples
+    --------
+    >>> from surveysim.models import set_model_limit
+    >>> before = set_model_limit(3)
+    >>> set_model_limit(before)
+    3
     """
     global _limit
     if isinstance(limit, bool) or not isinstance(limit, int):

@@ -18,7 +18,16 @@ __all__ = ["Example", "Prompt", "describe_background", "render", "whole_percenta
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is asked: the system text and the user's turn; `cue` ends it where there is no chat template."""
+    """What a model is asked: the system text and the user's turn; `cue` ends it where there is no chat template.
+
+    Examples
+    --------
+    >>> from surveysim import Question
+    >>> from surveysim.prompts import get_template, render
+    >>> prompt = render(get_template("default"), Question("Content?", ["yes", "no"]), {"age": "18-29"}, labels=["A", "B"])
+    >>> "A" in prompt.user, "18-29" in prompt.user
+    (True, True)
+    """
 
     system: str
     user: str
@@ -39,7 +48,14 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Example:
-    """A known group's distribution over the same question's options, in the question's order (sums to 1)."""
+    """A known group's distribution over the same question's options, in the question's order (sums to 1).
+
+    Examples
+    --------
+    >>> from surveysim.prompts import Example
+    >>> Example({"age": "18-29"}, [0.6, 0.4]).background
+    {'age': '18-29'}
+    """
 
     background: Mapping[str, object] | None
     distribution: Sequence[float]
@@ -50,6 +66,12 @@ def describe_background(template: Template, background: Mapping[str, object] | N
 
     Numbers are written with ``%g`` (no ".0"), booleans and missing values (None, NaN, NaT, NA) by the template's
     phrases, underscores in attribute names as spaces. Empty or None: an empty string.
+
+    Examples
+    --------
+    >>> from surveysim.prompts import describe_background, get_template
+    >>> describe_background(get_template("default"), {"age": "18-29", "children": 2.0, "region": None})
+    'age: 18-29; children: 2; region: not stated'
     """
     if not background:
         return ""
@@ -99,6 +121,15 @@ def render(
     ValueError
         If there are not as many labels as options, labels are repeated, `order` is no permutation, an example's
         distribution does not fit the question, or both `verbalized` and `sequence` are asked for.
+
+    Examples
+    --------
+    >>> from surveysim import Question
+    >>> from surveysim.prompts import get_template, render
+    >>> question = Question("Are you content with your town?", ["yes", "partly", "no"])
+    >>> prompt = render(get_template("default"), question, {"age": "18-29"}, labels=["A", "B", "C"], order=[2, 1, 0])
+    >>> [line for line in prompt.user.splitlines() if line.startswith(("A", "B", "C"))]
+    ['A. no', 'B. partly', 'C. yes']
     """
     n_options = question.n_options
     labels = list(labels)
@@ -126,7 +157,14 @@ def render(
 
 
 def whole_percentages(distribution: ArrayLike) -> list[int]:
-    """Percentages of a distribution rounded to whole numbers that sum to 100 (largest remainders)."""
+    """Percentages of a distribution rounded to whole numbers that sum to 100 (largest remainders).
+
+    Examples
+    --------
+    >>> from surveysim.prompts import whole_percentages
+    >>> whole_percentages([1 / 3, 1 / 3, 1 / 3])
+    [34, 33, 33]
+    """
     exact = np.asarray(distribution, dtype=float) * 100
     whole = np.floor(exact).astype(int)
     short = 100 - int(whole.sum())

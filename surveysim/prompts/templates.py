@@ -227,7 +227,14 @@ _TEMPLATES = {
 
 
 def template_names() -> list[str]:
-    """Names of the templates that come with the package; ``"default"`` is the first."""
+    """Names of the templates that come with the package; ``"default"`` is the first.
+
+    Examples
+    --------
+    >>> from surveysim.prompts import template_names
+    >>> template_names()[0]
+    'default'
+    """
     return list(_TEMPLATES)
 
 
@@ -240,6 +247,12 @@ def get_template(template: str | Template) -> Template:
         If there is no template of that name.
     TypeError
         If `template` is neither a name nor a `Template`.
+
+    Examples
+    --------
+    >>> from surveysim.prompts import get_template
+    >>> get_template("default").name
+    'default'
     """
     if isinstance(template, Template):
         return template

@@ -48,6 +48,20 @@ class Cells:
         question. ``folds.sum(axis=1) / n[:, None]`` is Y. scikit-learn can slice it by rows, like a weight.
     design_effect : dict of str to float
         The design effect beyond weighting for each question's whole sample (see `tabulate`); 1 where none was asked.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim import Question, tabulate
+    >>> survey = pd.DataFrame({"sex": ["f", "f", "m", "m", "m"], "content": [1, 2, 1, 1, 2]})
+    >>> cells = tabulate(survey, ["sex"], {"content": Question("Content?", ["yes", "no"])})
+    >>> cells.X["sex"].tolist(), cells.n.tolist()
+    (['f', 'm'], [2.0, 3.0])
+    >>> cells.Y.round(2)
+    array([[0.5 , 0.5 ],
+           [0.67, 0.33]])
+    >>> len(cells.subset(cells.n >= 3))
+    1
     """
 
     X: pd.DataFrame
