@@ -75,14 +75,16 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": False,
     "header_links_before_dropdown": 6,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"gallery/*": [], "tutorial/*": [], "**": ["page-toc"]},
     "footer_start": ["copyright"],
     "footer_end": [],
     "navbar_end": ["theme-switcher"],
+    "navbar_persistent": ["search-button"],
 }
 # Pages without others below them would have an empty sidebar.
-_SINGLE = "index installation quickstart methods measured origins limits glossary architecture changelog".split()
-html_sidebars = {**{page: [] for page in [*_SINGLE, "search", "genindex"]}, "**": ["sidebar-nav-bs"]}
+_SINGLE = ("index", "installation", "quickstart", "methods", "measured", "origins", "limits", "glossary")
+_SINGLE += ("architecture", "changelog", "search", "genindex")
+html_sidebars = {**{page: [] for page in _SINGLE}, "**": ["sidebar-nav-bs"]}
 html_static_path = ["_static"]
 html_css_files = ["page.css"]
 html_show_sourcelink = False

@@ -34,7 +34,7 @@ def make_notebook(script: Path) -> dict[str, Any]:
 
     _, blocks = split_code_and_text_blocks(str(script))
     notebook = jupyter_notebook(blocks, {**DEFAULT_GALLERY_CONF}, str(script.parent))
-    cells = []
+    cells: list[dict[str, Any]] = []
     for cell in notebook["cells"]:
         source = "".join(cell["source"]).strip("\n")
         if cell["cell_type"] == "markdown":

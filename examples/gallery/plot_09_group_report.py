@@ -61,14 +61,15 @@ reports["exaggerated"][columns].round(3)
 # themselves a single group is a noisy witness; ``by="attribute"`` takes all groups of an attribute together.
 
 figures = ["gap_inflation", "gap_inflation_low", "gap_inflation_high", "divergence_debiased"]
-pd.concat(
+by_attribute = pd.concat(
     {
         name: group_report(
             truth.X, truth.Y, P, truth_respondents=truth.n, question=survey.questions, by="attribute"
         ).set_index("attribute")[figures]
         for name, P in {"logit": honest, "exaggerated": stereotyped}.items()
     }
-).round(3)
+)
+by_attribute.round(3)
 
 # %%
 # A ``gap_inflation`` of 1 says that the gaps have the right size, 0.4 = 1 / 2.5 that two fifths of them are real. The
