@@ -207,7 +207,7 @@ class LocalRespondent:
         alive = list(range(len(asks)))  # the ask of each row of the state
         temperature = torch.tensor([ask.temperature for ask in asks], dtype=torch.float32, device=state.logits.device)
         for step in range(max(limits)):
-            draws = torch.from_numpy(uniforms[alive, step]).to(state.logits.device)
+            draws = torch.tensor(uniforms[alive, step], dtype=_precision(state.logits), device=state.logits.device)
             tokens = draw_tokens(state.logits, temperature[alive], draws)
             going = []
             for i, (ask, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
@@ -266,11 +266,15 @@ def draw_tokens(logits: Tensor, temperature: Tensor, uniform: Tensor) -> Tensor:
     if not bool((temperature > 0).any()):
         return likeliest
     scaled = logits / torch.where(temperature > 0, temperature, 1.0)[:, None]
-    kind = torch.float32 if logits.device.type == "mps" else torch.float64
-    cumulative = scaled.softmax(dim=1).cumsum(dim=1, dtype=kind)
-    wanted = (uniform.to(kind) * cumulative[:, -1])[:, None]
+    cumulative = scaled.softmax(dim=1).cumsum(dim=1, dtype=_precision(logits))
+    wanted = (uniform.to(cumulative.dtype) * cumulative[:, -1])[:, None]
     drawn = torch.searchsorted(cumulative, wanted, right=True)[:, 0].clamp_max(logits.shape[1] - 1)
     return torch.where(temperature > 0, drawn, likeliest)
+
+
+def _precision(logits: Tensor) -> torch.dtype:
+    """float64, so that sums over a large vocabulary do not shift what is drawn; Apple's devices have none."""
+    return torch.float32 if logits.device.type == "mps" else torch.float64
 
 
 def _uniforms(ask: Ask, prompt: Sequence[int], n: int) -> np.ndarray:

@@ -154,3 +154,15 @@ def test_any_background_and_order_renders(order, background):
     user = render(DEFAULT, SCALE, background, labels="ABCD", order=order).user
     for label, i in zip("ABCD", order, strict=True):
         assert f"{label}. {SCALE.options[i]}" in user
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_the_labels_of_many_respondents_can_be_asked_for(name):
+    question = Question("How do you feel?", ["good", "bad"])
+    one = render(get_template(name), question, {"age": 27}, labels="AB")
+    many = render(get_template(name), question, {"age": 27}, labels="AB", sequence=30)
+    assert many.user == one.user
+    assert many.system.count("30") >= 1
+    assert "labels" in many.system
+    with pytest.raises(ValueError, match="not for both"):
+        render(get_template(name), question, None, labels="AB", sequence=30, verbalized=True)
