@@ -135,8 +135,8 @@ class Survey(Bunch):
             if unknown:
                 raise ValueError(f"questions names {unknown}, which this survey has no Question for; see .variables")
             chosen = {name: self.questions[name] for name in names}
-        columns = list(self.backgrounds) if backgrounds is None else list(backgrounds)
-        if not chosen or not columns:
+        columns = self.backgrounds if backgrounds is None else backgrounds
+        if not chosen or len(columns) == 0:
             missing = "questions" if not chosen else "backgrounds"
             raise ValueError(f"this survey has no {missing}: name them when reading, {missing}=[...]; see .variables")
         design = {"weights": self.weight, "strata": self.strata, "cluster": self.cluster}

@@ -311,6 +311,8 @@ class TestOverrides:
         survey = read_survey(sav)
         with pytest.raises(ValueError, match=r"questions names \['x'\]"):
             survey.tabulate(questions=["x"])
+        with pytest.raises(TypeError, match="backgrounds must be a list of columns, got 'sex'"):
+            survey.tabulate("sex")
         with pytest.raises(ValueError, match="no backgrounds: name them when reading"):
             read_survey(sav, backgrounds=[]).tabulate()
 
