@@ -98,7 +98,7 @@ random_state
     """
 
     # What the methods inherited need and users have no use for here.
-    method = "sampled"
+    method = "similarity"
     option_orders = "given"
     refusals = "drop"
     smoothing = 0.0
@@ -152,6 +152,9 @@ random_state
         self.local_files_only = local_files_only
         self.verbose = verbose
         self.random_state = random_state
+
+    def _method(self) -> Method:
+        return _METHOD
 
     def _elicit(self, cells: PredictCells) -> Elicitation:
         from surveysim.elicitation.run import check_elicitation

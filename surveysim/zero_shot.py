@@ -265,7 +265,7 @@ class ZeroShotElicitor(DistributionRegressor):
         from surveysim.elicitation.run import elicit_cells
 
         self._check_parameters()
-        method = get_method(self.method)
+        method = self._method()
         seed = self._seed()
         plan = self._plan(method, seed)
         return elicit_cells(
@@ -296,6 +296,9 @@ class ZeroShotElicitor(DistributionRegressor):
             seed=seed,
             examples=self._known_cells(),
         )
+
+    def _method(self) -> Method:
+        return get_method(self.method)
 
     def _seed(self) -> int:
         if self.random_state is None and self.journal is not None:
@@ -344,7 +347,7 @@ class ZeroShotElicitor(DistributionRegressor):
         """Everything about the parameters that can be wrong without looking at data."""
         if not isinstance(self.model, str | os.PathLike) or not str(self.model):
             raise TypeError(f"model must be a name or a folder, got {self.model!r}")
-        method = get_method(self.method)
+        method = self._method()
         self._templates(method)
         for name, allowed in (
             ("refusals", ("drop", "keep")),

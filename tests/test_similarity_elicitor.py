@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from surveysim import Question, SimilarityElicitor
+from surveysim import CalibratedElicitor, Question, SimilarityElicitor
 from surveysim.elicitation import Journal, SimilarityRater
 from tests.servers import BROKEN, Body, Canned, LoopbackServer
 
@@ -106,6 +106,15 @@ def test_a_journal_keeps_the_words(tmp_path: Path) -> None:
     np.testing.assert_allclose(Q, P**2 / (P**2).sum(axis=1, keepdims=True))
     with Journal(path) as journal:
         assert set(journal.to_frame()["text"]) == set(WORDS.values())
+
+
+def test_it_can_be_calibrated_without_a_prior_of_another_method() -> None:
+    labelled = np.array([[0.1, 0.3, 0.6], [0.2, 0.5, 0.3], [0.5, 0.3, 0.2]])
+    with LoopbackServer(Canned(say)) as server:
+        model = CalibratedElicitor(elicitor(server)).fit(X, labelled, np.full(3, 100.0))
+        P = model.predict(X)
+    assert model.elicited_by_ is None
+    np.testing.assert_allclose(P.sum(axis=1), 1)
 
 
 def test_it_runs_on_this_machine_and_repeats_itself() -> None:
