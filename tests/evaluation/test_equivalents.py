@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from surveysim.evaluation import EquivalentRespondents, NoisyTruthError, equivalent_respondents
+from surveysim.evaluation.comparison import check_rows
 from surveysim.evaluation.surveys import SURVEY_SIZES, respondents_for, survey_divergence
 from surveysim.metrics import js_divergence
 
@@ -198,3 +199,16 @@ def test_the_result_is_frozen() -> None:
     assert isinstance(worth, EquivalentRespondents)
     with pytest.raises(AttributeError):
         worth.respondents = 1  # type: ignore[misc]
+
+
+def test_cells_that_are_weighed_unlike_their_respondents_lose_effective_respondents() -> None:
+    pair = pd.DataFrame({"sex": ["f", "m"]})
+    rows = check_rows([[0.2, 0.8], [0.6, 0.4]], [[0.5, 0.5]] * 2, truth_respondents=[10, 10], X=pair, population=[1, 3])
+    everybody = rows.groups("population")
+    assert everybody.pool(rows.Y, rows.population)[0] == pytest.approx([0.5, 0.5])
+    pooled = rows.respondents(everybody)
+    assert pooled is not None
+    assert pooled[0] == pytest.approx(4**2 / (1 / 10 + 9 / 10))  # Kish: 16, not 20
+    compared = rows.compare("cell", 1)
+    np.testing.assert_allclose(compared.share, [0.25, 0.75])
+    np.testing.assert_allclose(compared.rest, [[0.6, 0.4], [0.2, 0.8]])
