@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor, nn
 
 from surveysim.models import LoadedModel, load_model
@@ -338,3 +339,37 @@ def test_where_blocks_do_more_than_attend_nothing_is_shared_and_states_are_right
     states = recipe.states(prefix, [ids[8:], ids[8:10]])
     torch.testing.assert_close(torch.cat([prefix.states, states[0]]), expected, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(states[1], expected[8:10], atol=1e-5, rtol=1e-4)
+
+
+def hybrid(family: str) -> Any:
+    """A tiny model in which most blocks are convolutions or linear attention and the last one attends."""
+    shape = {"vocab_size": 600, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
+    shape |= {"num_attention_heads": 4, "num_key_value_heads": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if family == "lfm2":
+            kinds = ["conv", "full_attention", "conv", "full_attention"]
+            config: Any = transformers.Lfm2Config(**shape, layer_types=kinds, block_multiple_of=8)
+            network: Any = transformers.Lfm2ForCausalLM(config)
+        else:
+            shape |= {"linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2, "head_dim": 8}
+            shape |= {"linear_num_value_heads": 4, "num_experts": 4, "num_experts_per_tok": 2}
+            shape |= {"moe_intermediate_size": 16, "shared_expert_intermediate_size": 16}
+            kinds = ["linear_attention"] * 3 + ["full_attention"]
+            network = transformers.Qwen3NextForCausalLM(transformers.Qwen3NextConfig(**shape, layer_types=kinds))
+    return network.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("family", ["lfm2", "qwen3-next"])
+def test_hybrid_models_share_nothing_and_are_right(family):
+    network = hybrid(family)
+    recipe = Recipe(network, 1, (PROMPTS[0], PROMPTS[1]), threading.RLock())  # warnings are errors: it runs apart
+    assert recipe.apart
+    assert not recipe.anatomy.attends
+    assert recipe.prefix(PREFIXES[0]).cache is None
+    expected = own_logits(network)
+    with torch.no_grad():
+        for shared in (True, False):
+            found = logits_of(recipe, recipe.copy(), batch_of(recipe, shared=shared))
+            assert largest(found - expected, expected) < 1e-4
+    assert largest(expected[0] - expected[1], expected) > 0.1
