@@ -41,7 +41,8 @@ ALONE, FUSED, NO_MODEL = "elicited alone", "fused", "fused with nothing"
 ROWS = (SAMPLE, SHRUNK, LOGIT, LEARNED, NO_MODEL, ALONE, FUSED)
 
 SHRINKAGE = 10.0
-"""Respondents' worth of the margin; the best of 5, 10, 20 and 40 by region, education and income at n = 20."""
+"""Respondents' worth of the margin, as suits party groups; by region, education and income, whose groups differ less,
+40 is 7 to 18% better at n = 20."""
 
 
 @dataclass(frozen=True)
