@@ -70,7 +70,7 @@ def read_recorded(folder: Path | None = None, steering: str = "persona") -> dict
     table = pd.read_csv(folder / "elicited.csv.gz")
     # n_human is not recorded for region, education and income: they serve for choosing priors, see docs/fusion.md
     table = table[(table["steering"] == steering) & ~(table["n_human"] < MIN_RESPONDENTS)]
-    found = {}
+    found: dict[tuple[str, str, str], Recorded] = {}
     for key, part in table.groupby(["method", "model", "attribute"], sort=True):
         rows, human, elicited, questions = [], [], [], {}
         for record in part.itertuples():
@@ -89,7 +89,9 @@ def read_recorded(folder: Path | None = None, steering: str = "persona") -> dict
             human.append(shares / shares.sum())
             elicited.append(_usable(record, kept))
         X = pd.DataFrame(rows, columns=[str(key[2]), "question"])
-        found[key] = Recorded(X, questions, pad_distributions(human), pad_distributions(elicited))
+        found[str(key[0]), str(key[1]), str(key[2])] = Recorded(
+            X, questions, pad_distributions(human), pad_distributions(elicited)
+        )
     return found
 
 
@@ -142,7 +144,7 @@ def fuse(recorded: Recorded, n: int, draw: int) -> tuple[np.ndarray, dict[str, f
     return P, about
 
 
-def _by_question(recorded: Recorded, P: np.ndarray) -> pd.Series:
+def _by_question(recorded: Recorded, P: np.ndarray) -> pd.DataFrame:
     """Summed divergence and cells of each question."""
     known = ~np.isnan(P).all(axis=1)
     js = np.full(len(P), np.nan)
@@ -231,7 +233,7 @@ def compare(results: pd.DataFrame, everything: dict[tuple[str, str, str], Record
             record |= _difference(tables[FUSED]["js"], tables[row]["js"], row)
         same = (results[["method", "model", "attribute", "n"]] == [method, model, attribute, n]).all(axis=1)
         about = results[same & results["worth"].notna()]
-        record |= about[["worth", "gap_inflation", "coverage", "missing"]].mean().to_dict()
+        record |= {name: about[name].mean() for name in ("worth", "gap_inflation", "coverage", "missing")}
         records.append(record)
     return pd.DataFrame(records)
 
@@ -260,7 +262,7 @@ def show(table: pd.DataFrame) -> None:
     about = ["worth", "gap_inflation", "coverage", "missing"]
     print(table[["method", "model", "attribute", "n", *columns, *about]].to_string(float_format="%.4f", index=False))
     for row in _COMPARED:
-        worst = table.loc[table[f"to {row}"].idxmax()]
+        worst = table.iloc[int(table[f"to {row}"].argmax())]
         where = ", ".join(str(worst[name]) for name in ("method", "model", "attribute", "n"))
         above = int((table[f"to {row}"] > 0.02).sum())
         print(f"\nagainst the {row}: worst {_shown(worst, row)} ({where}); {above} of {len(table)} worse than +2%")
