@@ -42,7 +42,8 @@ class Elicitation:
     >>> import pandas as pd
     >>> from surveysim import Question, ZeroShotElicitor
     >>> X = pd.DataFrame({"age": ["18-29", "65+"]})
-    >>> elicitor = ZeroShotElicitor("nano", method="logprob", question=Question("Content?", ["yes", "no"]), random_state=0)
+    >>> question = Question("Content?", ["yes", "no"])
+    >>> elicitor = ZeroShotElicitor("nano", method="logprob", question=question, random_state=0)
     >>> elicitation = elicitor.fit(X).elicit(X)
     >>> elicitation.P.shape, elicitation.failures.tolist()
     ((2, 2), [0, 0])

@@ -42,7 +42,8 @@ class PromptConsistency:
     >>> from surveysim import Question, ZeroShotElicitor
     >>> from surveysim.evaluation import prompt_consistency
     >>> X = pd.DataFrame({"age": ["18-29", "65+"]})
-    >>> elicitor = ZeroShotElicitor("nano", method="logprob", question=Question("Content?", ["yes", "no"]), random_state=0)
+    >>> question = Question("Content?", ["yes", "no"])
+    >>> elicitor = ZeroShotElicitor("nano", method="logprob", question=question, random_state=0)
     >>> found = prompt_consistency(elicitor, X, ["default", "interview"])
     >>> list(found.predictions)
     ['default', 'interview']

@@ -24,7 +24,8 @@ class Prompt:
     --------
     >>> from surveysim import Question
     >>> from surveysim.prompts import get_template, render
-    >>> prompt = render(get_template("default"), Question("Content?", ["yes", "no"]), {"age": "18-29"}, labels=["A", "B"])
+    >>> question = Question("Content?", ["yes", "no"])
+    >>> prompt = render(get_template("default"), question, {"age": "18-29"}, labels=["A", "B"])
     >>> "A" in prompt.user, "18-29" in prompt.user
     (True, True)
     """
