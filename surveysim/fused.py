@@ -37,7 +37,7 @@ class FusedRegressor(DistributionRegressor):
     elicitor : estimator or None
         Where the language model's distributions come from: anything with ``fit`` and ``predict``, such as
         `ZeroShotElicitor` or, for outputs recorded anywhere, `RecordedElicitor`. A fitted one is used as it is
-        (`clone` would lose its fit: under cross-validation wrap it in `sklearn.frozen.FrozenEstimator`); one that is
+        (`clone` would lose its fit: under cross-validation wrap it in ``sklearn.frozen.FrozenEstimator``); one that is
         not is cloned and fitted. It must not have learned from the respondents of `fit`. Rows of NaN that it predicts
         are cells it has nothing to say of. None: no language model; the same hierarchical logit without covariates,
         which is what `model_worth_` compares with.

@@ -49,7 +49,7 @@ class SimilarityElicitor(ZeroShotElicitor):
     question, question_column, backgrounds, template
         As in `ZeroShotElicitor`. The template's words for labels and options are not used.
     instruction : str, optional
-        What the model is asked to do; default: `surveysim.similarity.INSTRUCTION`.
+        What the model is asked to do; default: ``surveysim.similarity.INSTRUCTION``.
     n_samples : int, default=10
         Answers per cell.
     temperature : float, default=1.0

@@ -19,12 +19,12 @@ class Calibrator(BaseEstimator):
     """Base of the maps from elicited to calibrated distributions; derive from it to pass your own.
 
     Parameters go into ``__init__`` as in every scikit-learn estimator. ``fit(examples)`` learns from rows of one kind,
-    ordinal or nominal; ``predict(examples)`` returns float64 (n, K) of distributions, NaN where `Examples.P` is.
+    ordinal or nominal; ``predict(examples)`` returns float64 (n, K) of distributions, NaN where ``Examples.P`` is.
 
     Attributes
     ----------
     uses_backgrounds : bool
-        Whether `Examples.features` are read. If not, passing backgrounds is refused rather than ignored.
+        Whether ``Examples.features`` are read. If not, passing backgrounds is refused rather than ignored.
 
     Examples
     --------

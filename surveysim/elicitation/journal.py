@@ -35,7 +35,7 @@ def ask_keys(identity: Mapping[str, str], asks: Iterable[Ask]) -> list[str]:
     Parameters
     ----------
     identity : mapping
-        `Respondent.identity`.
+        ``Respondent.identity``.
     asks : iterable of Ask
 
     Returns
@@ -78,7 +78,7 @@ class Journal:
 
     An answer is committed to disk before anybody uses it. Several threads and processes may share a journal; on one
     machine, for SQLite's write-ahead log needs that (no network drives). Failures are not kept: they are asked again.
-    Keys of servers are never in it: a model is named by what determines its answers (`Respondent.identity`).
+    Keys of servers are never in it: a model is named by what determines its answers (``Respondent.identity``).
 
     Parameters
     ----------

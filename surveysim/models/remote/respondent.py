@@ -23,7 +23,7 @@ _OPENAI_KEY = "OPENAI_API_KEY"
 
 
 class RemoteRespondent:
-    """A model behind a server that speaks OpenAI's chat protocol: hosted, or vLLM, llama.cpp, `transformers serve`.
+    """A model behind a server that speaks OpenAI's chat protocol: hosted, or vLLM, llama.cpp, ``transformers serve``.
 
     Asks run side by side, are tried again when the server is busy or the connection breaks, and are handed over one by
     one as they are answered. The first ask goes alone: a wrong key, an unknown model or a server that is out of reach
