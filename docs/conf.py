@@ -75,7 +75,7 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": False,
     "header_links_before_dropdown": 6,
-    "secondary_sidebar_items": {"gallery/*": [], "tutorial/*": [], "**": ["page-toc"]},
+    "secondary_sidebar_items": {"gallery/*": [], "tutorial/*": [], "api/**": ["page-toc"], "*": ["page-toc"]},
     "footer_start": ["copyright"],
     "footer_end": [],
     "navbar_end": ["theme-switcher"],

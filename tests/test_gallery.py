@@ -200,8 +200,17 @@ CLAIMS = {
 }
 
 
+def notebooks() -> dict[str, str]:
+    from tools.notebooks import NOTEBOOKS
+
+    return NOTEBOOKS
+
+
+ALSO_NOTEBOOKS = {Path(script).stem for script in notebooks().values()}  # these run as notebooks, below
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", [path for path in SCRIPTS if path.stem not in ALSO_NOTEBOOKS], ids=lambda p: p.stem)
 def test_runs_and_finds_what_it_says(script: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     names = run(script, monkeypatch, tmp_path)
     assert names["figures"] >= 1
@@ -209,12 +218,6 @@ def test_runs_and_finds_what_it_says(script: Path, monkeypatch: pytest.MonkeyPat
 
 
 # --- notebooks --------------------------------------------------------------------------------------------------------
-
-
-def notebooks() -> dict[str, str]:
-    from tools.notebooks import NOTEBOOKS
-
-    return NOTEBOOKS
 
 
 @pytest.mark.parametrize("name", notebooks())
@@ -232,10 +235,13 @@ def test_notebooks_are_what_their_scripts_say(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", notebooks())
-def test_notebooks_run(name: str, tmp_path: Path) -> None:
+def test_notebooks_run_and_find_what_they_say(name: str, tmp_path: Path) -> None:
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     notebook = nbformat.read(PROJECT / "examples" / name, as_version=4)
     nbformat.validate(notebook)
+    claims = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); from tests.test_gallery import CLAIMS"
+    claims += f"; CLAIMS[{Path(notebooks()[name]).stem!r}](globals())"
+    notebook.cells.append(nbformat.v4.new_code_cell(claims))
     client = nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
