@@ -46,6 +46,7 @@ default_role = "py:obj"  # `name` in a docstring links to what it names
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's sections say it in words
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 python_use_unqualified_type_names = True
@@ -109,6 +110,10 @@ def _resolve_short_name(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     if node.get("refdomain") != "py" or node.get("reftype") != "obj":
         return None
     found = sorted(name for name in env.domains["py"].objects if name.endswith("." + target))
+    if "." not in target:  # a parameter, even if some class has an attribute of that name
+        found = [
+            name for name in found if env.domains["py"].objects[name].objtype in ("class", "exception", "function")
+        ]
     if found:
         place = env.domains["py"].objects[min(found, key=len)]
         return make_refnode(app.builder, node["refdoc"], place.docname, place.node_id, contnode, target)
