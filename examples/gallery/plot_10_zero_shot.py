@@ -61,7 +61,7 @@ table.round(3)
 # Groups differ much by methods that draw, and hardly by label probabilities. Ten or thirty draws scatter by themselves:
 # a difference between two groups has to be larger than that before it is the model's opinion.
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), width_ratios=[1.4, 1], layout="constrained")
+figure, left = plt.subplots(figsize=(9, 4.5), layout="constrained")
 colors = ["#0b6bcb", "#22272e", "#c2255c", "#9a6700", "#8b949e"]
 place = np.arange(question.n_options)
 for i, ((method, found), color) in enumerate(zip(elicited.items(), colors, strict=True)):
@@ -72,6 +72,7 @@ left.set_ylim(0, 0.45)
 left.set_ylabel("share")
 left.set_title("Mean and range over the six groups")
 left.legend(ncols=2, fontsize=9)
+plt.show()
 
 # %%
 # The place at which an option stands
@@ -85,6 +86,7 @@ by_order = {
     "forward": np.mean(answers.loc[forward, "shares"].tolist(), axis=0),
     "backward": np.mean(answers.loc[~forward, "shares"].tolist(), axis=0),
 }
+figure, right = plt.subplots(figsize=(9, 4), layout="constrained")
 for (name, shares), color in zip(by_order.items(), ("#0b6bcb", "#c2255c"), strict=True):
     right.plot(place, shares, "o-", color=color, label=f"options shown {name}")
 right.plot(place, np.mean(list(by_order.values()), axis=0), "--", color="#22272e", label="average: what counts")
