@@ -42,7 +42,7 @@ nano: $(VENV)/.dev  ## train the embedded model anew (about 90 minutes on 2 core
 	$(PY) -m tools.nano.train --minutes 85
 
 clean:  ## remove what was built here
-	rm -rf $(VENV) docs/_build build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) docs/_build docs/gallery docs/tutorial docs/api/generated docs/api/backreferences build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 # --- set-up ----------------------------------------------------------------------------------------------------------
 
