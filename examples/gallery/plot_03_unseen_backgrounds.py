@@ -57,7 +57,7 @@ estimators = {
         shift_reference="zero",
         shift_weight=1.5,
         validation_fraction=0,
-        max_epochs=4,
+        max_epochs=3,
         random_state=0,
     ),
 }
