@@ -194,12 +194,13 @@ ESTIMATORS: list[tuple[DistributionRegressor, dict[str, str]]] = [
 
 def _checks() -> list[Any]:
     params = []
-    for estimator, expected in ESTIMATORS:
+    for number, (estimator, expected) in enumerate(ESTIMATORS):
         failures = EVERYWHERE | expected
+        row = f"{number}-{type(estimator).__name__}"  # the same in every process, unlike a parameter's address
         for position, (instance, check) in enumerate(estimator_checks_generator(estimator)):
             name = getattr(check, "func", check).__name__
             marks = [pytest.mark.xfail(reason=failures[name], strict=True)] if name in failures else []
-            params.append(pytest.param(instance, check, marks=marks, id=f"{estimator}-{position}-{name}"))
+            params.append(pytest.param(instance, check, marks=marks, id=f"{row}-{position}-{name}"))
     return params
 
 

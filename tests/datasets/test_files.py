@@ -184,7 +184,7 @@ class TestBroken:
             (b"<!DOCTYPE html><html><body>log in", "web page"),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer"),
             (b"PK\x03\x04 and so on", "compressed archive"),
-            (gzip.compress(b"abc"), "compressed archive"),
+            (gzip.compress(b"abc", mtime=0), "compressed archive"),
             (b"", "is empty"),
             (b"   \n\n", "is empty"),
             (b"happy,town\n1,Oslo\n", "no SPSS file, whatever its ending says"),
