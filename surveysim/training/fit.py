@@ -30,8 +30,8 @@ RATE_TIMES_WIDTH = 0.4
 
 LORA_RATE_TIMES_WIDTH = 0.8
 """The same for adapters: SubPOP's 2e-4 at the width of 4096 that it was published for. On `nano`, where it is 25 times
-as much, it makes a fair opponent: 500 respondents and 3 questions of `cces_2016`, 4 epochs a stage, divergence .0194, the
-last block's .0218 (one split; nothing was chosen by it)."""
+as much, it makes a fair opponent: 500 respondents and 3 questions of `cces_2016`, 4 epochs a stage, divergence .0194,
+the last block's .0218 (one split; nothing was chosen by it)."""
 
 MAX_SPLITS = 3
 """Splits of the respondents by which epochs, reference and weight are chosen, in a small survey."""
