@@ -74,12 +74,17 @@ def read_background(
     `kind` is one of `surveysim.datasets.roles.BACKGROUND_KINDS`, "birth year", "ordered", "nominal" or "number".
     """
     quiet = Report()
+    try:
+        pd.factorize(column)
+    except TypeError:  # lists, as Parquet can hold
+        return "its values are no single values"
     if pd.api.types.is_bool_dtype(column.dtype):
         return _few_enough(name, column, "a boolean", max_levels, demanded, report)
     if kind in ("age", "birth year", "number"):
         numbers = _numbers(name, column, labels, declared, overrides, report)
         if numbers is not None:
             if kind == "number":
+                _mention_sentinels(name, numbers, report)
                 return _few_enough(name, numbers, "a number", max_levels, demanded, report)
             if kind == "birth year":
                 if year is None:
@@ -96,6 +101,14 @@ def read_background(
         numbers = _numbers(name, column, labels, declared, overrides, report)
         if numbers is None:
             return values
+        _mention_sentinels(name, numbers, report)
+        # Codes of regions or parties are names, not amounts. Of two values a number says the same as a name.
+        if kind == "nominal" or (kind in _NOMINAL and numbers.nunique() > 2):
+            codes = sorted(numbers.dropna().unique())
+            named = pd.Categorical(numbers.map("{:g}".format, na_action="ignore"), [f"{code:g}" for code in codes])
+            return _few_enough(
+                name, pd.Series(named, index=numbers.index), "unordered codes", max_levels, demanded, report
+            )
         return _few_enough(name, numbers, "a number: it has an order", max_levels, demanded, report)
     report.rows += [row for row in quiet.rows if "nobody chose" not in row[2]]
     is_ordered = kind == "ordered" or (kind not in _NOMINAL and values.ordered is True)
@@ -145,6 +158,34 @@ def _numbers(
     if len(absent):
         report.note(name, "background not stated (don't know, refused, no answer)", int(column.isin(absent).sum()))
     return numbers.astype(np.float64)
+
+
+# What surveys write for refused, don't know and no answer: https://ess.sikt.no, WVS and Pew codebooks.
+_SENTINELS = (66, 77, 88, 99, 96, 97, 98, 666, 777, 888, 996, 997, 998, 999, 6666, 7777, 8888, 9996, 9997, 9998, 9999)
+
+
+def _mention_sentinels(name: str, numbers: pd.Series, report: Report) -> None:
+    """Warn of 77, 88, 99, -9 and their like apart from the other values: as amounts they would mislead a model."""
+    counts = numbers.value_counts()
+    ordinary = [value for value in counts.index if value >= 0 and value not in _SENTINELS]
+    digits = [value for value in ordinary if value in (7, 8, 9)]
+    below = [value for value in ordinary if value not in digits]
+    if len(below) >= 2 and digits and min(digits) - max(below) >= 4:  # 1, 2 and 9
+        ordinary = below
+    else:
+        digits = []
+    if len(ordinary) < 2:
+        return
+    # 99 is a plain value where 90 and 95 occur; -2 and -1 are where 0 occurs, -9 is not
+    high = [value for value in counts.index if value in _SENTINELS and value > max(ordinary) + 10]
+    line = sorted([value for value in counts.index if value < 0] + [min(ordinary)])
+    gaps = [i for i, (below, above) in enumerate(itertools.pairwise(line)) if above - below > 1]
+    apart = digits + high + line[: max(gaps, default=-1) + 1]
+    if apart:
+        report.warn(
+            name, "values that look like codes for a missing answer, kept as numbers: missing= declares them",
+            int(counts[apart].sum()), ", ".join(f"{value:g}" for value in sorted(apart)),
+        )  # fmt: skip
 
 
 def _banded(name: str, age: pd.Series, bands: Sequence[int], report: Report) -> tuple[pd.Series, str] | str:

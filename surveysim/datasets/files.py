@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import re
+import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,21 +174,34 @@ def _read_csv(path: Path, encoding: str | None) -> RawSurvey:
     try:
         with path.open(encoding=chosen, newline="") as file:
             separator = _separator(file.readline())
-        data = pd.read_csv(
-            path,
-            sep=separator,
-            encoding=chosen,
-            skipinitialspace=True,
-            keep_default_na=False,
-            na_values=list(BLANKS),
-            low_memory=False,
-        )
+            file.seek(0)
+            names = next(csv.reader(file, delimiter=separator, skipinitialspace=True), [])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            data = pd.read_csv(
+                path,
+                sep=separator,
+                encoding=chosen,
+                index_col=False,  # else a field too many per row would shift all names by one, in silence
+                skipinitialspace=True,
+                keep_default_na=False,
+                na_values=list(BLANKS),
+                low_memory=False,
+            )
+    except pd.errors.ParserWarning:
+        raise ValueError(
+            f"{path.name}: its rows have more fields than its first line has names ({len(names)}); give every column a "
+            "name (R's write.table leaves out that of the row names)"
+        ) from None
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path.name} is not {encoding or 'UTF-8'} text (byte {error.start:,}): give {_ENCODINGS}"
         ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise ValueError(f"{path.name} is no readable CSV file: {error}") from None
+    twice = sorted({name for name in names if name.strip() and names.count(name) > 1})
+    if twice:  # pandas would call the second "age.1"
+        raise ValueError(f"{path.name} has several variables called {twice}: rename them")
     # A column such as "1", "2", " " is numbers with blanks, not text; so is "1,5" where semicolons separate.
     for column in data.columns[data.dtypes.map(pd.api.types.is_string_dtype)]:
         values = data[column].astype(object).str.strip()

@@ -13,7 +13,7 @@ import pandas as pd
 from surveysim.datasets.backgrounds import describe_values, read_background
 from surveysim.datasets.bunch import Report, Survey
 from surveysim.datasets.files import RawSurvey
-from surveysim.datasets.roles import background_kind, looks_like_id, looks_like_weight
+from surveysim.datasets.roles import background_kind, called_weight, looks_like_id, looks_like_weight
 from surveysim.datasets.values import fit_question, read_values
 from surveysim.questions import Question
 from surveysim.tables import Missing
@@ -255,19 +255,34 @@ def _choose_weight(data: pd.DataFrame, plan: Plan, report: Report) -> tuple[str 
         return plan.weight, candidates
     if len(candidates) == 1:
         column = data[candidates[0]]
-        if (column < 0).any() or not (column > 0).any():
-            report.warn(candidates[0], "looks like a weight, but is negative or all zero: no weight taken")
+        values = column.dropna().to_numpy(dtype=np.float64)
+        if (values < 0).any() or np.isinf(values).any():
+            report.warn(candidates[0], "looks like a weight, but is negative or infinite: no weight taken",
+                        int(((values < 0) | np.isinf(values)).sum()))  # fmt: skip
             return None, candidates
         return candidates[0], candidates
+    if not candidates:
+        _mention_whole_weights(data, plan, report)
     if candidates:
         report.warn("", f"several variables look like weights, none was taken: weight= chooses among {candidates}")
     return None, candidates
 
 
+def _mention_whole_weights(data: pd.DataFrame, plan: Plan, report: Report) -> None:
+    """Whole numbers may be how many people a respondent stands for, or codes: the user knows."""
+    for name in data.columns:
+        if name in (plan.questions or {}) or name in (plan.backgrounds or {}) or plan.value_labels.get(name):
+            continue
+        column = data[name]
+        if called_weight(name, plan.variable_labels.get(name), column) and (column.nunique() > 1 or column.max() <= 0):
+            report.warn(name, "called a weight, but without fractions: not taken unless weight= names it")
+
+
 def _refuse_negative(column: pd.Series) -> None:
     if not pd.api.types.is_numeric_dtype(column.dtype):
         raise ValueError(f"weight {column.name!r} is no number: it is of type {column.dtype}")
-    wrong = np.flatnonzero((column < 0).to_numpy(dtype=bool) | np.isinf(column.to_numpy(dtype=float, na_value=np.nan)))
+    values = column.to_numpy(dtype=float, na_value=np.nan)
+    wrong = np.flatnonzero((values < 0) | np.isinf(values))
     if len(wrong):
         rows = ", ".join(str(column.index[i]) for i in wrong[:5])
         raise ValueError(

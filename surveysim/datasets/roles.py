@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-__all__ = ["BACKGROUND_KINDS", "ORDERED_KINDS", "Guess", "background_kind", "looks_like_id", "looks_like_weight"]
+__all__ = [
+    "BACKGROUND_KINDS",
+    "ORDERED_KINDS",
+    "Guess",
+    "background_kind",
+    "called_weight",
+    "looks_like_id",
+    "looks_like_weight",
+]
 
 
 @dataclass(frozen=True)
@@ -115,14 +123,19 @@ def background_kind(name: str, label: str | None) -> Guess | None:
 
 def looks_like_weight(name: str, label: str | None, column: pd.Series) -> bool:
     """Whether a numeric variable is a survey weight, by its name or label and by having fractions."""
+    if not called_weight(name, label, column):
+        return False
+    values = column.dropna().to_numpy(dtype=np.float64)
+    return bool((values[np.isfinite(values)] % 1 != 0).any())
+
+
+def called_weight(name: str, label: str | None, column: pd.Series) -> bool:
+    """Whether a numeric variable is called a weight, whatever its values."""
     if not pd.api.types.is_numeric_dtype(column.dtype) or column.notna().sum() == 0:
         return False
     named = _WEIGHT_NAMES.fullmatch(name.casefold()) is not None
     described = label is not None and _WEIGHT_LABELS.fullmatch(label.casefold()) is not None
-    if not (named or described) or (label is not None and _BODY_WEIGHT.fullmatch(label.casefold())):
-        return False
-    values = column.dropna().to_numpy(dtype=np.float64)
-    return bool((values % 1 != 0).any())
+    return (named or described) and not (label is not None and _BODY_WEIGHT.fullmatch(label.casefold()))
 
 
 def looks_like_id(name: str, column: pd.Series) -> bool:
@@ -133,4 +146,7 @@ def looks_like_id(name: str, column: pd.Series) -> bool:
         values = column.dropna()
         if len(values) == 0 or (values % 1 != 0).any():
             return False
-    return len(column) > 100 and column.nunique(dropna=False) == len(column)
+    try:
+        return len(column) > 100 and column.nunique(dropna=False) == len(column)
+    except TypeError:  # lists, as Parquet can hold
+        return False

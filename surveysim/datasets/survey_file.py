@@ -143,8 +143,10 @@ def read_survey(
     array([1, 2])
     """
     if isinstance(path, pd.DataFrame):
-        table = path if columns is None else path[list(columns)]
-        table = table.set_axis([str(column) for column in table.columns], axis=1)
+        table = path.set_axis([str(column) for column in path.columns], axis=1)
+        if columns is not None:
+            require_variables(columns, table, "columns")
+            table = table[list(columns)]
         twice = table.columns[table.columns.duplicated()].unique().tolist()
         if twice:
             raise ValueError(f"the table has several columns called {twice}: rename them")

@@ -144,7 +144,7 @@ def read_values(
         if isinstance(value, str) and not value.strip():
             missing[i] = "blank"
             continue
-        label = str(value).strip() if text_like else book.find(value)
+        label = str(plain_code(value)).strip() if text_like else book.find(value)
         kind = kinds.find(value, label)
         if kind is not None:
             missing[i] = kind
@@ -246,7 +246,10 @@ def fit_question(
     ValueError
         If values are neither options nor missing answers; the message lists them.
     """
-    seen, uniques = pd.factorize(column.astype(object))
+    try:
+        seen, uniques = pd.factorize(column.astype(object))
+    except TypeError:  # lists, as Parquet can hold
+        raise ValueError(f"{name!r} cannot be a question: its values are no single values") from None
     values = list(uniques)
     book, kinds, matcher = LabelBook(labels, report, name), MissingBook(declared, overrides), OptionMatcher(question)
     target, unknown = [], []

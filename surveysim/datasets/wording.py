@@ -26,7 +26,10 @@ _LISTS = tomllib.loads(
 
 def _bare(label: str) -> str:
     """The label without its number, brackets and closing punctuation: "9. (Refused)" is "refused"."""
-    text = fold_text(label)
+    text = fold_text(re.sub(r"[´`]", "'", label))
+    text = re.sub(r"^\.[a-z]: *", "", text)  # GSS: ".d: do not know"
+    text = re.sub(r"[\[(](vol|volunteered|do not read|don't read|dnr)\b[^\])]*[\])]", " ", text)  # Pew
+    text = " ".join(text.split())
     text = re.sub(r"^\(?-?\d+\s*[.):=\-]+\s*(?=\D)", "", text)
     text = re.sub(r"(?<=\w)\([a-z]\)$", "", text)  # GSS: "NA(n)", "DK(d)"
     text = re.sub(r"^[\[(<{*\s.:-]+|[\])>}*\s.:;,!-]+$", "", text)

@@ -112,6 +112,20 @@ def test_one_column_and_names_with_commas(tmp_path):
     assert open_survey(tmp_path / "t.csv").data["a"].tolist() == [1]
 
 
+def test_rows_with_more_fields_than_names(tmp_path):
+    (tmp_path / "s.csv").write_text("a,b\n0,2,3\n1,4,5\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"rows have more fields than its first line has names \(2\)"):
+        open_survey(tmp_path / "s.csv")
+    (tmp_path / "t.csv").write_text("a;b\n1;2;\n3;4;\n", encoding="utf-8")  # a separator at the end holds nothing
+    assert open_survey(tmp_path / "t.csv").data.to_dict("list") == {"a": [1, 3], "b": [2, 4]}
+
+
+def test_two_columns_of_a_csv_with_one_name(tmp_path):
+    (tmp_path / "s.csv").write_text("a,b,a\n1,2,3\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"several variables called \['a'\]"):
+        open_survey(tmp_path / "s.csv")
+
+
 def test_metadata_without_respondents(sav):
     raw = open_survey(sav, metadata_only=True)
     assert (len(raw.data), list(raw.data)) == (0, ["happy", "town"])

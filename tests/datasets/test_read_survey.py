@@ -359,7 +359,7 @@ class TestAnomalies:
 
     def test_negative_weights(self):
         table = people().assign(weight=lambda d: d["weight"].where(d.index != 3, -1.0))
-        with pytest.warns(SurveyWarning, match="negative or all zero: no weight taken: weight"):
+        with pytest.warns(SurveyWarning, match="negative or infinite: no weight taken: weight"):
             assert read_survey(table, value_labels=LABELS).weight is None
         with pytest.raises(ValueError, match=r"'weight' is negative or infinite for 1 respondents \(rows 3\)"):
             read_survey(table, value_labels=LABELS, weight="weight")
@@ -367,6 +367,77 @@ class TestAnomalies:
             read_survey(table.assign(weight=0.0), value_labels=LABELS, weight="weight")
         with pytest.raises(ValueError, match="is no number"):
             read_survey(table.assign(weight="heavy"), value_labels=LABELS, weight="weight")
+
+    def test_infinite_weights_are_not_taken(self):
+        table = people().assign(weight=lambda d: d["weight"].where(d.index != 3, np.inf))
+        with pytest.warns(SurveyWarning, match=r"negative or infinite: no weight taken: weight \(1 respondents\)"):
+            assert read_survey(table, value_labels=LABELS).weight is None
+
+    def test_weights_that_are_whole_numbers_are_mentioned(self):
+        table = people().assign(weight=lambda d: (1000 * d["weight"]).round())
+        with pytest.warns(SurveyWarning, match="called a weight, but without fractions.*: weight"):
+            assert read_survey(table, value_labels=LABELS).weight is None
+        assert read_survey(table, value_labels=LABELS, weight="weight").weight == "weight"
+
+    def test_weights_of_a_nullable_type(self):
+        table = people().assign(weight=lambda d: d["weight"].astype("Float64").where(d.index != 3))
+        with pytest.warns(SurveyWarning, match="weights missing"):
+            survey = read_survey(table, value_labels=LABELS, weight="weight")
+        assert survey.tabulate(["sex"], ["immig"]).n_raw.sum() < len(table)
+
+    @pytest.mark.parametrize(
+        ("codes", "suspects"),
+        [
+            ([1, 2, 5, 10, 77, 88, 99], "77, 88, 99"),
+            ([1, 2, 3, 4, 9], "9"),
+            ([0, 1, 2, -1, -9], "-9"),
+            ([-2, -1, 0, 1], None),
+        ],
+    )
+    def test_numbers_that_look_like_codes_for_a_missing_background(self, codes, suspects):
+        table = pd.DataFrame({"income": codes * 3, "q": ["Yes", "No", "No"] * len(codes)})
+        if suspects is None:
+            assert (read_survey(table).report["severity"] == "note").all()
+            return
+        with pytest.warns(SurveyWarning, match=r"look like codes for a missing answer.*: income \("):
+            survey = read_survey(table)
+        assert self.only(survey, "values that look like codes")["detail"] == suspects
+        missing = {float(code): "skipped" for code in suspects.split(", ")}
+        declared = read_survey(table, missing={"income": missing})
+        assert declared.data["income"].isna().sum() == 3 * len(missing)
+
+    def test_plain_numbers_are_no_codes_for_missing_answers(self):
+        table = pd.DataFrame({"income": [88, 90, 95, 99], "children": [0, 1, 2, 3], "q": ["Yes", "No"] * 2})
+        assert (read_survey(table).report["severity"] == "note").all()
+
+    def test_codes_of_names_have_no_order(self):
+        table = pd.DataFrame(
+            {"region": [1, 2, 10, None], "party": [3, 2, 1, 1], "female": [0, 1, 0, 1], "q": ["Yes", "No"] * 2}
+        )
+        survey = read_survey(table, backgrounds=["region", "party", "female"], ordinal={"party": False})
+        assert survey.data["region"].cat.categories.tolist() == ["1", "2", "10"]
+        assert not survey.data["region"].cat.ordered
+        assert survey.data["party"].cat.categories.tolist() == ["1", "2", "3"]
+        assert survey.data["female"].tolist() == [0, 1, 0, 1]  # of two values a number says the same as a name
+
+    def test_lists_are_no_answers(self, tmp_path):
+        table = pd.DataFrame({"many": [[1, 2]] * 101, "q": (["Yes", "No"] * 51)[:101]})
+        table.to_parquet(tmp_path / "s.parquet")
+        survey = read_survey(tmp_path / "s.parquet")
+        assert list(survey.questions) == ["q"]
+        question = Question("Which?", ["a", "b"])
+        for parameters in ({"questions": ["many"]}, {"questions": {"many": question}}, {"backgrounds": ["many"]}):
+            with pytest.raises(ValueError, match=r"'many' cannot be a .*no single values"):
+                read_survey(tmp_path / "s.parquet", **parameters)
+
+    def test_numbers_among_texts_are_one_answer_however_written(self):
+        survey = read_survey(pd.DataFrame({"q": pd.Series([1, "2", 2.0, "many"] * 3, dtype=object)}))
+        assert set(survey.questions["q"].options) == {"1", "2", "many"}
+        assert (survey.data["q"] == "2").sum() == 6
+
+    def test_columns_that_a_table_lacks(self):
+        with pytest.raises(ValueError, match=r"columns names \['weigth'\].*did you mean 'weight'"):
+            read_survey(people(), columns=["weigth"])
 
     def test_several_weights_are_left_to_the_user(self):
         table = people().assign(pspwght=lambda d: d["weight"] * 1.1)

@@ -21,6 +21,12 @@ from surveysim.tables.missing import kind_of_text
         ("Ne sait pas", "don't know"),
         ("不知道", "don't know"),
         ("Не знаю", "don't know"),
+        ("(VOL.) Don't know", "don't know"),
+        ("Don´t know (volunteered)", "don't know"),
+        ("I don't know", "don't know"),
+        (".d:  Do not Know/Cannot Choose", "don't know"),
+        ("[DO NOT READ] Refused", "refused"),
+        ("Valid skip", "not asked"),
         ("Refusal", "refused"),
         ("[REFUSED]", "refused"),
         ("Prefer not to say", "refused"),
@@ -45,7 +51,19 @@ def test_reasons_for_a_missing_answer(label, kind):
 
 @pytest.mark.parametrize(
     "label",
-    ["No", "Not at all", "Never", "Refused to pay", "Not interested", "Neither", "None", "9", "Unknown man"],
+    [
+        "No",
+        "Not at all",
+        "Never",
+        "Refused to pay",
+        "Not interested",
+        "Neither",
+        "None",
+        "9",
+        "Unknown man",
+        "I don't know many of them",
+        "Voluntary (not paid)",
+    ],
 )
 def test_answers_that_only_sound_like_one(label):
     assert missing_kind(label) is None
