@@ -131,11 +131,11 @@ small = respondent_curve({"DSA on nano": dsa}, survey.data, survey.questions, ba
 compare_models(small, "DSA on nano", logit).round(2)
 
 # %%
-# (Above 0 is worse.) nano knows no facts about people, and adds nothing to the logit. A large model may: name one
-# (``DSARegressor("Qwen/Qwen3-4B")``), run the rehearsal again, and ask of the curve how many interviews it saves.
-# :func:`~surveysim.evaluation.respondents_saved` answers in interviews, with intervals, and refuses to extrapolate.
-# Here it is asked about the plain logit: fitted to 1,000 interviews, it is as good as the order-aware logit is with
-# how many?
+# (Above 0 is worse.) nano knows no facts about people, and is somewhat worse than the logit here. A large model may
+# add to it: name one (``DSARegressor("Qwen/Qwen3-4B")``), run the rehearsal again, and ask of the curve how many
+# interviews it saves. :func:`~surveysim.evaluation.respondents_saved` answers in interviews, with intervals, and
+# refuses to extrapolate. Here it is asked about the plain logit: fitted to 1,000 interviews, it is as good as the
+# order-aware logit is with how many?
 
 saved = respondents_saved(1000, curve, models="plain logit")
 saved[["model", "level", "needed", "low", "high", "note"]].round(0)
