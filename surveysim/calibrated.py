@@ -17,7 +17,10 @@ from surveysim.calibration import Anchor, Calibrator, DistributionCalibrator, Ga
 from surveysim.calibration.anchor import as_anchor
 from surveysim.calibration.anchored import AnchoredGroups
 from surveysim.calibration.examples import check_elicited
+from surveysim.calibration.left_out import LeftOut
 from surveysim.calibration.priors import ELICITED_BY
+from surveysim.distributions import renormalize
+from surveysim.elicitation.averaging import refusal_mask
 from surveysim.parameters import check_random_state
 from surveysim.questions import Question, as_questions
 from surveysim.validation import as_matrix, check_backgrounds, pair_questions
@@ -89,7 +92,9 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
     ``GroupKFold`` and the question as group to measure questions without labelled cells, and with the background as
     group for groups without.
 
-    Rows of `predict` for which the elicitor gives NaN (``on_failure="nan"``) stay NaN.
+    Rows of `predict` for which the elicitor gives NaN (``on_failure="nan"``) stay NaN. Options that stand for refusing
+    ("Refused") and that the elicitor gives exactly 0, because it keeps refusals apart, stay 0; the other options are
+    calibrated on the shares of the respondents who answered. With ``refusals="keep"`` they are options like the others.
 
     References
     ----------
@@ -221,7 +226,12 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         P = self._elicit(X, len(cells))
         positions = _positions(cells, self.n_options_)
         backgrounds = cells.backgrounds if self.use_backgrounds else None
-        Q = self.calibrator_.predict(P, backgrounds=backgrounds, values=positions)
+        left_out = self._left_out(cells, P, positions)
+        Q = left_out.put_back(
+            self.calibrator_.predict(
+                left_out.take_away(P), backgrounds=backgrounds, values=left_out.take_away(positions)
+            )
+        )
         if self._anchored is not None:
             self._anchored.replace(Q, cells, P, positions)
         return Q
@@ -295,14 +305,28 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
             if self.use_backgrounds:
                 raise ValueError("use_backgrounds=True needs labelled cells, but Y is None")
             return calibrator.fit()
+        positions = _positions(cells, self.n_options_)
+        left_out = self._left_out(cells, self.elicited_, positions)
+        P, Y = left_out.take_away(self.elicited_), left_out.take_away(cells.Y)
+        P[np.nansum(Y, axis=1) == 0] = np.nan  # all respondents refused: nothing to learn from
+        fewer = left_out.mask.any(axis=1) & ~np.isnan(P).all(axis=1)
+        Y[fewer] = renormalize(Y[fewer])
         return calibrator.fit(
-            self.elicited_,
-            cells.Y,
+            P,
+            Y,
             groups=cells.question_index,
             sample_weight=None if sample_weight is None else cells.n,
             backgrounds=cells.backgrounds if self.use_backgrounds else None,
-            values=_positions(cells, self.n_options_),
+            values=left_out.take_away(positions),
         )
+
+    def _left_out(self, cells: PredictCells, P: np.ndarray, positions: np.ndarray) -> LeftOut:
+        """Refusal options that the estimator keeps apart."""
+        refusing = np.zeros(P.shape, dtype=bool)
+        if getattr(_innermost(self.estimator_), "refusals", None) != "keep":
+            for _, _, question, rows in cells.by_question():
+                refusing[rows, : question.n_options] = refusal_mask(question)
+        return LeftOut(P, positions, refusing)
 
     def _fit_anchor(self, cells: FitCells, sample_weight: ArrayLike | None, labelled: bool) -> None:
         assert self.anchor is not None

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from surveysim.base import DistributionRegressor, PredictCells
+from surveysim.base import DistributionRegressor, FitCells, PredictCells
 from surveysim.elicitation import Elicitation
 from surveysim.elicitation.asking import KnownCells, Plan
-from surveysim.elicitation.averaging import Averaging
+from surveysim.elicitation.averaging import Averaging, refusal_mask
 from surveysim.elicitation.methods import METHODS, Method, get_method
 from surveysim.parameters import as_generator, check_number, check_random_state
 from surveysim.prompts import Template, get_template, template_names
@@ -73,8 +74,9 @@ class ZeroShotElicitor(DistributionRegressor):
         from the model's own distribution. Label probabilities are raised to the power of 1 / temperature.
     option_orders : {"auto", "given", "reverse", "forward-reverse", "cyclic"}, default="auto"
         The orders in which options are shown; distributions are averaged over them, because models favour the first
-        label. ``"auto"``: forward and reverse for ordinal questions, every rotation for nominal ones. Pinned options
-        stay last in all of them.
+        label. ``"auto"``: forward and reverse for ordinal questions, every rotation for nominal ones: one prompt an
+        option, so that 30 nominal options cost 30 answers a cell at least; ``"given"`` or ``"forward-reverse"`` are
+        cheaper. Pinned options stay last in all of them.
     refusals : {"drop", "keep"}, default="drop"
         Refusals are texts in which the model declines to answer, and options that stand for refusing ("Refused",
         "Prefer not to say"; not "Don't know"). ``"drop"``: the distribution is that of the other answers, refusal
@@ -222,13 +224,37 @@ class ZeroShotElicitor(DistributionRegressor):
         ------
         TypeError, ValueError
             With the row, column or parameter at fault.
+
+        Warns
+        -----
+        UserWarning
+            If respondents refused (Y of an option such as "Refused" is above 0) and ``refusals="drop"``: predictions
+            are 0 there, so that the Kullback-Leibler divergence is infinite.
         """
         with self._atomic_fit():
             self._check_parameters()
             targets: Any = self._any_targets(X) if Y is None and self.question is not None else Y
-            self._validate_fit(X, targets, sample_weight)
+            cells = self._validate_fit(X, targets, sample_weight)
             self._known_cells()
+            if Y is not None and self.refusals == "drop":
+                self._warn_of_refusals(cells)
         return self
+
+    def _warn_of_refusals(self, cells: FitCells) -> None:
+        """Say so where respondents chose what predictions leave out."""
+        for _, name, question, rows in cells.by_question():
+            shares = np.where(refusal_mask(question), cells.Y[rows, : question.n_options], 0.0)
+            if shares.max() > 0:
+                option = question.options[int(shares.max(axis=0).argmax())]
+                keep = ", or pass refusals='keep'" if "refusals" in self.get_params(deep=False) else ""
+                warnings.warn(
+                    f"Y: up to {shares.max():.1%} chose {option!r}{f' of question {name!r}' if name else ''}, but "
+                    "refusals are kept apart: predictions are 0 there, and the Kullback-Leibler divergence from Y is "
+                    f"infinite. Take the option out of the question and of Y{keep}.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+                return
 
     def elicit(self, X: Any) -> Elicitation:
         """Ask the model and return the distributions with everything that there is to know about them.
@@ -308,15 +334,7 @@ class ZeroShotElicitor(DistributionRegressor):
     def _respondent(self) -> Any:
         """The model that answers, behind its journal."""
         if self._is_remote():
-            from surveysim.models.remote import RemoteRespondent
-
-            respondent: Any = RemoteRespondent(
-                str(self.model).removeprefix(REMOTE),
-                base_url=self.base_url,
-                api_key_env=self.api_key_env,
-                max_workers=self.max_workers,
-                verbose=self.verbose,
-            )
+            respondent: Any = self._server()
         else:
             from surveysim.models.generate import LocalRespondent
 
@@ -326,6 +344,17 @@ class ZeroShotElicitor(DistributionRegressor):
         from surveysim.elicitation.journaling import journaled
 
         return journaled(respondent, self.journal)
+
+    def _server(self) -> Any:
+        from surveysim.models.remote import RemoteRespondent
+
+        return RemoteRespondent(
+            str(self.model).removeprefix(REMOTE),
+            base_url=self.base_url,
+            api_key_env=self.api_key_env,
+            max_workers=self.max_workers,
+            verbose=self.verbose,
+        )
 
     def _load(self) -> Any:
         from surveysim.models import load_model
@@ -379,9 +408,7 @@ class ZeroShotElicitor(DistributionRegressor):
                     f'begin with "{REMOTE}"'
                 )
         if self._is_remote():
-            from surveysim.models.remote.keys import check_key_name
-
-            check_key_name(self.api_key_env)
+            self._server()  # checks name, address and the name of the key's variable
         else:
             from surveysim.models.devices import resolve_device, resolve_dtype
 

@@ -187,6 +187,48 @@ def test_cells_without_an_answer_are_left_out_and_stay_nan():
         CalibratedElicitor(_recorded(X, P)).fit(X, Y)
 
 
+@pytest.mark.parametrize("calibrator", ["tempered", "linear", "dirichlet", "identity"])
+def test_refusals_that_the_elicitor_keeps_apart_stay_apart(calibrator):
+    """A 0 that only means "refusals are dropped" would become a tenth under the power of label probabilities."""
+    X, P, Y, n = _survey()
+    whole = CalibratedElicitor(_recorded(X, P, elicited_by="logprob"), calibrator=calibrator).fit(X, Y, n)
+
+    def refusable(A, share):
+        """The same with an option "Refused" in second place."""
+        return np.column_stack([A[:, 0] * (1 - share), np.full(len(A), share), A[:, 1:] * (1 - share)])
+
+    questions = {
+        name: Question(q.text, [q.options[0], "Refused", *q.options[1:]], ordinal=q.ordinal, pinned=["Refused"])
+        for name, q in QUESTIONS.items()
+    }
+    elicitor = _recorded(X, refusable(P, 0.0), question=questions, elicited_by="logprob")
+    for share in (0.0, 0.1):
+        model = CalibratedElicitor(elicitor, calibrator=calibrator).fit(X, refusable(Y, share), n)
+        np.testing.assert_allclose(model.predict(X), refusable(whole.predict(X), 0.0), atol=1e-6)
+    without = CalibratedElicitor(elicitor, calibrator=calibrator).fit(X)
+    assert (without.predict(X)[:, 1] == 0).all()
+
+
+def test_refusals_that_are_kept_are_calibrated():
+    question = Question("Trust?", ["yes", "no", "Refused"], pinned=["Refused"])
+    X = pd.DataFrame({"age": ["18-29", "65+"]})
+    elicitor = ZeroShotElicitor("nano", method="logprob", question=question, refusals="keep")
+    model = CalibratedElicitor(elicitor).fit(X[:1], [[0.5, 0.4, 0.1]])
+    assert (model.predict(X)[:, 2] > 0.05).all()
+    with pytest.warns(UserWarning, match=r"up to 10.0% chose 'Refused', but refusals are kept apart"):
+        model = CalibratedElicitor(elicitor.set_params(refusals="drop")).fit(X[:1], [[0.5, 0.4, 0.1]])
+    assert (model.predict(X)[:, 2] == 0).all()
+
+
+def test_a_cell_in_which_everybody_refused_teaches_nothing():
+    question = {name: Question("Trust?", ["yes", "no", "Refused"], pinned=["Refused"]) for name in "ab"}
+    X = pd.DataFrame({"question": ["a", "b"], "age": "65+"})
+    elicitor = RecordedElicitor(X, [[0.9, 0.1, 0.0], [0.8, 0.2, 0.0]], question=question, elicited_by="logprob")
+    model = CalibratedElicitor(elicitor).fit(X, [[0.6, 0.4, 0.0], [0.0, 0.0, 1.0]])
+    expected = CalibratedElicitor(elicitor).fit(X[:1], [[0.6, 0.4, 0.0]])
+    np.testing.assert_allclose(model.predict(X), expected.predict(X))
+
+
 def test_use_backgrounds():
     X, P, Y, _ = _survey()
     Y[X["sex"] == "f"] = P[X["sex"] == "f"]  # the model is right on women

@@ -277,6 +277,18 @@ class TestRefusals:
         assert elicitation.failures.tolist() == [0, 0, 0]
         assert elicitation.answers["refused"].sum() == 6
 
+    def test_what_there_is_nothing_to_say_about_is_none(self, monkeypatch):
+        script = [Answer(text="B"), Answer(failure="time-out"), Answer(text="B")]
+        elicitor, _ = asking(
+            lambda ask: script[ask.sample], monkeypatch, method="sampled", n_samples=3, option_orders="given"
+        )
+        with pytest.warns(UserWarning, match="answers were dropped"):
+            answers = elicitor.fit(X).elicit(X).answers
+        assert answers["text"].tolist() == ["B", None, "B"] * 3
+        assert answers["failure"].tolist() == [None, "time-out", None] * 3
+        assert answers["label_logprobs"].tolist() == [None] * 9
+        assert [shares is None for shares in answers["shares"]] == [False, True, False] * 3
+
     @pytest.mark.parametrize(
         ("method", "answer"),
         [("verbalized", '{"A": 48, "B": 32, "C": 20}'), ("logprob", logprobs(0.48, 0.32, 0.2))],
@@ -312,6 +324,17 @@ class TestRefusals:
         elicitor, _ = asking(always([0, 0, 100]), monkeypatch, question=REFUSABLE)
         with pytest.raises(ValueError, match="In row 0 all answers were refusal options"):
             elicitor.fit(X).predict(X)
+
+    def test_fit_says_so_where_respondents_refused(self, recwarn):
+        Y = [[0.6, 0.38, 0.02], [0.5, 0.5, 0.0], [0.5, 0.4, 0.1]]
+        elicitor = ZeroShotElicitor("nano", question={"vote": REFUSABLE})
+        with pytest.warns(UserWarning, match=r"Y: up to 10.0% chose 'Refused' of question 'vote', .*refusals='keep'"):
+            elicitor.fit(X, Y)
+        recwarn.clear()
+        ZeroShotElicitor("nano", question=REFUSABLE, refusals="keep").fit(X, Y)
+        elicitor.fit(X, [[0.6, 0.4, 0.0]] * 3)
+        elicitor.fit(X)
+        assert not recwarn.list
 
 
 class TestFailures:
@@ -492,6 +515,9 @@ class TestAsAnEstimator:
         ({"template": [Template("a"), Template("a")], "method": "paraphrased"}, ValueError, "with different names"),
         ({"base_url": "http://localhost/v1"}, ValueError, 'base_url is for models behind a server, .*"openai:"'),
         ({"api_key_env": "sk-123", "model": "openai:x"}, ValueError, r"must be the \*name\* of an environ"),
+        ({"base_url": "localhost:8000", "model": "openai:x"}, ValueError, "base_url must be an http address"),
+        ({"base_url": "http://u:pw@h/v1", "model": "openai:x"}, ValueError, "^(?!.*pw@).*may hold no user name"),
+        ({"model": "openai:"}, ValueError, "a remote model needs a name"),
         ({"max_workers": 0}, ValueError, "max_workers must be a whole number of at least 1"),
         ({"journal": 3}, TypeError, "journal must be a file or None"),
         ({"random_state": "x"}, ValueError, "random_state must be"),

@@ -247,9 +247,9 @@ def _frame(
     return frame
 
 
-def _objects(values: Sequence[Any]) -> np.ndarray:
+def _objects(values: Sequence[Any]) -> pd.Series:
     """A column of objects: pandas would make a table of tuples, and NaN of None."""
     column = np.empty(len(values), dtype=object)
     for i, value in enumerate(values):
         column[i] = value
-    return column
+    return pd.Series(column, dtype=object)
