@@ -204,7 +204,7 @@ class RespondentCurveDisplay:
             ax.set_yscale("log")
             ax.set_ylim(low * 0.8, high * 1.6)
             ax.yaxis.set_major_locator(_decimal_ticks())
-            ax.yaxis.set_major_formatter(lambda y, _: f"{y:.4f}".rstrip("0"))
+            ax.yaxis.set_major_formatter(lambda y, _: f"{y:.5f}".rstrip("0"))
             ax.yaxis.set_minor_formatter(lambda y, _: "")
         else:
             room = 0.12 * max(high - low, 1e-9)
