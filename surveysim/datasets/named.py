@@ -150,7 +150,10 @@ def read_named(
     about = rounds.get(wave, rounds.get(ANY_ROUND))
     label = f"{mapping['title']}, {about['label'].format(round=wave)}"
     known = entries_of(mapping, wave)
-    raw = open_survey(path, encoding=encoding, metadata_only=True)
+    try:
+        raw = open_survey(path, encoding=encoding, metadata_only=True)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}. How to get it: {mapping['obtain']}") from None
     finder = _Finder(raw, label)
     raw.variable_labels |= finder.resolve_keys(variable_labels or {}, "variable_labels")
     raw.value_labels |= finder.resolve_keys(value_labels or {}, "value_labels")

@@ -73,7 +73,7 @@ def read_subpop(
     need_columns(path, table, ["qkey", "attribute", "group", "responses", "question", "options"])
     report = Report()
     questions: dict[str, Question] = {}
-    rows = []
+    rows, assumed = [], False
     for i, line in enumerate(table.to_dict("records")):
         where = f"{path.name}, row {i}"
         shares = as_list(line["responses"], where, "responses")
@@ -91,10 +91,10 @@ def read_subpop(
         named = {name: group for name, group in named.items() if name != "Overall"}
         count = line.get("n")
         if count is None or count != count:
-            count = assumed_respondents(n, key, tuple(named.items()), where)
+            count, assumed = assumed_respondents(n, key, tuple(named.items()), where), True
         rows.append(GroupAnswers(key, named, [float(share) for share in shares], float(count)))
     return finish_set(
-        rows, questions, report, respondents, "n" not in table,
+        rows, questions, report, respondents, assumed,
         f"SubPOP, {path.name}", "Research only; the terms of Pew Research Center and NORC hold for derived data.",
     )  # fmt: skip
 
@@ -174,7 +174,13 @@ def read_global_opinion_qa(
             report.note(key, "reasons for no answer, left out of the shares", 0, ", ".join(dropped))
         add_question(questions, key, str(line["question"]), [options[k] for k in keep], None, None, where)
         for country, shares in selections.items():
-            values = [float(share) for share in shares]
+            try:
+                values = [float(share) for share in shares]
+            except (TypeError, ValueError):
+                report.warn(
+                    key, "distributions that are no lists of numbers, left out", 0, f"{country}: {shares!r}"[:80]
+                )
+                continue
             if len(values) != len(options):
                 report.warn(
                     key, "distributions with another number of options, left out", 0, f"{country}: {len(values)}"

@@ -51,7 +51,6 @@ def build_set(
 
     Rows whose shares are no distribution are left out and counted; n is capped at the survey's respondents.
     """
-    attributes = list(dict.fromkeys(name for row in rows for name in row.group))
     K = max((question.n_options for question in questions.values()), default=0)
     kept, Y, n = [], [], []
     place = {name: i for i, name in enumerate(questions)}
@@ -74,6 +73,7 @@ def build_set(
         n.append(row.respondents)
     if not kept:
         raise ValueError("no distributions are left: " + "; ".join(sorted({what for _, _, what, _, _ in report.rows})))
+    attributes = list(dict.fromkeys(name for row in kept for name in row.group))
     used = {row.question for row in kept}
     unused = [name for name in questions if name not in used]
     if unused:
@@ -104,7 +104,7 @@ def finish_set(
 ) -> QuestionSet:  # fmt: skip
     X, Y, n, used = build_set(rows, questions, report, respondents=respondents)
     if assumed:
-        report.note("", "n is assumed: the file has no counts", 0, f"from {n.min():g} to {n.max():g}")
+        report.note("", "n is assumed where the file has no counts", 0, f"from {n.min():g} to {n.max():g}")
     report.issue(description, stacklevel=4)
     return QuestionSet(
         X=X,

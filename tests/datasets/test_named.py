@@ -395,3 +395,8 @@ def test_what_no_reader_knows_is_read_by_read_survey(tmp_path):
     survey = read_survey(path, weight="anweight", backgrounds={"gndr": "gender"}, questions=["trstplt"])
     named = read_ess(path, 9, backgrounds=["gender"], questions=["trstplt"])
     np.testing.assert_array_equal(survey.tabulate().Y, named.tabulate().Y)
+
+
+def test_a_file_that_is_not_there_is_an_error_that_says_how_to_get_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.sav'\. How to get it: Register free of charge at https://ess"):
+        read_ess(tmp_path / "none.sav", 9)

@@ -68,6 +68,18 @@ class TestSubpop:
         found = read_subpop(path)
         assert found.n.tolist() == [10, 20, 30]
         assert not found.n_is_assumed
+        pd.DataFrame(subpop_rows()).assign(n=[10, None, 30]).to_csv(path, index=False)
+        found = read_subpop(path, n=77)
+        assert found.n.tolist() == [10, 77, 30]
+        assert found.n_is_assumed  # one of them is
+
+    def test_attributes_that_no_row_is_left_of_are_no_backgrounds(self, tmp_path):
+        table = pd.DataFrame(subpop_rows())
+        table["responses"] = table["responses"].mask(table["attribute"] == "SEX", "[0.9, 0.9]")
+        table.to_csv(tmp_path / "s.csv", index=False)
+        with pytest.warns(SurveyWarning, match="no distribution"):
+            found = read_subpop(tmp_path / "s.csv")
+        assert found.backgrounds == ["AGE"]
 
     def test_crossed_groups_and_ordinal_positions(self, tmp_path):
         row = {
@@ -165,6 +177,8 @@ class TestGlobalOpinionQA:
             ({"selections": "[1, 2]"}, "lines that cannot be read"),
             ({"selections": "{'Japan': [0.5, 0.5]}"}, "distributions with another number of options"),
             ({"selections": "{'Japan': [0.5, 0.3, 0.9, 0.1, 0.1]}"}, "shares that are no distribution"),
+            ({"selections": "{'Japan': None}"}, "distributions that are no lists of numbers"),
+            ({"selections": "{'Japan': ['a', 'b']}"}, "distributions that are no lists of numbers"),
         ],
     )
     def test_bad_lines_are_counted_and_never_evaluated(self, tmp_path, changes, what):
