@@ -191,7 +191,13 @@ def read_named(
         backgrounds={name: (entry.alias if entry else None) or name for name, entry in chosen_backgrounds},
         kinds={name: entry.kind for name, entry in chosen_backgrounds if entry and entry.kind},
         ordinal={name: entry.ordinal for name, entry in chosen_questions if entry and entry.ordinal is not None},
-        lenient=set() if questions is not None else {name for name, _ in chosen_questions},
+        lenient={
+            name
+            for name, _ in [
+                *(chosen_questions if questions is None else []),
+                *(chosen_backgrounds if backgrounds is None else []),
+            ]
+        },
         missing=as_missing({**{_code(k): v for k, v in about.get("missing", {}).items()}, **(missing or {})}),
         age_bands=check_bands(age_bands),
         year=about.get("year"),

@@ -39,7 +39,7 @@ class Plan:
     cluster: str | None = None
     missing: Missing = field(default_factory=Missing)
     ordinal: dict[str, bool] = field(default_factory=dict)
-    lenient: set[str] = field(default_factory=set)  # questions of a mapping: reported, not refused, where unfit
+    lenient: set[str] = field(default_factory=set)  # variables of a mapping: reported, not refused, where unfit
     age_bands: Sequence[int] = AGE_BANDS
     year: int | None = None
     variable_labels: dict[str, str] = field(default_factory=dict)
@@ -141,12 +141,14 @@ def _add_background(
         max_levels=plan.max_levels,
         demanded=demanded,
     )
+    if name in plan.lenient and not isinstance(found, str) and found[0].nunique() == 1:
+        found = "a single answer"  # of one country, its name says nothing
     if isinstance(found, str):
-        if demanded:
+        if demanded and name not in plan.lenient:
             raise ValueError(f"{name!r} cannot be a background: {found}")
         enough = report.warn if "levels" in found or "missing" in found else report.note
-        enough(name, "not proposed as a background", 0, found)
-        row["reason"] += f"; left out: {found}"
+        enough(name, "left out as a background" if demanded else "not proposed as a background", 0, found)
+        row["reason"] = "; ".join(filter(None, [row["reason"], f"left out: {found}"]))
         return
     levels, reason = found
     renamed = new_name if new_name not in (None, name) else "age group" if reason == "age in bands" else name

@@ -151,6 +151,12 @@ class TestEss:
         survey = read_ess(ess(tmp_path / "ESS9.sav"), 9, countries=["GB"], backgrounds=["gender"])
         report = survey.report.set_index("what")
         assert len(survey.data) + report.loc["respondents of other countries, left out", "respondents"] == N
+        everything = read_ess(tmp_path / "ESS9.sav", 9, countries=["GB"])  # as in its documentation
+        assert everything.backgrounds[:2] == ["gender", "age group"]
+        left_out = everything.report.set_index("what").loc["left out as a background"]
+        assert (left_out["variable"], left_out["detail"]) == ("cntry", "a single answer")
+        with pytest.raises(ValueError, match="'cntry' cannot be a background: a single answer"):
+            read_ess(tmp_path / "ESS9.sav", 9, countries=["GB"], backgrounds=["cntry"])
         with pytest.raises(ValueError, match=r"countries names \['XX'\].*\['GB', 'NO'\]"):
             read_ess(tmp_path / "ESS9.sav", 9, countries=["XX"])
         with pytest.raises(TypeError, match="countries must be a list"):
