@@ -327,9 +327,8 @@ class ZeroShotElicitor(DistributionRegressor):
         return get_method(self.method)
 
     def _seed(self) -> int:
-        if self.random_state is None and self.journal is not None:
-            return 0
-        return int(as_generator(self.random_state).integers(2**31))
+        random_state = 0 if self.random_state is None and self.journal is not None else self.random_state
+        return int(as_generator(random_state).integers(2**31))
 
     def _respondent(self) -> Any:
         """The model that answers, behind its journal."""

@@ -162,6 +162,9 @@ class TestWhatIsAsked:
         elicitor, model = asking(by_chance, monkeypatch, random_state=None, journal=tmp_path / "answers.sqlite")
         np.testing.assert_array_equal(elicitor.fit(X).predict(X), elicitor.predict(X))
         assert len(set(model.asked)) == len(model.asked) / 2
+        # "None stands for 0": whoever names the seed later pays nothing anew.
+        elicitor.set_params(random_state=0).predict(X)
+        assert len(set(model.asked)) == len(model.asked) / 3
 
 
 class TestExamples:

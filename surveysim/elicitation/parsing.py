@@ -29,9 +29,11 @@ _REFUSING = re.compile(
 )
 
 _REFUSAL_OPTION = re.compile(
-    r"(?:\(?(?:i\s+)?(?:refused?|refusal|declined?|refused?\s+to\s+(?:answer|say)|declined?\s+to\s+(?:answer|say|state)"
-    r"|(?:(?:i\s+)?(?:would\s+)?(?:prefer|rather)|i'd\s+(?:prefer|rather))\s+not\s+(?:to\s+)?(?:say|answer|state|tell)"
-    r"|no\s+answer)\)?)(?:\s*/\s*(?:no\s+answer|refused|web\s+blank))?",
+    r"(?:\(vol(?:\.|unteered)?\)\s*)?"  # questionnaires mark what interviewers do not read out
+    r"(?:\(?(?:i\s+)?(?:refused?|refusal|declined?|(?:refused?|declined?|cho?ose\s+not)\s+to\s+(?:answer|say|state)"
+    r"|(?:(?:i\s+)?(?:would\s+)?(?:prefer|rather)|i'd\s+(?:prefer|rather))\s+not\s+(?:to\s+)?"
+    r"(?:say|answer|state|tell|disclose)"
+    r"|no\s+answer)\)?)(?:\s*/\s*(?:no\s+answer|refused|web\s+blank))?(?:\s*\(vol(?:\.|unteered)?\))?",
     re.IGNORECASE,
 )
 
@@ -84,7 +86,7 @@ def parse_percentages(text: str, labels: Sequence[str], options: Sequence[str]) 
     JSON is looked for first, anywhere in the text: an object from labels (or option texts) to numbers, an object within
     an object, a list of objects, or a list of as many numbers as there are options. Then lines such as ``A: 30%``.
     Numbers may be percentages or shares; what sums to 50 to 150 percent is renormalised. A label that is not mentioned
-    counts as 0 if the others sum to 100 within 2.
+    counts as 0 if the others sum to 100 within 2. A text that states two different distributions states none.
 
     Parameters
     ----------
@@ -112,11 +114,15 @@ def parse_percentages(text: str, labels: Sequence[str], options: Sequence[str]) 
     text = _plain(text)
     names = _Names(labels, options)
     stated = False
+    first: np.ndarray | None = None
     for value in _json_values(text):
         shares = _from_json(value, names, len(labels))
-        if shares is not None:
-            return shares
+        if shares is not None and first is not None and not np.allclose(shares, first, atol=1e-6):
+            return None  # says two things, maybe an example before the answer
+        first = shares if first is None else first
         stated = stated or (isinstance(value, _Pairs) and any(names.find(name) is not None for name, _ in value))
+    if first is not None:
+        return first
     # A JSON object of labels that makes no sense is not to be mended by reading it as if it were prose.
     return None if stated else _from_lines(text, labels, options)
 

@@ -70,6 +70,7 @@ class TestPercentages:
             '{"A": 100, "B": 100, "C": 100, "D": 100, "E": 100}',  # five answers to another question
             '{"A": 5, "B": 5, "C": 5, "D": 5, "E": 5}',
             "[10, 20, 30, 40]",
+            'As in [20, 20, 20, 20, 20]: {"A": 10, "B": 20, "C": 30, "D": 25, "E": 15}',  # an example, then an answer
             "A 10 A 20 B 20 C 30 D 25 E 15",
             '{"F": 50, "G": 50}',
             "__import__('os').system('true')",
@@ -80,6 +81,11 @@ class TestPercentages:
     )
     def test_what_states_no_distribution_is_none(self, text):
         assert percentages(text) is None
+
+    def test_the_same_distribution_said_twice_is_one(self):
+        assert (
+            percentages('{"A": 10, "B": 20, "C": 30, "D": 25, "E": 15}\nThat is: [0.1, 0.2, 0.3, 0.25, 0.15]') == SHARES
+        )
 
     def test_whole_percentages_that_miss_100_are_renormalised_and_a_missing_zero_is_zero(self):
         assert percentages('{"A": 11, "B": 20, "C": 30, "D": 25, "E": 15}') == pytest.approx(
@@ -276,6 +282,12 @@ class TestRefusals:
             ("(Refused)", True),
             ("Refused/Web blank", True),
             ("I prefer not to answer", True),
+            ("(VOL.) Refused", True),
+            ("Refused (volunteered)", True),
+            ("Prefer not to disclose", True),
+            ("Choose not to answer", True),
+            ("I choose to say more", False),
+            ("Don't know/Refused", False),
             ("Don't know", False),
             ("Refused to pay", False),
             ("No", False),
