@@ -215,6 +215,8 @@ def read_values(
         entries.sort(key=_sorting)
     entries = _distinct(entries, name, report)
     entries, ordered, why, pinned = _order(entries, text_like, name, report)
+    if not ordered and any(within) and _middle_labelled([entry for entry in entries if entry[1] not in pinned]):
+        ordered, why = True, "a numbered scale with labels at its ends and middle"
     if is_categorical and column.cat.ordered:
         ordered, why = True, "an ordered categorical"
     place = {key_of(code): i for i, (code, _) in enumerate(entries)}
@@ -322,6 +324,16 @@ def _numbers_between(
         return []
     report.note(name, "numbers of the scale that nobody chose, kept as options", 0, ", ".join(t for _, t in between))
     return between
+
+
+def _middle_labelled(entries: Sequence[tuple[Hashable, str]]) -> bool:
+    """Whether numbers have labels at their ends and in the middle alone, as 0, 5 and 10 of 0 to 10."""
+    numbers = [as_number(code) for code, _ in entries]
+    if any(number is None for number in numbers):
+        return False
+    low, high = min(n for n in numbers if n is not None), max(n for n in numbers if n is not None)
+    labelled = {n for n, (_, text) in zip(numbers, entries, strict=True) if n is not None and text != f"{n:g}"}
+    return labelled == {low, (low + high) / 2, high} and len(numbers) >= len(labelled) + 2
 
 
 def _refuse_sentinels(name: str, numbers: Sequence[float]) -> None:

@@ -168,6 +168,20 @@ class TestProposal:
         survey = read_survey(pd.DataFrame({"educ": ["zeta", "alpha"] * 3, "q": ["Yes", "No"] * 3}))
         assert not survey.data["educ"].cat.ordered
 
+    @pytest.mark.parametrize(
+        ("labels", "is_scale"),
+        [
+            ({0: "Very bad", 5: "Neither", 10: "Very good"}, True),
+            ({1: "1 Not at all", 4: "4 Somewhat", 7: "7 Extremely", 9: "DK"}, True),
+            ({1: "Reds", 2: "Greens", 10: "Blues"}, False),
+            ({1: "Reds", 2: "Greens", 3: "Blues", 5: "Whites"}, False),
+        ],
+    )
+    def test_numbered_scales_with_a_labelled_middle(self, labels, is_scale):
+        codes = [code for code in labels if labels[code] != "DK"]
+        table = pd.DataFrame({"q": [*labels, *range(min(codes), max(codes) + 1)]})
+        assert read_survey(table, value_labels={"q": labels}).questions["q"].ordinal == is_scale
+
     def test_numbered_questions_are_no_backgrounds(self):
         table = pd.DataFrame({f"q{i}": [1, 2, 1, 2] for i in range(1, 400)})
         survey = read_survey(table, value_labels={name: {1: "Yes", 2: "No"} for name in table})
