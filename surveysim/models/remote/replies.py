@@ -59,7 +59,7 @@ def _read_text(choice: Mapping[str, Any]) -> Answer:
     finish = choice.get("finish_reason")
     if finish == "stop" and message.get("content") == "":
         return Answer(text="")
-    hint = " (a model that reasons first may need more max_tokens)" if finish == "length" else ""
+    hint = " (switch off the reasoning of a model that reasons before it answers)" if finish == "length" else ""
     return Answer(failure=f"the reply has no text, finish_reason {finish!r}{hint}")
 
 
