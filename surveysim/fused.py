@@ -200,7 +200,7 @@ class FusedRegressor(DistributionRegressor):
 
     def _elicit_training(self, cells: FitCells, X: Any) -> ElicitedParts:
         asked = PredictCells(cells.backgrounds, cells.question_index, cells.questions)
-        everything = np.asarray(self.elicitor_.predict(X), dtype=np.float64)
+        everything = np.asarray(self.elicitor_.predict(X))
         # rows without respondents were asked with the others, and are left out here
         whole = everything.ndim == 2 and len(everything) == len(cells.rows) + self.n_dropped_
         P = check_elicited(everything[cells.rows] if whole else everything, asked, self.n_options_)

@@ -434,9 +434,21 @@ class Fixed(BaseEstimator):
         return self.P
 
 
+class Duck:
+    """Has the methods, and is no estimator."""
+
+    def fit(self, X, Y):
+        return self
+
+    def predict(self, X):
+        return np.full((8, 4), 0.25)
+
+
 @pytest.mark.parametrize(
     ("elicitor", "error", "message"),
     [
+        (Duck(), TypeError, "elicitor must be an estimator of scikit-learn"),
+        (Fixed([["a"] * 4] * 8), ValueError, r"elicitor.predict must return an array of numbers"),
         ("gpt-4", TypeError, "elicitor must be an estimator with predict"),
         (RecordedElicitor, TypeError, "elicitor must be an estimator with predict"),
         (MarginalRegressor(question=Question("Other", ["no", "yes"])), ValueError, "elicitor has other questions"),

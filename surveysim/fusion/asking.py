@@ -54,8 +54,8 @@ def ready_elicitor(
         check_is_fitted(elicitor)
     except NotFittedError:
         pass
-    except TypeError as error:  # no fit at all
-        raise TypeError(f"elicitor must be an estimator with fit and predict: {error}") from None
+    except (TypeError, AttributeError) as error:  # no fit at all, or no tags of scikit-learn
+        raise TypeError(f"elicitor must be an estimator of scikit-learn with fit and predict: {error}") from None
     else:
         return elicitor
     if LEARNERS & {parent.__name__ for parent in type(elicitor).__mro__}:
@@ -85,7 +85,10 @@ def check_elicited(P: Any, cells: PredictCells, n_columns: int) -> np.ndarray:
     ValueError
         If the shape is another, or a row is neither NaN nor a distribution over its question's options.
     """
-    P = np.asarray(P, dtype=np.float64)
+    try:
+        P = np.asarray(P, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"elicitor.predict must return an array of numbers, one row per cell: {error}") from None
     if P.shape != (len(cells), n_columns):
         raise ValueError(
             f"elicitor.predict returned an array of shape {P.shape}; {len(cells)} rows and {n_columns} columns (the "
