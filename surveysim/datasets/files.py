@@ -202,6 +202,7 @@ def _read_csv(path: Path, encoding: str | None) -> RawSurvey:
     twice = sorted({name for name in names if name.strip() and names.count(name) > 1})
     if twice:  # pandas would call the second "age.1"
         raise ValueError(f"{path.name} has several variables called {twice}: rename them")
+    data, wording = _without_qualtrics_lines(data)
     # A column such as "1", "2", " " is numbers with blanks, not text; so is "1,5" where semicolons separate.
     for column in data.columns[data.dtypes.map(pd.api.types.is_string_dtype)]:
         values = data[column].astype(object).str.strip()
@@ -210,7 +211,16 @@ def _read_csv(path: Path, encoding: str | None) -> RawSurvey:
         numbers = pd.to_numeric(points, errors="coerce")
         if written.notna().any() and numbers.notna().sum() == written.notna().sum():
             data[column] = numbers
-    return RawSurvey(path, data)
+    return RawSurvey(path, data, wording)
+
+
+def _without_qualtrics_lines(data: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Qualtrics writes three lines of names: short ones, the wording, and identifiers as ``{"ImportId": ...}``."""
+    third = data.iloc[1].dropna().tolist() if len(data) > 1 else []
+    if len(third) == 0 or not all(isinstance(text, str) and text.startswith('{"ImportId"') for text in third):
+        return data, {}
+    wording = {str(name): str(text).strip() for name, text in data.iloc[0].dropna().items()}
+    return data.iloc[2:].reset_index(drop=True), wording
 
 
 def _separator(header: str) -> str:

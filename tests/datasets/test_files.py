@@ -120,6 +120,19 @@ def test_rows_with_more_fields_than_names(tmp_path):
     assert open_survey(tmp_path / "t.csv").data.to_dict("list") == {"a": [1, 3], "b": [2, 4]}
 
 
+def test_the_three_lines_of_names_of_qualtrics(tmp_path):
+    lines = [
+        "Q1,Q2,Q3", 'How happy?,"Age, in\nyears",',
+        '"{""ImportId"":""QID1""}","{""ImportId"":""QID2""}","{""ImportId"":""QID3""}"', "Very,34,a", "Not,,b",
+    ]  # fmt: skip
+    (tmp_path / "s.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    raw = open_survey(tmp_path / "s.csv")
+    assert raw.data["Q1"].tolist() == ["Very", "Not"]
+    assert raw.data["Q2"].iloc[0] == 34
+    assert np.isnan(raw.data["Q2"].iloc[1])
+    assert raw.variable_labels == {"Q1": "How happy?", "Q2": "Age, in\nyears"}
+
+
 def test_two_columns_of_a_csv_with_one_name(tmp_path):
     (tmp_path / "s.csv").write_text("a,b,a\n1,2,3\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"several variables called \['a'\]"):
