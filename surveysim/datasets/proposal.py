@@ -96,6 +96,9 @@ def build_survey(raw: RawSurvey, plan: Plan, report: Report) -> Survey:
         else:
             row["reason"] = "not named"
     frame = pd.DataFrame(columns, index=data.index)
+    bare = [row["name"] for row in rows if row["reason"] == "values without labels"]
+    if bare:
+        report.note("", "few values without labels, not proposed: name them in questions=[...]", 0, ", ".join(bare))
     if n and not questions:
         report.warn("", "no questions found: name them in questions=[...]")
     order = list(plan.backgrounds.values()) if plan.backgrounds is not None else []

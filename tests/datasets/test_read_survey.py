@@ -265,6 +265,8 @@ class TestOverrides:
     def test_numbers_without_labels_become_options_where_asked(self):
         table = pd.DataFrame({"scale": [0, 5, 10, 7, 3, None]})
         assert read_survey(table.assign(q=["Yes", "No"] * 3)).variables["reason"].iloc[0] == "values without labels"
+        listed = read_survey(table.assign(q=["Yes", "No"] * 3)).report.set_index("what")["detail"]
+        assert listed["few values without labels, not proposed: name them in questions=[...]"] == "scale"
         survey = read_survey(table, questions=["scale"])
         assert survey.questions["scale"].options == tuple(map(str, range(11)))  # also those that nobody chose
         assert survey.questions["scale"].ordinal
