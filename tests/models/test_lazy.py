@@ -24,5 +24,5 @@ def test_torch_comes_in_on_first_use():
 def test_every_name_is_there():
     for name in surveysim.models.__all__:
         assert getattr(surveysim.models, name).__name__ == name
-    with pytest.raises(AttributeError, match="has no attribute 'generate'"):
-        surveysim.models.generate  # noqa: B018
+    with pytest.raises(AttributeError, match="has no attribute 'no_such_model'"):
+        surveysim.models.no_such_model  # noqa: B018

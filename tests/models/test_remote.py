@@ -348,6 +348,14 @@ def test_texts_in_parts_refusals_and_empty_replies() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_stops_without_waiting_and_what_comes_late_is_still_handed_over() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        _check_ctrl_c()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _check_ctrl_c() -> None:
     reply, arrived, both = threading.Event(), threading.Event(), threading.Barrier(2)
     seen: dict[int, Answer] = {}
 

@@ -11,6 +11,7 @@ from typing import Any
 import joblib
 import pytest
 import torch
+from joblib.externals.loky import get_reusable_executor
 
 from surveysim.models import LoadedModel, load_model, spread
 from surveysim.models.spread import ModelAddress, n_processes
@@ -63,6 +64,7 @@ def test_who_counts_as_another_process():
 
 @pytest.mark.slow
 def test_each_process_loads_the_model_once(address):
+    get_reusable_executor().shutdown()  # workers that an earlier test left may have loaded models of their own
     with joblib.parallel_config(backend="loky", n_jobs=2):
         results = dict(spread.spread(square, range(8), address))
     assert [results[i][0] for i in range(8)] == [i**2 for i in range(8)]
