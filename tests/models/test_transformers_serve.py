@@ -76,9 +76,7 @@ def test_another_model_than_it_serves_is_an_error(address: str) -> None:
         RemoteRespondent("somebody/else", base_url=address).answer(label_asks(3))
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*answers were dropped"
-)  # seeds are ignored, and nano is not always readable
+@pytest.mark.filterwarnings("ignore:.*answers were dropped")  # seeds are ignored, and nano is not always readable
 @pytest.mark.parametrize("method", ["verbalized", "sampled", "logprob"])
 def test_distributions_come_back(address: str, method: str, tmp_path: Path) -> None:
     X = pd.DataFrame({"age": ["18-29", "65 or older"], "gender": ["female", "male"]})
