@@ -251,6 +251,18 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
             questions=self.questions_,
         )
 
+    def _equal_shares(self, X: Any) -> np.ndarray:
+        """Targets for X from which nothing can be learned, so that a fit without Y has the validation of one with Y."""
+        self._check_question_column()
+        questions = as_questions(self.question)
+        assert questions is not None
+        index = pair_questions(
+            check_backgrounds(X), questions, self.question_column, named=isinstance(self.question, Mapping)
+        )
+        n_options = np.array([question.n_options for question in questions.values()])
+        own = n_options[index, None]
+        return np.where(np.arange(n_options.max()) < own, 1 / own, np.nan)
+
     def _check_question_column(self) -> None:
         if not isinstance(self.question_column, str) or not self.question_column:
             raise TypeError(f"question_column must be the name of a column, got {self.question_column!r}")

@@ -22,8 +22,8 @@ from surveysim.calibration.priors import ELICITED_BY
 from surveysim.distributions import renormalize
 from surveysim.elicitation.averaging import refusal_mask
 from surveysim.parameters import check_random_state
-from surveysim.questions import Question, as_questions
-from surveysim.validation import as_matrix, check_backgrounds, pair_questions
+from surveysim.questions import Question
+from surveysim.validation import as_matrix
 
 __all__ = ["CalibratedElicitor"]
 
@@ -254,17 +254,6 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
             gate=self.gate,
             random_state=self.random_state,
         )
-
-    def _equal_shares(self, X: Any) -> np.ndarray:
-        """Targets of the right shape that nothing is learned from."""
-        questions = as_questions(self.question)
-        assert questions is not None
-        index = pair_questions(
-            check_backgrounds(X), questions, self.question_column, named=isinstance(self.question, Mapping)
-        )
-        n_options = np.array([question.n_options for question in questions.values()])
-        own = n_options[index][:, None]
-        return np.where(np.arange(n_options.max()) < own, 1 / own, np.nan)
 
     def _fit_estimator(self, X: Any, Y: Any, sample_weight: ArrayLike | None, fit_params: dict[str, Any]) -> Any:
         if self.estimator is None:

@@ -18,7 +18,7 @@ from surveysim.elicitation.methods import METHODS, Method, get_method
 from surveysim.parameters import as_generator, check_number, check_random_state
 from surveysim.prompts import Template, get_template, template_names
 from surveysim.prompts.orders import KINDS
-from surveysim.questions import Question, as_questions
+from surveysim.questions import Question
 from surveysim.tables.cells import Cells
 from surveysim.validation import as_matrix, check_backgrounds, check_targets, pair_questions
 
@@ -233,7 +233,7 @@ class ZeroShotElicitor(DistributionRegressor):
         """
         with self._atomic_fit():
             self._check_parameters()
-            targets: Any = self._any_targets(X) if Y is None and self.question is not None else Y
+            targets: Any = self._equal_shares(X) if Y is None and self.question is not None else Y
             cells = self._validate_fit(X, targets, sample_weight)
             self._known_cells()
             if Y is not None and self.refusals == "drop":
@@ -431,17 +431,6 @@ class ZeroShotElicitor(DistributionRegressor):
                 f"that come with the package, or pass a list of them; got {self.template!r}"
             )
         return templates
-
-    def _any_targets(self, X: Any) -> np.ndarray:
-        """Valid distributions for each row of X, so that the shared validation can be used without Y."""
-        questions = as_questions(self.question)
-        assert questions is not None
-        self._check_question_column()
-        index = pair_questions(
-            check_backgrounds(X), questions, self.question_column, named=isinstance(self.question, Mapping)
-        )
-        n_options = np.array([question.n_options for question in questions.values()])
-        return np.where(np.arange(n_options.max()) < n_options[index, None], 1 / n_options[index, None], np.nan)
 
     def _known_cells(self) -> KnownCells | None:
         """The examples, checked against what the estimator was fitted on."""

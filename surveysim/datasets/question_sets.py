@@ -14,6 +14,7 @@ import pandas as pd
 
 from surveysim.datasets.bunch import QuestionSet, Report
 from surveysim.datasets.files import BLANKS
+from surveysim.datasets.values import monotone
 from surveysim.datasets.wording import missing_kind, outside_scale, scale_scores
 from surveysim.questions import Question
 from surveysim.tables import QUESTION_COLUMN
@@ -134,22 +135,17 @@ def add_question(
     line = [option for option in options if option not in pinned]
     values = None
     scores = scale_scores(line)
-    ordinal = scores is not None and _monotone(scores)
+    ordinal = scores is not None and monotone(scores)
     if positions is not None and len(positions) == len(options):
         places = [p for p, option in zip(positions, options, strict=True) if option not in pinned]
         if all(p is not None for p in places) and len(set(places)) == len(places):
-            ordinal = _monotone(places)
+            ordinal = monotone(places)
             values = [None if option in pinned else float(p) for p, option in zip(positions, options, strict=True)]
             values = values if ordinal else None
     try:
         questions[key] = Question(text, options, ordinal=ordinal, values=values, pinned=pinned, context=context)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from None
-
-
-def _monotone(values: Sequence[float]) -> bool:
-    steps = np.diff(np.asarray(values, dtype=float))
-    return bool((steps >= 0).all() or (steps <= 0).all())
 
 
 def assumed_respondents(n: float | Mapping[Any, float], question: str, group: Any, where: str) -> float:

@@ -15,7 +15,7 @@ from surveysim.datasets.wording import MISSING_TEXTS, is_neutral, outside_scale,
 from surveysim.questions import Question
 from surveysim.tables.matching import OptionMatcher, as_number, fold_text, list_values
 
-__all__ = ["Values", "fit_question", "read_values"]
+__all__ = ["Values", "fit_question", "monotone", "read_values"]
 
 
 @dataclass
@@ -375,18 +375,19 @@ def _order(
     if text_like:  # text has no codes to give an order
         line = [entry for _, entry in sorted(zip(scores, line, strict=True), key=lambda pair: pair[0])]
         return [*line, *outside], True, "a scale, ordered by its labels", pinned
-    if _monotone(scores):
+    if monotone(scores):
         return [*line, *outside], True, "labels in the order of a scale", pinned
     middle = [i for i, (_, text) in enumerate(line) if is_neutral(text)]
     if len(middle) == 1:
         rest = [i for i in range(len(line)) if i != middle[0]]
-        if _monotone([scores[i] for i in rest]) and len(rest) % 2 == 0:
+        if monotone([scores[i] for i in rest]) and len(rest) % 2 == 0:
             rest.insert(len(rest) // 2, middle[0])
             report.note(name, "the neutral option was moved to the middle of the scale", 0, repr(line[middle[0]][1]))
             return [*(line[i] for i in rest), *outside], True, "a scale; its neutral option moved to the middle", pinned
     return [*line, *outside], None, "labels of a scale, but codes in another order", pinned
 
 
-def _monotone(scores: Sequence[float]) -> bool:
-    steps = np.diff(scores)
+def monotone(scores: Sequence[float]) -> bool:
+    """Whether they only rise or only fall; equal neighbours do both."""
+    steps = np.diff(np.asarray(scores, dtype=float))
     return bool((steps >= 0).all() or (steps <= 0).all())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-__all__ = ["PrefixGroup", "group_by_prefix"]
+__all__ = ["PrefixGroup", "group_by_prefix", "n_common"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def group_by_prefix(prompts: Sequence[Sequence[int]], *, overhead: int) -> list[
         return []
     order = sorted(range(len(prompts)), key=lambda row: tuple(prompts[row]))
     ordered = [prompts[row] for row in order]
-    common = [0] + [_n_common(a, b) for a, b in pairwise(ordered)]
+    common = [0] + [n_common(a, b) for a, b in pairwise(ordered)]
     root = PrefixGroup(0)
     groups = [root]
     branches = [(0, len(order), root)]
@@ -90,7 +90,8 @@ def group_by_prefix(prompts: Sequence[Sequence[int]], *, overhead: int) -> list[
     return kept
 
 
-def _n_common(first: Sequence[int], second: Sequence[int]) -> int:
+def n_common(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens two prompts have in common at their beginning."""
     for i, (a, b) in enumerate(zip(first, second, strict=False)):
         if a != b:
             return i

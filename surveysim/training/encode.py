@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from surveysim.models.prefixes import n_common
 from surveysim.prompts import Template, render
 from surveysim.questions import Question
 from surveysim.training.trunk import EncodedPrompts
@@ -56,7 +57,8 @@ def encode_cells(
 
     probes = [text(int(q), dict.fromkeys(columns, value)) for q in used for value in _PROBES]
     probe_ids = model.encode(probes)
-    prefixes = [_common(probe_ids[2 * g], probe_ids[2 * g + 1]) for g in range(len(used))]
+    pairs = zip(probe_ids[::2], probe_ids[1::2], strict=True)
+    prefixes = [first[: n_common(first, second)] for first, second in pairs]
 
     values = [backgrounds[column].astype(object).tolist() for column in backgrounds.columns]
     distinct: dict[str, int] = {}
@@ -69,13 +71,6 @@ def encode_cells(
     ids = model.encode(list(distinct))
     for g in range(len(prefixes)):  # a prompt that leaves the probes' path earlier shortens its group's prefix
         for i in np.flatnonzero(group == g):
-            prefixes[g] = prefixes[g][: len(_common(prefixes[g], ids[i][:-1]))]
+            prefixes[g] = prefixes[g][: n_common(prefixes[g], ids[i][:-1])]
     suffixes = [tuple(row_ids[len(prefixes[g]) :]) for row_ids, g in zip(ids, group.tolist(), strict=True)]
     return EncodedPrompts(tuple(map(tuple, prefixes)), group, tuple(suffixes), index)
-
-
-def _common(first: list[int], second: list[int]) -> list[int]:
-    for i, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return first[:i]
-    return first[: min(len(first), len(second))]
