@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import MetaEstimatorMixin, clone
+from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, get_routing_for_object, process_routing
 
 from surveysim.base import DistributionRegressor, FitCells, PredictCells
@@ -186,7 +187,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
             labelled = Y is not None or self.question is None
             targets = Y if labelled else self._equal_shares(X)
             cells = self._validate_fit(X, targets, sample_weight)
-            self.estimator_ = self._fit_estimator(X, targets, sample_weight, fit_params)
+            self.estimator_ = self._fit_estimator(X, targets, sample_weight, fit_params, labelled=labelled)
             self.n_unanswered_ = 0
             self.elicited_by_ = _method_of(self.estimator_)
             self.elicited_ = np.zeros((0, self.n_options_))
@@ -255,13 +256,17 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
             random_state=self.random_state,
         )
 
-    def _fit_estimator(self, X: Any, Y: Any, sample_weight: ArrayLike | None, fit_params: dict[str, Any]) -> Any:
+    def _fit_estimator(
+        self, X: Any, Y: Any, sample_weight: ArrayLike | None, fit_params: dict[str, Any], *, labelled: bool
+    ) -> Any:
         if self.estimator is None:
             from surveysim.zero_shot import ZeroShotElicitor
 
             estimator: Any = ZeroShotElicitor()
         else:
             estimator = clone(self.estimator)
+        if not labelled and not get_tags(estimator).target_tags.required:
+            Y = None  # nobody answered anything: stand-ins are for estimators that cannot do without Y
         if get_config()["enable_metadata_routing"]:
             if sample_weight is not None and _asks_for_weights(estimator):
                 fit_params = {**fit_params, "sample_weight": sample_weight}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -217,6 +218,15 @@ def test_refusals_that_are_kept_are_calibrated():
     assert (model.predict(X)[:, 2] > 0.05).all()
     with pytest.warns(UserWarning, match=r"up to 10.0% chose 'Refused', but refusals are kept apart"):
         model = CalibratedElicitor(elicitor.set_params(refusals="drop")).fit(X[:1], [[0.5, 0.4, 0.1]])
+    assert (model.predict(X)[:, 2] == 0).all()
+
+
+def test_without_labels_nobody_is_said_to_have_refused():
+    question = Question("Trust?", ["yes", "no", "Refused"], pinned=["Refused"])
+    X = pd.DataFrame({"age": ["18-29", "65+"]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = CalibratedElicitor(ZeroShotElicitor("nano", method="logprob", question=question)).fit(X)
     assert (model.predict(X)[:, 2] == 0).all()
 
 
