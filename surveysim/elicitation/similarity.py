@@ -47,8 +47,8 @@ class SimilarityRater(BaseEstimator):
         Raises the averaged probabilities to the power of 1 / temperature. Below 1 sharpens: the rule itself gives
         broad distributions. 0 gives everything to the most similar option.
     epsilon : float, default=0.0
-        Added to the least similar option, which otherwise gets nothing from a set of anchors; the scale is that of
-        similarities from 0 to 1.
+        Added to the least similar option, which otherwise gets nothing from a set of anchors (options that tie share
+        it); the scale is that of similarities from 0 to 1.
     batch_size : int, default=64
         Texts that the encoder reads together.
     device, revision, local_files_only
@@ -134,7 +134,7 @@ class SimilarityRater(BaseEstimator):
         -------
         float64 array of shape (n, K)
             In the order of the question's options; rows sum to 1 or are NaN. Also NaN: an answer that is equally
-            similar to all anchors of a set, which says nothing.
+            similar to all anchors of a set, which says nothing (with epsilon above 0 the uniform distribution).
 
         Raises
         ------
@@ -269,10 +269,11 @@ def _is_given(text: object, row: int) -> bool:
 def _distribute(similarities: np.ndarray, epsilon: float) -> np.ndarray:
     """Equation 8 of the paper: what each option has above the least similar one."""
     above = similarities - similarities.min(axis=1, keepdims=True)
-    above[above < _ROUNDING] = 0.0
+    least = above < _ROUNDING
+    above[least] = 0.0
     if epsilon:
-        given = np.flatnonzero(~np.isnan(similarities).any(axis=1))
-        above[given, similarities[given].argmin(axis=1)] += epsilon
+        # Options that are equally far off share it: which of them is the minimum would be decided by rounding.
+        above += epsilon * least / np.maximum(least.sum(axis=1, keepdims=True), 1)
     total = above.sum(axis=1, keepdims=True)
     return np.divide(above, total, out=np.full_like(above, np.nan), where=total > 0)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
@@ -89,6 +89,19 @@ def test_low_temperatures_do_not_underflow(temperature: float) -> None:
     np.testing.assert_allclose(rater.rate(["steep"], QUESTION), [[0, 1, 0]], atol=1e-9)
 
 
+# Two anchors that the last text is equally far from, up to rounding.
+EVENLY_FAR = np.full((9, 4), 0.125)
+EVENLY_FAR[0, 0] = EVENLY_FAR[1, 3] = 0.75
+
+
+def test_epsilon_is_shared_by_options_that_tie_whatever_rounding_says() -> None:
+    # Three times 0.125 and three times 0.25 have the same direction, and norms that round differently.
+    same = {f"t{i}": [0.125 * (1 + i)] * 3 for i in range(4)}
+    rater = SimilarityRater(Table(**same), anchors=["t0", "t1", "t2"], epsilon=0.1)
+    np.testing.assert_allclose(rater.rate(["t3"], QUESTION), [[1 / 3, 1 / 3, 1 / 3]])
+
+
+@example(vectors=EVENLY_FAR, n_options=2, temperature=0.3, epsilon=0.1)
 @given(
     vectors=arrays(np.float64, (9, 4), elements=st.floats(-1, 1)).filter(
         lambda v: (np.linalg.norm(v, axis=1) > 1e-3).all()
