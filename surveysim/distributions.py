@@ -14,7 +14,9 @@ TOLERANCE = 1e-6
 """How far a row's sum may be from 1, and an entry below 0 (the data contract)."""
 
 
-def check_distributions(Y: ArrayLike, n_options: int | Sequence[int] | None = None, name: str = "Y") -> np.ndarray:
+def check_distributions(
+    Y: ArrayLike, n_options: int | Sequence[int] | None = None, name: str = "Y", *, missing_rows: bool = False
+) -> np.ndarray:
     """Validate distributions and return them as float64.
 
     Parameters
@@ -25,6 +27,8 @@ def check_distributions(Y: ArrayLike, n_options: int | Sequence[int] | None = No
         How many options each row's question has; default: what the NaNs say.
     name : str, default="Y"
         What error messages call the array.
+    missing_rows : bool, default=False
+        Let rows of NaN only through as they are: cells for which there is no usable answer.
 
     Returns
     -------
@@ -60,11 +64,12 @@ def check_distributions(Y: ArrayLike, n_options: int | Sequence[int] | None = No
             f"{name}: row {row} has NaN among its options: {P[row]}. NaN may only pad past the last option of a "
             "shorter question; a cell without an estimate has to be left out."
         )
-    if (counted == 0).any():
-        raise ValueError(f"{name}: row {int(np.flatnonzero(counted == 0)[0])} is all NaN, expected a distribution")
+    told = counted > 0
+    if not (missing_rows or told.all()):
+        raise ValueError(f"{name}: row {int(np.flatnonzero(~told)[0])} is all NaN, expected a distribution")
     if n_options is not None:
         expected = np.broadcast_to(np.asarray(n_options, dtype=int), (n_rows,))
-        wrong = np.flatnonzero(counted != expected)
+        wrong = np.flatnonzero(told & (counted != expected))
         if len(wrong):
             row = int(wrong[0])
             raise ValueError(
@@ -75,7 +80,7 @@ def check_distributions(Y: ArrayLike, n_options: int | Sequence[int] | None = No
         row = int(np.flatnonzero(np.isinf(P).any(axis=1))[0])
         raise ValueError(f"{name}: row {row} has an infinite entry: {P[row]}")
     sums = np.nansum(P, axis=1)
-    off = np.flatnonzero(np.abs(sums - 1.0) > TOLERANCE)
+    off = np.flatnonzero(told & (np.abs(sums - 1.0) > TOLERANCE))
     if len(off):
         raise ValueError(_off_simplex_message(P, sums, off, name))
     negative = np.flatnonzero((P < -TOLERANCE).any(axis=1))
@@ -169,6 +174,7 @@ def _off_simplex_message(P: np.ndarray, sums: np.ndarray, off: np.ndarray, name:
             'cross_val_predict(method="predict_proba"): scikit-learn label-encodes a two-column y there; leave out '
             "`method`, since predict returns the same distributions."
         )
-    if len(off) == len(P) and np.allclose(sums, 100, atol=1.5):
+    told = ~np.isnan(P).all(axis=1)
+    if len(off) == told.sum() and np.allclose(sums[told], 100, atol=1.5):
         return message + ". These look like percentages: divide by 100 (and renormalise rounding errors)."
     return message + ". A distribution is expected in each row (shares, not percentages)."

@@ -170,13 +170,7 @@ class RecordedElicitor(DistributionRegressor):
                 "column per option is expected, NaN past the last option of shorter questions"
             )
         n_options = np.array([question.n_options for question in self.questions_.values()])[question_index]
-        empty = np.isnan(P).all(axis=1)
-        equal_shares = np.where(np.arange(P.shape[1]) < n_options[:, None], 1 / n_options[:, None], np.nan)
-        checked = check_distributions(
-            np.where(empty[:, None], equal_shares, P), n_options=n_options.tolist(), name="P_recorded"
-        )
-        checked[empty] = np.nan
-        return checked
+        return check_distributions(P, n_options.tolist(), "P_recorded", missing_rows=True)
 
     def _keys(self, question_index: np.ndarray, backgrounds: pd.DataFrame) -> list[tuple[int, ...]]:
         codes = [index.codes(backgrounds[name]) for name, index in self._levels.items()]

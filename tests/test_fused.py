@@ -448,7 +448,7 @@ class Duck:
     ("elicitor", "error", "message"),
     [
         (Duck(), TypeError, "elicitor must be an estimator of scikit-learn"),
-        (Fixed([["a"] * 4] * 8), ValueError, r"elicitor.predict must return an array of numbers"),
+        (Fixed([["a"] * 4] * 8), TypeError, r"elicitor.predict must hold numbers"),
         ("gpt-4", TypeError, "elicitor must be an estimator with predict"),
         (RecordedElicitor, TypeError, "elicitor must be an estimator with predict"),
         (MarginalRegressor(question=Question("Other", ["no", "yes"])), ValueError, "elicitor has other questions"),

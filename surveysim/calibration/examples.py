@@ -156,21 +156,11 @@ def check_elicited(P: ArrayLike, name: str = "P") -> tuple[np.ndarray, np.ndarra
     TypeError, ValueError
         As `surveysim.distributions.check_distributions`, naming the row.
     """
-    try:
-        array = np.array(P, dtype=np.float64)
-    except (TypeError, ValueError):
-        array = np.asarray(P)
-    if array.ndim != 2 or not np.issubdtype(array.dtype, np.floating) or 0 in array.shape:
-        check_distributions(P, name=name)  # says what is wrong
-        raise ValueError(f"{name} must be an array of shape (n, K), got {array.shape}")
-    answered: np.ndarray = np.logical_not(np.isnan(array).all(axis=1))
-    if answered.any():
-        stand_in = np.where(np.arange(array.shape[1]) < 2, 0.5, np.nan)
-        checked = check_distributions(np.where(answered[:, None], array, stand_in), name=name)
-        off = answered & (np.abs(np.nansum(checked, axis=1) - 1) > ROUNDING)
-        array[answered] = checked[answered]
-        array[off] = renormalize(checked)[off]
-    return array, answered
+    checked = check_distributions(P, name=name, missing_rows=True)
+    answered: np.ndarray = np.logical_not(np.isnan(checked).all(axis=1))
+    off = answered & (np.abs(np.nansum(checked, axis=1) - 1) > ROUNDING)
+    checked[off] = renormalize(checked[off])
+    return checked, answered
 
 
 def as_positions(values: ArrayLike | None, exists: np.ndarray) -> np.ndarray:

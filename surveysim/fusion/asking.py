@@ -82,28 +82,18 @@ def check_elicited(P: Any, cells: PredictCells, n_columns: int) -> np.ndarray:
 
     Raises
     ------
+    TypeError
+        If they are no numbers.
     ValueError
         If the shape is another, or a row is neither NaN nor a distribution over its question's options.
     """
-    try:
-        P = np.asarray(P, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"elicitor.predict must return an array of numbers, one row per cell: {error}") from None
-    if P.shape != (len(cells), n_columns):
+    shape = np.shape(P)
+    if shape != (len(cells), n_columns):
         raise ValueError(
-            f"elicitor.predict returned an array of shape {P.shape}; {len(cells)} rows and {n_columns} columns (the "
+            f"elicitor.predict returned an array of shape {shape}; {len(cells)} rows and {n_columns} columns (the "
             "options of the longest question) are expected"
         )
-    missing = np.isnan(P).all(axis=1)
-    if not missing.all():
-        try:
-            checked = check_distributions(P[~missing], cells.n_options[~missing].tolist(), name="elicitor.predict")
-        except ValueError as error:
-            rows = f" (rows are counted without the {missing.sum()} without a distribution)" if missing.any() else ""
-            raise ValueError(f"{error}{rows}") from None
-        P = P.copy()
-        P[~missing] = checked
-    return P
+    return check_distributions(P, cells.n_options.tolist(), "elicitor.predict", missing_rows=True)
 
 
 def warn_missing(P: np.ndarray, cells: PredictCells, when: str) -> None:
