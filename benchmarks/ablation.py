@@ -21,8 +21,9 @@ from sklearn.preprocessing import OneHotEncoder
 from benchmarks.baselines import BASELINES
 from benchmarks.dsa import OUTPUT, difference, make
 from benchmarks.protocol import FLOOR, run, summarise
+from benchmarks.scales import OnPlainLogits, OnProbabilities
 from benchmarks.surveys import SURVEYS
-from surveysim import Question
+from surveysim import DSARegressor, Question
 from surveysim.base import DistributionRegressor, PredictCells
 from surveysim.models import load_model
 
@@ -55,6 +56,29 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """Constructor parameters by group of the table. Learning rates are for nano's width of 160."""
+
+ZERO: dict[str, Any] = {**PLAIN, "shift_reference": "zero"}
+
+SCALES: dict[str, tuple[type[DSARegressor], dict[str, Any]]] = {
+    "weighted contrasts, weight 1.5": (DSARegressor, PLAIN),
+    "weighted contrasts, reference zero, weight 0.375": (DSARegressor, {**ZERO, "shift_weight": 0.375}),
+    "weighted contrasts, reference zero, weight 1.5": (DSARegressor, ZERO),
+}
+"""The scale on which shifts are compared: the library's, and the two of `benchmarks.scales` at several weights.
+
+The same difference between groups is a much smaller number on the scale of probabilities, and smaller without the
+contrasts' weights, so that the same weight is a weaker pull there: a scale is judged by the best of its weights.
+"""
+for _weight in (1.5, 6.0, 24.0):
+    SCALES[f"plain logits, weight {_weight:g}"] = (OnPlainLogits, {**PLAIN, "shift_weight": _weight})
+for _weight in (0.375, 1.5, 6.0):
+    SCALES[f"plain logits, reference zero, weight {_weight:g}"] = (OnPlainLogits, {**ZERO, "shift_weight": _weight})
+for _weight in (6.0, 24.0, 96.0, 384.0):
+    SCALES[f"probabilities, weight {_weight:g}"] = (OnProbabilities, {**PLAIN, "shift_weight": _weight})
+for _weight in (1.5, 6.0, 24.0):
+    SCALES[f"probabilities, reference zero, weight {_weight:g}"] = (OnProbabilities, {**ZERO, "shift_weight": _weight})
+
+GROUPS = [*VARIANTS, "scales", "trunk"]
 
 RANDOM_TRUNK = "random-weight trunk"
 RANDOM_STAGE_1 = "random-weight trunk, stage 1 alone"
@@ -135,24 +159,36 @@ def make_network(questions: Mapping[str, Question]) -> NetworkRegressor:
     return NetworkRegressor(question=dict(questions))
 
 
+def make_on_scale(questions: Mapping[str, Question], *, kind: type[DSARegressor], **parameters: Any) -> DSARegressor:
+    """nano with seed 0 and shifts compared on a scale of its own."""
+    return kind("nano", question=dict(questions), random_state=0, **parameters)
+
+
 def main() -> None:
     """Measure, or read what was measured, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--survey", default="cces_2016", choices=sorted(SURVEYS))
     parser.add_argument("--sizes", nargs="+", type=int, default=[500])
     parser.add_argument("--splits", type=int, default=3)
-    parser.add_argument("--groups", nargs="+", default=[*VARIANTS, "trunk"], choices=[*VARIANTS, "trunk"])
+    parser.add_argument("--groups", nargs="+", default=GROUPS, choices=GROUPS)
+    parser.add_argument("--quick", action="store_true", help="the stages and the references, on one split")
     parser.add_argument("--output", type=Path, default=OUTPUT / "ablation.json")
     parser.add_argument("--read", type=Path, nargs="+", help="print the tables of these outputs together")
     options = parser.parse_args()
+    if options.quick:
+        options.groups, options.splits = ["stages", "references"], 1
     if options.read:
         results = pd.concat([pd.read_json(file) for file in options.read], ignore_index=True)
+        results = results.drop_duplicates(["survey", "n", "split", "model", "level", "question"])  # shared baselines
     else:
         with tempfile.TemporaryDirectory() as folder:
             factories = {name: BASELINES[name] for name in ("pooled marginal", "plain logit", "order-aware logit")}
             for group in options.groups:
                 for name, parameters in VARIANTS.get(group, {}).items():
                     factories[name] = partial(make, model="nano", **parameters)
+            if "scales" in options.groups:
+                for name, (kind, parameters) in SCALES.items():
+                    factories[name] = partial(make_on_scale, kind=kind, **parameters)
             if "trunk" in options.groups:
                 random = random_nano(Path(folder))
                 factories[RANDOM_TRUNK] = partial(make, model=random, **PLAIN)
