@@ -13,6 +13,7 @@ from transformers import DynamicCache
 
 from surveysim.models.anatomy import Anatomy, UnfitModelError
 from surveysim.models.blocks import Stop, hooked
+from surveysim.models.packed import Packing, packed_pass
 
 __all__ = ["Prefix", "PrefixCache", "run_prefix", "run_suffixes"]
 
@@ -21,10 +22,12 @@ class PrefixCache(DynamicCache):
     """Keys and values of a shared beginning; once `shared`, each call attends to them and leaves nothing behind.
 
     A call's own keys and values are only needed within its own layer, so that no more than one layer's are held, and
-    the beginning's are never copied for all prompts and all layers at once.
+    the beginning's are never copied for all prompts and all layers at once. While `packed`, a call's prompts lie in one
+    row and read the beginning in place.
     """
 
     shared = False
+    packed = False
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
@@ -32,6 +35,8 @@ class PrefixCache(DynamicCache):
         if not self.shared:
             return super().update(key_states, value_states, layer_idx, *args, **kwargs)
         layer: Any = copy.copy(self.layers[layer_idx])
+        if self.packed:
+            return torch.cat([layer.keys, key_states], dim=-2), torch.cat([layer.values, value_states], dim=-2)
         layer.batch_repeat_interleave(len(key_states))
         return layer.update(key_states, value_states, *args, **kwargs)
 
@@ -81,7 +86,13 @@ def run_prefix(anatomy: Anatomy, n_blocks: int, ids: Sequence[int]) -> Prefix:
 
 
 def run_suffixes(
-    anatomy: Anatomy, n_blocks: int, prefix: Prefix, suffixes: Sequence[Sequence[int]], *, pad_id: int = 0
+    anatomy: Anatomy,
+    n_blocks: int,
+    prefix: Prefix,
+    suffixes: Sequence[Sequence[int]],
+    *,
+    packed: bool = False,
+    pad_id: int = 0,
 ) -> list[Tensor]:
     """Run the frozen blocks over what follows a shared beginning.
 
@@ -93,6 +104,9 @@ def run_suffixes(
         The beginning; stays as it is.
     suffixes : sequence of sequences of int
         Token ids of what follows it, at least one token each.
+    packed : bool, default=False
+        Put them into one row without padding and attend to the beginning in place; see `surveysim.models.packed`. Only
+        where a beginning is shared.
     pad_id : int, default=0
         Any token id; what stands there is never attended to.
 
@@ -102,14 +116,25 @@ def run_suffixes(
         Inputs of the first trained block, in the model's own type.
     """
     n_prefix = len(prefix.ids)
-    lengths = torch.tensor([len(suffix) for suffix in suffixes])
-    ids = torch.full((len(suffixes), int(lengths.max())), pad_id, dtype=torch.long)
+    lengths = [len(suffix) for suffix in suffixes]
+    if packed and prefix.cache is not None:
+        packing = Packing(n_prefix, lengths, next(anatomy.decoder.parameters()).device)
+        ids = torch.tensor([[token for suffix in suffixes for token in suffix]])
+        prefix.cache.packed = True
+        try:
+            with packed_pass(anatomy.decoder, packing):
+                states = _first_states(anatomy, n_blocks, ids, None, prefix.cache, positions=packing.positions)
+        finally:
+            prefix.cache.packed = False
+        return [part.clone() for part in states[0].split(lengths)]
+    ids = torch.full((len(suffixes), max(lengths)), pad_id, dtype=torch.long)
     for row, suffix in enumerate(suffixes):
         ids[row, : len(suffix)] = torch.tensor(suffix, dtype=torch.long)
-    exists = torch.arange(ids.shape[1]) < lengths[:, None]
+    exists = torch.arange(ids.shape[1]) < torch.tensor(lengths)[:, None]
     mask = torch.cat([torch.ones(len(suffixes), n_prefix, dtype=torch.bool), exists], dim=1)
     if prefix.cache is not None:
-        states = _first_states(anatomy, n_blocks, ids, mask, prefix.cache, offset=n_prefix)
+        positions = torch.arange(n_prefix, n_prefix + ids.shape[1])[None]
+        states = _first_states(anatomy, n_blocks, ids, mask, prefix.cache, positions=positions)
     else:
         whole = torch.cat([torch.tensor([prefix.ids], dtype=torch.long).expand(len(suffixes), -1), ids], dim=1)
         states = _first_states(anatomy, n_blocks, whole, mask, None)[:, n_prefix:]
@@ -117,9 +142,15 @@ def run_suffixes(
 
 
 def _first_states(
-    anatomy: Anatomy, n_blocks: int, ids: Tensor, mask: Tensor | None, cache: PrefixCache | None, *, offset: int = 0
+    anatomy: Anatomy,
+    n_blocks: int,
+    ids: Tensor,
+    mask: Tensor | None,
+    cache: PrefixCache | None,
+    *,
+    positions: Tensor | None = None,
 ) -> Tensor:
-    """Input of the first trained block for padded token ids."""
+    """Input of the first trained block for padded token ids, which stand at `positions`: by default 0, 1, ..."""
     captured: list[Tensor] = []
 
     def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -127,13 +158,14 @@ def _first_states(
         raise Stop
 
     device = next(anatomy.decoder.parameters()).device
-    positions = torch.arange(offset, offset + ids.shape[1], device=device)[None]
+    if positions is None:
+        positions = torch.arange(ids.shape[1])[None]
     with torch.no_grad(), hooked([anatomy.blocks[-n_blocks]], hook):
         try:
             anatomy.decoder(
                 input_ids=ids.to(device),
                 attention_mask=None if mask is None else mask.to(device=device, dtype=torch.long),
-                position_ids=positions.expand(len(ids), -1),
+                position_ids=positions.to(device).expand(len(ids), -1),
                 past_key_values=cache,
                 use_cache=cache is not None,
             )

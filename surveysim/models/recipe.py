@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
 from surveysim.models.blocks import BlockCall, LastBlocks, StateBatch, record_calls
 from surveysim.models.frozen import Prefix, run_prefix, run_suffixes
+from surveysim.models.packed import can_pack
 from surveysim.models.whole import TokenBatch, WholePass
 
 __all__ = ["OutputLayer", "Recipe", "difference_from_own_logits", "pad_states", "pad_tokens"]
@@ -83,6 +84,9 @@ class Recipe(OutputLayer):
     ----------
     apart : bool
         True where the trained blocks run apart, over trunk states.
+    packs : bool
+        True where what follows a shared beginning is run in one row, without padding; False: as a padded batch, which
+        is slower and otherwise the same.
     trains_rows : bool
         True: the labels' rows of the output layer are trained too.
 
@@ -120,12 +124,18 @@ class Recipe(OutputLayer):
                 reason = self._mismatch(network, probes)
                 if reason is not None:
                     raise UnfitModelError(f"{type(network).__name__} cannot be trained by its last blocks: {reason}")
+            self.packs = self.apart and can_pack(self.anatomy) and self._packed_equals_plain(max(probes, key=len))
 
     def calls(self, length: int) -> list[BlockCall]:
         """How the model calls its trained blocks, over at least `length` positions."""
         if not self._calls or self._calls[0].length < length:
+            rounded = -(-length // 64) * 64
             with self.lock:
-                self._calls = record_calls(self.anatomy, self.n_blocks, -(-length // 64) * 64)
+                try:  # what the model hands to its last blocks does not depend on what its first ones say
+                    with _skipped(self.anatomy.blocks[: -self.n_blocks]):
+                        self._calls = record_calls(self.anatomy, self.n_blocks, rounded)
+                except (TypeError, RuntimeError, AttributeError, IndexError):  # their output has another form
+                    self._calls = record_calls(self.anatomy, self.n_blocks, rounded)
         return self._calls
 
     def copy(self, seed: int = 0) -> nn.Module:
@@ -146,7 +156,26 @@ class Recipe(OutputLayer):
     def states(self, prefix: Prefix, suffixes: Sequence[Sequence[int]]) -> list[Tensor]:
         """Trunk states of what follows a prefix; see `surveysim.models.frozen.run_suffixes`."""
         with self.lock:
-            return run_suffixes(self.anatomy, self.n_blocks, prefix, suffixes)
+            return run_suffixes(self.anatomy, self.n_blocks, prefix, suffixes, packed=self.packs)
+
+    def _packed_equals_plain(self, probe: Sequence[int]) -> bool:
+        """Whether packed prompts have the states that each of them has alone."""
+        tokens = (list(probe) * 6)[: max(6, len(probe))]
+        half = len(tokens) // 2
+        beginning = run_prefix(self.anatomy, self.n_blocks, tokens[:half])
+        nothing = run_prefix(self.anatomy, self.n_blocks, [])
+        ends = [tokens[half:], tokens[half : half + 1], tokens[1 : half + 1]]
+        try:
+            packed = run_suffixes(self.anatomy, self.n_blocks, beginning, ends, packed=True)
+        except (TypeError, RuntimeError, AttributeError, IndexError, KeyError, ValueError):
+            return False
+        for end, states in zip(ends, packed, strict=True):
+            (whole,) = run_suffixes(self.anatomy, self.n_blocks, nothing, [[*beginning.ids, *end]])
+            expected = whole[half:].float()
+            off = (states.float() - expected).norm(dim=-1) / expected.norm(dim=-1).clamp_min(1e-6)
+            if not float(off.max()) <= _TOLERANCE.get(states.dtype, 1e-2):  # nor where it is not a number
+                return False
+        return True
 
     def _mismatch(self, network: Any, probes: tuple[Sequence[int], Sequence[int]]) -> str | None:
         """Why the recipe does not reproduce the model's logits, or None."""
@@ -163,6 +192,28 @@ class Recipe(OutputLayer):
             return self.copy()(pad_states([prefix.states], suffixes, [0, 0], self.calls(len(long)), self.device))
 
         return difference_from_own_logits(self, network, probes, hidden)
+
+
+@contextmanager
+def _skipped(blocks: Iterable[nn.Module]) -> Iterator[None]:
+    """Within this context the blocks hand on what they are given; to be used under the model's lock."""
+    with ExitStack() as stack:
+        for block in blocks:
+            own = vars(block).get("forward")  # where another library has put its own
+            stack.callback(_set_forward, block, own)
+            _set_forward(block, _hand_on)
+        yield
+
+
+def _set_forward(block: nn.Module, forward: Callable[..., Any] | None) -> None:
+    if forward is None:
+        vars(block).pop("forward", None)
+    else:
+        vars(block)["forward"] = forward
+
+
+def _hand_on(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    return hidden_states
 
 
 def difference_from_own_logits(
