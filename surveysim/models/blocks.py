@@ -1,9 +1,8 @@
 """The last-block recipe: run a model's trained blocks apart, over trunk states computed once.
 
-A forward pre-hook on the first trained block captures its input and stops the pass. A copy of the block is then run in
-two calls: one that stops as soon as the keys and values of all positions are known, and one on the last positions only,
-which are the ones that predict the answer; only they pay for attention and MLP. All prompts of one question start with
-the same tokens, so that this prefix is run once for the question and not once for each background.
+A copy of the block is called twice: once until the keys and values of all tokens are known, and once on the last
+positions only, which are the ones that predict the answer; only they pay for attention and MLP. All prompts of one
+question start with the same tokens: their keys and values are computed once for the question, and read in place.
 """
 
 from __future__ import annotations
@@ -11,87 +10,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from surveysim.models.anatomy import Anatomy, UnfitModelError
+from surveysim.models.calls import BlockCall, Stop, hooked, record_calls
+from surveysim.models.last_positions import NAME, LastPositions
+from surveysim.models.state_batches import StateBatch, additive_mask, pack_states
 
 __all__ = ["BlockCall", "LastBlocks", "StateBatch", "Stop", "hooked", "record_calls"]
 
-
-@dataclass(frozen=True)
-class BlockCall:
-    """How the model calls one block: its keyword arguments over positions 0..length-1, and its attention window."""
-
-    arguments: dict[str, Any]
-    length: int
-    window: int | None
-
-    def at(self, positions: Tensor, mask: Tensor, cache: Any) -> dict[str, Any]:
-        """The keyword arguments for tokens at `positions` (rows, tokens) under an additive `mask`."""
-        replaced = {
-            "attention_mask": mask,
-            "position_ids": positions,
-            "past_key_values": cache,
-            "use_cache": True,
-            "cache_position": positions[0],
-        }
-        arguments = {}
-        for name, value in self.arguments.items():
-            arguments[name] = replaced[name] if name in replaced else self._select(name, value, positions)
-        arguments.setdefault("past_key_values", cache)
-        return arguments
-
-    def _select(self, name: str, value: Any, positions: Tensor) -> Any:
-        if isinstance(value, tuple | list):
-            return type(value)(self._select(name, part, positions) for part in value)
-        if not isinstance(value, Tensor):
-            return value
-        if value.ndim >= 2 and value.shape[0] == 1 and value.shape[1] == self.length:
-            return value[0][positions]
-        raise UnfitModelError(
-            f"argument {name!r} of the block has shape {tuple(value.shape)}: not one value a position"
-        )
-
-
-@dataclass(frozen=True)
-class StateBatch:
-    """Inputs of the first trained block for B prompts that share Q prefixes; both parts are padded on the right.
-
-    Attributes
-    ----------
-    prefix : Tensor of shape (Q, P, D)
-        States of the shared beginnings.
-    prefix_length : Tensor of shape (Q,)
-        Their numbers of tokens.
-    suffix : Tensor of shape (B, S, D)
-        States of what follows; at least one token each.
-    suffix_length : Tensor of shape (B,)
-        Their numbers of tokens.
-    group : Tensor of shape (B,)
-        Which prefix each prompt starts with.
-    calls : sequence of BlockCall
-        How the model calls each trained block, over at least as many positions.
-    """
-
-    prefix: Tensor
-    prefix_length: Tensor
-    suffix: Tensor
-    suffix_length: Tensor
-    group: Tensor
-    calls: Sequence[BlockCall]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the padded states."""
-        return self.prefix.nbytes + self.suffix.nbytes
-
-
-class Stop(Exception):
-    """Ends a forward pass at a block whose input has been captured."""
+_TOLERANCE = 1e-4
+"""Largest difference, relative to the largest value, at which two ways through a block count as the same."""
 
 
 class _Stopper:
@@ -139,6 +72,11 @@ class _Extended(_Fixed):
 class LastBlocks(nn.Module):
     """A trainable copy of a model's last blocks and final norm; the model itself is never touched.
 
+    The last block is called in two ways that avoid work: with an attention that reads shared beginnings in place
+    (`surveysim.models.last_positions`), and without the projections that keys and values do not depend on. Whether both
+    are the same as the block's own way is found out by comparison on first use; where they are not (attention sinks,
+    say), the block's own attention is given keys and values of every prompt, padded.
+
     Parameters
     ----------
     anatomy : Anatomy
@@ -155,136 +93,119 @@ class LastBlocks(nn.Module):
         self.norm = copy.deepcopy(anatomy.norm).to(dtype)
         self.requires_grad_(True)
         self.eval()  # no dropout: the objective is deterministic given the batch order
+        self._in_place: bool | None = None
+        self._unused: tuple[nn.Linear, ...] = ()
 
     def forward(self, batch: StateBatch) -> Tensor:
         """Normed hidden states (B, D) at the last position of each prompt."""
-        dtype = next(self.parameters()).dtype
-        prefix, suffix = batch.prefix.to(dtype), batch.suffix.to(dtype)
-        n_prefix, n_suffix = prefix.shape[1], suffix.shape[1]
-        device = suffix.device
-        prefix_positions = torch.arange(n_prefix, device=device).expand(len(prefix), -1)
-        start = batch.prefix_length[batch.group, None]
-        suffix_positions = start + torch.arange(n_suffix, device=device)
-        key_positions = torch.cat([prefix_positions[batch.group], suffix_positions], dim=1)
-        key_exists = torch.cat(
-            [
-                prefix_positions[batch.group] < start,
-                torch.arange(n_suffix, device=device) < batch.suffix_length[:, None],
-            ],
-            dim=1,
-        )
-        rows = torch.arange(len(suffix), device=device)
-        *earlier, last = zip(self.blocks, batch.calls, strict=True)
-        for block, call in earlier:
-            recorder = _Recorder()
-            if n_prefix:
-                mask = _mask(prefix_positions, prefix_positions, None, call.window, dtype)
-                prefix = _call(block, call, prefix, prefix_positions, mask, recorder)
-                before: Any = _Extended(recorder.keys[batch.group], recorder.values[batch.group])
-            else:
-                before = recorder
-            mask = _mask(suffix_positions, key_positions, key_exists, call.window, dtype)
-            suffix = _call(block, call, suffix, suffix_positions, mask, before)
-        block, call = last
-        keys, values = _keys_values(block, call, suffix, suffix_positions, dtype)
-        if n_prefix:
-            shared = _keys_values(block, call, prefix, prefix_positions, dtype)
-            keys = torch.cat([shared[0][batch.group], keys], dim=-2)
-            values = torch.cat([shared[1][batch.group], values], dim=-2)
-        position = suffix_positions.gather(1, batch.suffix_length[:, None] - 1)
-        mask = _mask(position, key_positions, key_exists, call.window, dtype)
-        hidden = _call(
-            block, call, suffix[rows, batch.suffix_length - 1][:, None], position, mask, _Fixed(keys, values)
-        )
-        return self.norm(hidden[:, 0])
+        if self._in_place is None:
+            self._choose(batch.calls[-1], batch.states.shape[-1])
+        states = batch.states.to(next(self.parameters()).dtype)
+        for block, call in zip(self.blocks[:-1], batch.calls[:-1], strict=True):  # type: ignore[arg-type]
+            states = _every_position(block, call, batch, states)
+        return self.norm(self._last_positions(batch, states))
+
+    def _last_positions(self, batch: StateBatch, states: Tensor) -> Tensor:
+        """Hidden states (B, D) that the last block gives at last positions, from its input at all tokens (N, D)."""
+        block, call = self.blocks[-1], batch.calls[-1]
+        with _skipped(self._unused):
+            keys, values = _keys_values(block, call, states, batch.positions)
+        hidden, positions = states.index_select(0, batch.last), batch.positions[batch.last]
+        mask = batch.last_mask(call.window, states.dtype)
+        if self._in_place:
+            cache = _Fixed(keys, values)
+            return _call(block, call, hidden[None], positions[None], LastPositions(batch, mask), cache)[0]
+        of_prompts = batch.keys
+        cache = _Fixed(keys[0][:, of_prompts].transpose(0, 1), values[0][:, of_prompts].transpose(0, 1))
+        return _call(block, call, hidden[:, None], positions[:, None], mask[:, None, None], cache)[:, 0]
+
+    @torch.no_grad()
+    def _choose(self, call: BlockCall, width: int) -> None:
+        """Compare the ways through the last block on two short prompts of random states."""
+        parameter = next(self.parameters())
+        generator = torch.Generator().manual_seed(0)
+        states = torch.randn(5, width, generator=generator).to(parameter.dtype)
+        batch = pack_states([states[:2]], [states[2:3], states[3:]], [0, 0], [call], parameter.device)
+        self._in_place = False
+        expected = self._last_positions(batch, batch.states)
+        configs = {id(m.config): m.config for m in self.blocks[-1].modules() if hasattr(m, "config")}.values()
+        own = [config._attn_implementation for config in configs]
+        try:
+            for config in configs:  # the copy's own: no other block sees it
+                config._attn_implementation = NAME
+            self._unused = _unused_projections(self.blocks[-1], call, batch)
+            self._in_place = True
+            difference = (self._last_positions(batch, batch.states) - expected).abs().max()
+            same = bool(difference <= _TOLERANCE * expected.abs().max())
+        except (TypeError, RuntimeError, AttributeError, IndexError, KeyError, ValueError):
+            same = False
+        if not same:
+            self._in_place, self._unused = False, ()
+            for config, name in zip(configs, own, strict=True):
+                config._attn_implementation = name
 
 
-def _call(block: nn.Module, call: BlockCall, hidden: Tensor, positions: Tensor, mask: Tensor, cache: Any) -> Tensor:
+def _call(block: nn.Module, call: BlockCall, hidden: Tensor, positions: Tensor, mask: Any, cache: Any) -> Tensor:
     output = block(hidden, **call.at(positions, mask, cache))
     return output[0] if isinstance(output, tuple) else output
 
 
-def _keys_values(
-    block: nn.Module, call: BlockCall, hidden: Tensor, positions: Tensor, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """Keys and values of all positions; the rest of the block is not run, so the mask does not matter."""
+def _every_position(block: nn.Module, call: BlockCall, batch: StateBatch, states: Tensor) -> Tensor:
+    """A block's output at all tokens (N, D), from its input: prefixes once, then the prompts' own tokens, padded."""
+    dtype = states.dtype
+    prefix, suffix = states[batch.shared], states[batch.own]
+    prefix_positions, suffix_positions = batch.positions[batch.shared], batch.positions[batch.own]
+    recorder = _Recorder()
+    before: Any = recorder
+    if prefix.shape[1]:
+        mask = additive_mask(prefix_positions, prefix_positions, batch.shared_exists, call.window, dtype)
+        prefix = _call(block, call, prefix, prefix_positions, mask, recorder)
+        before = _Extended(_repeated(recorder.keys, batch.group), _repeated(recorder.values, batch.group))
+    mask = additive_mask(suffix_positions, batch.positions[batch.keys], batch.keys_exist, call.window, dtype)
+    suffix = _call(block, call, suffix, suffix_positions, mask, before)
+    return torch.cat([prefix.flatten(0, 1), suffix.flatten(0, 1)]).index_select(0, batch.filled)
+
+
+def _repeated(part: Tensor, group: Tensor) -> Tensor:
+    """Keys or values (Q, ...) of each prompt's prefix; of a single one without a copy."""
+    return part.expand(len(group), *part.shape[1:]) if len(part) == 1 else part[group]
+
+
+def _keys_values(block: nn.Module, call: BlockCall, states: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values (1, G, N, d) of N tokens; the rest of the block is not run, so the mask does not matter."""
     stopper = _Stopper()
-    mask = torch.zeros(1, 1, 1, 1, dtype=dtype, device=hidden.device)
+    mask = torch.zeros(1, 1, 1, 1, dtype=states.dtype, device=states.device)
     try:
-        _call(block, call, hidden, positions, mask, stopper)
+        _call(block, call, states[None], positions[None], mask, stopper)
     except Stop:
         return stopper.keys, stopper.values
     raise UnfitModelError(f"{type(block).__name__} does not hand its keys and values to a cache")
 
 
-def _mask(
-    query_positions: Tensor, key_positions: Tensor, key_exists: Tensor | None, window: int | None, dtype: torch.dtype
-) -> Tensor:
-    """Additive mask (rows, 1, queries, keys): causal, within the window, on keys that exist."""
-    distance = query_positions[:, :, None] - key_positions[:, None, :]
-    visible = distance >= 0
-    if window is not None:
-        visible &= distance < window
-    if key_exists is not None:
-        visible &= key_exists[:, None, :]
-    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-    return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]
+def _unused_projections(block: nn.Module, call: BlockCall, batch: StateBatch) -> tuple[nn.Linear, ...]:
+    """Linear layers on which keys and values do not depend: those of the queries, wherever a family keeps them.
+
+    They hold half to three quarters of what a block does before its attention.
+    """
+    linear = [module for module in block.modules() if type(module) is nn.Linear]
+    with torch.enable_grad():
+        keys, values = _keys_values(block, call, batch.states, batch.positions)
+        weights = [module.weight for module in linear]
+        gradients = torch.autograd.grad(keys.sum() + values.sum(), weights, allow_unused=True)
+    return tuple(module for module, gradient in zip(linear, gradients, strict=True) if gradient is None)
 
 
 @contextmanager
-def hooked(modules: Sequence[nn.Module], hook: Any) -> Iterator[None]:
-    handles = [module.register_forward_pre_hook(hook, with_kwargs=True) for module in modules]
+def _skipped(modules: Sequence[nn.Linear]) -> Iterator[None]:
+    """Let these layers give zeros that take no memory."""
+    for module in modules:
+        module.forward = partial(_zeros, module.out_features)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        for module in modules:
+            del module.forward
 
 
-def record_calls(anatomy: Anatomy, n_blocks: int, length: int) -> list[BlockCall]:
-    """How the model calls its last `n_blocks` blocks, for positions 0..length-1 (rotary tables and switches)."""
-    trained = list(anatomy.blocks[-n_blocks:])
-    calls: list[BlockCall] = []
-
-    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if len(args) > 1 or (not args and "hidden_states" not in kwargs):
-            raise UnfitModelError(f"{type(module).__name__} takes positional arguments beside its hidden states")
-        arguments = {name: value for name, value in kwargs.items() if name != "hidden_states"}
-        window = _attention_window(arguments.get("attention_mask"), length)
-        calls.append(BlockCall(_to_float32({**arguments, "attention_mask": None}), length, window))
-        if len(calls) == len(trained):
-            raise Stop
-
-    device = next(anatomy.decoder.parameters()).device
-    ids = torch.zeros(1, length, dtype=torch.long, device=device)
-    with torch.no_grad(), hooked(trained, hook):
-        try:
-            anatomy.decoder(input_ids=ids, use_cache=False)
-        except Stop:
-            return calls
-    raise UnfitModelError("the trained blocks were not called one after another")
-
-
-def _to_float32(value: Any) -> Any:
-    """Tensors of reduced precision as float32, nested in containers or not; the trained copy runs in float32."""
-    if isinstance(value, dict):
-        return {name: _to_float32(part) for name, part in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(_to_float32(part) for part in value)
-    if isinstance(value, Tensor) and value.is_floating_point():
-        return value.detach().float()
-    return value
-
-
-def _attention_window(mask: Any, length: int) -> int | None:
-    """How many positions the last of `length` positions sees, where its block's mask hides some; None if it sees all.
-
-    Families keep the window in different places, but all of them write it into the mask. No mask means plain causal
-    attention over `length` positions, and no prompt is longer than that.
-    """
-    if not isinstance(mask, Tensor):
-        return None
-    last = mask.reshape(-1, mask.shape[-1])[-1]
-    visible = last if last.dtype == torch.bool else last > torch.finfo(last.dtype).min / 2
-    count = int(visible.sum())
-    return count if count < length else None
+def _zeros(width: int, states: Tensor) -> Tensor:
+    return states.new_zeros(()).expand(*states.shape[:-1], width)

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
-from surveysim.models.blocks import BlockCall, LastBlocks, StateBatch, record_calls
+from surveysim.models.blocks import LastBlocks
+from surveysim.models.calls import BlockCall, record_calls
 from surveysim.models.frozen import Prefix, run_prefix, run_suffixes
 from surveysim.models.packed import can_pack
+from surveysim.models.state_batches import pack_states
 from surveysim.models.whole import TokenBatch, WholePass
 
-__all__ = ["OutputLayer", "Recipe", "difference_from_own_logits", "pad_states", "pad_tokens"]
+__all__ = ["OutputLayer", "Recipe", "difference_from_own_logits", "pad_tokens"]
 
 # Largest difference between the recipe's logits and the model's own, relative to the largest logit. Reduced precision
 # rounds at 2^-8 (bfloat16) or 2^-11 (float16) in every operation.
@@ -189,7 +191,7 @@ class Recipe(OutputLayer):
                 shared += 1
             prefix = run_prefix(self.anatomy, self.n_blocks, short[:shared])
             suffixes = run_suffixes(self.anatomy, self.n_blocks, prefix, [short[shared:], long[shared:]])
-            return self.copy()(pad_states([prefix.states], suffixes, [0, 0], self.calls(len(long)), self.device))
+            return self.copy()(pack_states([prefix.states], suffixes, [0, 0], self.calls(len(long)), self.device))
 
         return difference_from_own_logits(self, network, probes, hidden)
 
@@ -239,27 +241,6 @@ def difference_from_own_logits(
     difference = float((logits - own).abs().max() / own.abs().max().clamp_min(1e-6))
     tolerance = _TOLERANCE.get(dtype, 1e-2)
     return None if difference <= tolerance else f"its logits differ by {difference:.1e} relative"
-
-
-def pad_states(
-    prefixes: Sequence[Tensor],
-    suffixes: Sequence[Tensor],
-    group: Sequence[int],
-    calls: Sequence[BlockCall],
-    device: torch.device,
-) -> StateBatch:
-    """Trunk states of prompts as one padded batch on `device`."""
-    prefix_length = torch.tensor([len(states) for states in prefixes])
-    suffix_length = torch.tensor([len(states) for states in suffixes])
-    padded = nn.utils.rnn.pad_sequence(list(prefixes), batch_first=True)
-    return StateBatch(
-        prefix=padded.to(device),
-        prefix_length=prefix_length.to(device),
-        suffix=nn.utils.rnn.pad_sequence(list(suffixes), batch_first=True).to(device),
-        suffix_length=suffix_length.to(device),
-        group=torch.as_tensor(group, dtype=torch.long).to(device),
-        calls=calls,
-    )
 
 
 def pad_tokens(prompts: Sequence[Sequence[int]], device: torch.device) -> TokenBatch:

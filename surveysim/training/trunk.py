@@ -23,8 +23,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from surveysim.models.adapters import LoraRecipe
-from surveysim.models.recipe import Recipe, pad_states, pad_tokens
+from surveysim.models.recipe import Recipe, pad_tokens
 from surveysim.models.spread import ModelAddress, n_processes
+from surveysim.models.state_batches import pack_states
 from surveysim.training.folder import StateFolder
 from surveysim.training.passes import PassSize, make_jobs, run_group, run_jobs_elsewhere
 
@@ -120,7 +121,7 @@ class TrunkInputs:
         if not self._recipe.apart:
             return pad_tokens([self._prompts.whole(row) for row in rows], self._recipe.device)
         groups, group = np.unique(self._prompts.group[rows], return_inverse=True)
-        return pad_states(
+        return pack_states(
             [self._prefixes[g] for g in groups],
             [self._suffixes[row] for row in rows],
             group.tolist(),

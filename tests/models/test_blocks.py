@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from surveysim.models import LoadedModel, load_model
 from surveysim.models.anatomy import UnfitModelError, dissect
-from surveysim.models.recipe import Recipe, pad_states, pad_tokens
+from surveysim.models.recipe import Recipe, pad_tokens
+from surveysim.models.state_batches import pack_states
 from surveysim.models.whole import WholePass
 from tests.tiny_models import FAMILIES
 
@@ -51,7 +52,7 @@ def batch_of(recipe: Recipe, rows: Sequence[int] = range(len(SUFFIXES)), *, shar
     if not shared:
         nothing = recipe.prefix([])
         states = recipe.states(nothing, [PROMPTS[row] for row in rows])
-        return pad_states([nothing.states], states, [0] * len(states), recipe.calls(64), recipe.device)
+        return pack_states([nothing.states], states, [0] * len(states), recipe.calls(64), recipe.device)
     for group, prefix_ids in enumerate(PREFIXES):
         members = [row for row in rows if SUFFIXES[row][1] == group]
         if members:
@@ -61,7 +62,7 @@ def batch_of(recipe: Recipe, rows: Sequence[int] = range(len(SUFFIXES)), *, shar
             prefixes.append(prefix.states)
             suffixes |= dict(zip(members, states, strict=True))
     calls = recipe.calls(max(map(len, PROMPTS)))
-    return pad_states(prefixes, [suffixes[r] for r in rows], [groups[r] for r in rows], calls, recipe.device)
+    return pack_states(prefixes, [suffixes[r] for r in rows], [groups[r] for r in rows], calls, recipe.device)
 
 
 def logits_of(recipe: Recipe, blocks: nn.Module, batch: Any) -> Tensor:
@@ -275,7 +276,7 @@ def test_prompts_longer_than_those_seen_before(tiny):
         ids = [(7 * i) % 500 + 20 for i in range(length)]
         prefix = recipe.prefix(ids[:2])
         states = recipe.states(prefix, [ids[2:]])
-        batch = pad_states([prefix.states], states, [0], recipe.calls(length), recipe.device)
+        batch = pack_states([prefix.states], states, [0], recipe.calls(length), recipe.device)
         with torch.no_grad():
             found = logits_of(recipe, recipe.copy(), batch)
         expected = model.network(torch.tensor([ids])).logits[0, -1:]
