@@ -1,7 +1,7 @@
 """DSARegressor beside its own baselines: ``python -m benchmarks.dsa`` prints all tables and writes them as JSON.
 
 Every row of a language model stands beside the statistical model it could have copied, and their difference has an
-interval: a bootstrap over questions (over splits on `fair`, which has a single question).
+interval: a bootstrap over questions, over respondents where questions are few (over splits in outputs without them).
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.baselines import BASELINES
-from benchmarks.protocol import run, summarise
+from benchmarks.protocol import as_curve, run, summarise
 from benchmarks.surveys import SURVEYS
 from surveysim import DSARegressor, Question
+from surveysim.evaluation import compare_models
+from surveysim.evaluation.truth_groups import WITHOUT
 
 OUTPUT = Path(__file__).resolve().parent / "output"
 
@@ -46,6 +48,10 @@ def make(questions: Mapping[str, Question], *, model: str, **parameters: Any) ->
 def difference(results: pd.DataFrame, first: str, second: str, n_draws: int = 2000) -> dict[str, float]:
     """Relative difference of two models' debiased divergence of crossed cells over all sizes, and its 90% interval."""
     cells = results[results["level"] == "cells"]
+    own = cells[cells["model"].isin([first, second])]
+    if cells["question"].nunique() < 5 and set(WITHOUT) <= set(own.dropna(axis=1).columns):
+        found = compare_models(as_curve(cells, cells["survey"].iloc[0]), first, second).loc["all"]
+        return {name: float(found[name]) for name in ("difference", "low", "high")}
     unit = "question" if cells["question"].nunique() >= 5 else "split"
     sums = (
         cells.assign(total=cells["js_debiased"] * cells["n_cells"])

@@ -15,6 +15,7 @@ from benchmarks.surveys import Survey
 from surveysim import Question
 from surveysim.evaluation import FLOOR, SAMPLE, respondent_curve
 from surveysim.evaluation.protocol import Protocol, Split
+from surveysim.evaluation.truth_groups import WITHOUT
 from surveysim.tables import Missing
 
 __all__ = [
@@ -101,6 +102,7 @@ def run(
 def as_output(curve: pd.DataFrame, survey: str) -> pd.DataFrame:
     """A respondent curve with the names of the outputs."""
     columns = ["level", "question", "n_cells", "js", "js_debiased", "respondents", "cross_entropy"]
+    columns += [column for column in WITHOUT if column in curve]
     renamed = curve.rename(columns={"n_groups": "n_cells"}).assign(survey=survey, level=curve["level"].map(LEVELS))
     return renamed[[*columns, "survey", "n", "split", "model", "seconds"]]
 

@@ -125,7 +125,8 @@ def respondent_curve(
 
         Among the models are "the training set itself" and "floor", what a perfect prediction would show. The floor's
         rows have in ``survey_16`` to ``survey_65536`` the expected divergence of random surveys of so many
-        respondents, which `respondents_saved` needs.
+        respondents, which `respondents_saved` needs. With fewer than 5 questions, ``without_0`` to ``without_19`` hold
+        ``js_debiased`` without each of 20 groups of the truth's respondents, on which intervals then rest.
 
     Raises
     ------

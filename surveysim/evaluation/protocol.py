@@ -19,7 +19,9 @@ from sklearn.base import clone
 
 from surveysim.evaluation.comparison import MIN_RESPONDENTS, Comparison, Rows
 from surveysim.evaluation.levels import LEVELS, question_names
+from surveysim.evaluation.resampling import FEW_QUESTIONS
 from surveysim.evaluation.surveys import survey_divergence
+from surveysim.evaluation.truth_groups import TRUTH_GROUPS, WITHOUT, divergence_without, group_numbers
 from surveysim.metrics import cross_entropy
 from surveysim.questions import Question
 from surveysim.tables import Cells, Missing, tabulate
@@ -54,8 +56,13 @@ class Protocol:
     min_respondents: float = MIN_RESPONDENTS
 
     def split(self, n: int, seed: int) -> Split:
-        """n respondents tabulated for training, and the others as the truth."""
+        """n respondents tabulated for training, and the others as the truth.
+
+        Where there are too few questions to resample them, the truth has its counts by group of respondents.
+        """
         order = np.random.default_rng(seed).permutation(len(self.data))
+        groups = group_numbers(len(self.data))[order[n:]]
+        jackknifed = len(self.questions) < FEW_QUESTIONS and len(np.unique(groups)) == TRUTH_GROUPS
         train, truth = (
             tabulate(
                 self.data.iloc[rows],
@@ -66,7 +73,7 @@ class Protocol:
                 missing=self.missing,
                 folds=folds,
             )
-            for rows, folds in ((order[:n], self.folds), (order[n:], None))
+            for rows, folds in ((order[:n], self.folds), (order[n:], groups if jackknifed else None))
         )
         return Split(n, seed, train, truth, self.min_respondents)
 
@@ -127,10 +134,12 @@ def evaluate(split: Split, P: np.ndarray) -> pd.DataFrame:
     DataFrame
         Columns level ("cell", "attribute", "population"), question, n_groups, js and js_debiased (mean over the groups
         with enough held-out respondents), respondents and cross_entropy (level "cell" only: bits per answer, over
-        *all* cells weighted by respondents).
+        *all* cells weighted by respondents). With few questions, js_debiased without each group of the truth's
+        respondents too (`WITHOUT`).
     """
-    table = per_question(split.compare(P))
     truth = split.truth
+    compared = split.compare(P)
+    table = per_question(compared, _without(truth, P, compared))
     exists = ~np.isnan(truth.Y)
     mixed = (1 - EQUAL_SHARES) * P + EQUAL_SHARES * exists / exists.sum(axis=1, keepdims=True)
     bits = cross_entropy(truth.Y, mixed, average=False)
@@ -145,7 +154,8 @@ def evaluate(split: Split, P: np.ndarray) -> pd.DataFrame:
 
 def evaluate_sample(split: Split) -> pd.DataFrame:
     """The same for the training sample itself."""
-    return per_question(split.compare_sample())
+    compared = split.compare_sample()
+    return per_question(compared, _without(split.truth, split.truth.Y, compared, pooled=False))
 
 
 def evaluate_floor(split: Split, *, surveys: bool = True) -> pd.DataFrame:
@@ -156,6 +166,8 @@ def evaluate_floor(split: Split, *, surveys: bool = True) -> pd.DataFrame:
     compared = split.compare(split.truth.Y)
     table = per_question(compared)
     table["js"], table["js_debiased"] = -table["js_debiased"], 0.0
+    if split.truth.folds is not None:
+        table[list(WITHOUT)] = 0.0
     if not surveys:
         return table
     sizes = np.array(list(SURVEY_COLUMNS.values()))
@@ -210,16 +222,29 @@ def asked(estimator: Any, questions: Mapping[str, Question]) -> Any:
     return estimator.set_params(**{name: dict(questions) for name in open_}) if open_ else estimator
 
 
-def per_question(compared: Mapping[str, Comparison]) -> pd.DataFrame:
+def per_question(compared: Mapping[str, Comparison], without: Mapping[str, np.ndarray] | None = None) -> pd.DataFrame:
     """Mean divergences over the groups of each level and question."""
     parts = []
     for level, groups in compared.items():
         raw, debiased = groups.divergence()
         frame = pd.DataFrame({"question": groups.question, "js": raw, "js_debiased": debiased, "n_groups": 1})
-        table = frame.groupby("question", sort=False).agg({"n_groups": "sum", "js": "mean", "js_debiased": "mean"})
+        if without is not None:
+            frame[list(WITHOUT)] = without[level]
+        means = dict.fromkeys(frame.columns.drop(["question", "n_groups"]), "mean")
+        table = frame.groupby("question", sort=False).agg({"n_groups": "sum", **means})
         parts.append(table.reset_index().assign(level=level))
     columns = ["level", "question", "n_groups", "js", "js_debiased"]
-    return pd.concat(parts, ignore_index=True)[columns]
+    return pd.concat(parts, ignore_index=True)[[*columns, *(WITHOUT if without is not None else ())]]
+
+
+def _without(
+    truth: Cells, P: np.ndarray, compared: Mapping[str, Comparison], *, pooled: bool = True
+) -> dict[str, np.ndarray] | None:
+    """Divergences without each group of the truth's respondents, by level; None where they are not told apart."""
+    if truth.folds is None:
+        return None
+    rows = _rows(truth, P)
+    return {level: divergence_without(rows, truth.folds, groups, pooled=pooled) for level, groups in compared.items()}
 
 
 def _rows(cells: Cells, P: np.ndarray) -> Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["FEW_QUESTIONS", "check_confidence", "draw_sums", "percentile_interval"]
+__all__ = ["FEW_QUESTIONS", "check_confidence", "draw_respondents", "draw_sums", "percentile_interval"]
 
 FEW_QUESTIONS = 5
 """From this many questions on they are what is resampled: another survey would ask others."""
@@ -61,6 +61,37 @@ def draw_sums(numbers: np.ndarray, unit: np.ndarray, n_draws: int, generator: np
     np.add.at(sums, place, numbers)
     times = generator.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=n_draws)
     return np.tensordot(times.astype(np.float64), sums, axes=1)
+
+
+def draw_respondents(
+    numbers: np.ndarray, without: np.ndarray, n_draws: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Sums over splits for other respondents: others to learn from, and others to be the truth.
+
+    Splits are other samples to learn from, with hardly a respondent in common; the truth is nearly the same in all of
+    them, so that its noise does not average out and is added by a delete-a-group jackknife. Deviations of both kinds
+    are drawn from normal distributions, those of the few splits with the tails of Student's t.
+
+    Parameters
+    ----------
+    numbers : float64 array of shape (n_splits, n_columns)
+    without : float64 array of shape (n_groups, n_columns)
+        The sums over all splits without each group of the truth's respondents.
+    n_draws : int
+    generator : Generator
+
+    Returns
+    -------
+    float64 array of shape (n_draws, n_columns)
+    """
+    J, G = len(numbers), len(without)
+    drawn = np.repeat(numbers.sum(axis=0)[None], n_draws, axis=0)
+    if J > 1:
+        tails = np.sqrt((J - 1) / generator.chisquare(J - 1, size=(n_draws, 1)))
+        deviations = (numbers - numbers.mean(axis=0)) * np.sqrt(J / (J - 1))
+        drawn += tails * generator.standard_normal((n_draws, J)) @ deviations
+    deviations = (without - without.mean(axis=0)) * np.sqrt((G - 1) / G)
+    return drawn + generator.standard_normal((n_draws, G)) @ deviations
 
 
 def percentile_interval(draws: np.ndarray, confidence: float) -> tuple[float, float]:

@@ -13,9 +13,10 @@ from surveysim.evaluation.curves import BASELINE
 from surveysim.evaluation.equivalents import is_too_noisy
 from surveysim.evaluation.levels import LEVELS, check_level
 from surveysim.evaluation.protocol import FLOOR, SAMPLE, SURVEY_COLUMNS
-from surveysim.evaluation.resampling import check_confidence, draw_sums, percentile_interval
+from surveysim.evaluation.resampling import check_confidence, draw_respondents, draw_sums, percentile_interval
 from surveysim.evaluation.summaries import curve_rows, curve_unit
 from surveysim.evaluation.surveys import respondents_for
+from surveysim.evaluation.truth_groups import WITHOUT
 from surveysim.parameters import as_generator, check_number
 
 __all__ = ["respondents_saved"]
@@ -56,7 +57,8 @@ def respondents_saved(
         Its name in the curve.
     levels : list of str, default=("cell", "attribute", "population")
     confidence : float, default=0.9
-        Of the intervals: a bootstrap over questions, over splits where there are fewer than 5.
+        Of the intervals: a bootstrap over questions; where there are fewer than 5, over respondents (see
+        `compare_models`), or over splits, which is too narrow, if the curve does not tell those.
     n_draws : int, default=1000
     random_state : int, RandomState, Generator or None, default=0
 
@@ -153,25 +155,16 @@ def _save(
     noise = _mean(rows[(rows["model"] == FLOOR) & (rows["n"] == n_train)], "js")
     if is_too_noisy(_mean(own, "js"), noise):
         return _nothing("the truth's noise is over half of the divergence: it cannot be told")
-    unit = curve_unit(rows)
+    unit = curve_unit(rows[rows["model"].isin([name, baseline, FLOOR])])
     column = "question" if unit == "questions" else "split"
-    model = _sums(own, ["js_debiased"], column)
-    if kind == "baseline":
-        sizes, other, other_units = _baseline_sums(rows, baseline, column)
+    reference_rows = rows[(rows["model"] == FLOOR) & (rows["n"] == n_train)] if kind == "cells" else rows
+    sizes, k, units, numbers = _numbers(own, reference_rows, kind, baseline, column, "js_debiased")
+    if unit == "respondents":
+        parts = [_numbers(own, reference_rows, kind, baseline, column, value)[-1].sum(axis=0) for value in WITHOUT]
+        drawn = draw_respondents(numbers, np.array(parts), n_draws, generator)
     else:
-        sizes = np.array(list(SURVEY_COLUMNS.values()), dtype=np.float64)
-        floors = rows[(rows["model"] == FLOOR) & (rows["n"] == n_train)]
-        absent = [survey for survey in SURVEY_COLUMNS if survey not in floors.columns]
-        if absent:
-            raise ValueError(f"the curve lacks the columns {absent}: it must be what respondent_curve returned")
-        table = _sums(floors, list(SURVEY_COLUMNS), column)
-        other, other_units = table.to_numpy(), table.index
-    units = model.index.intersection(other_units)
-    D = model.loc[units].to_numpy()  # total, groups
-    E = other[other_units.get_indexer(units)]  # totals at each size, groups
-    numbers = np.column_stack([D, E])
-    drawn = np.vstack([numbers.sum(axis=0), draw_sums(numbers, units.to_numpy(), n_draws, generator)])
-    k = D.shape[1] - 1
+        drawn = draw_sums(numbers, units, n_draws, generator)
+    drawn = np.vstack([numbers.sum(axis=0), drawn])
     own_mean = drawn[:, 0] / drawn[:, k]
     n_sizes = len(sizes)
     weights = drawn[:, k + 1 + n_sizes :]
@@ -199,6 +192,28 @@ def _save(
     }
 
 
+def _numbers(
+    own: pd.DataFrame, other: pd.DataFrame, kind: str, baseline: str, column: str, value: str
+) -> tuple[np.ndarray, int, np.ndarray, np.ndarray]:
+    """The reference's sizes, and of each unit the model's total and groups, then the reference's at each size.
+
+    The second is the place of the model's groups among the columns.
+    """
+    model = _sums(own, [value], column)
+    if kind == "baseline":
+        sizes, E, units = _baseline_sums(other, baseline, column, value)
+    else:
+        sizes = np.array(list(SURVEY_COLUMNS.values()), dtype=np.float64)
+        absent = [survey for survey in SURVEY_COLUMNS if survey not in other.columns]
+        if absent:
+            raise ValueError(f"the curve lacks the columns {absent}: it must be what respondent_curve returned")
+        table = _sums(other, list(SURVEY_COLUMNS), column)
+        E, units = table.to_numpy(), table.index
+    shared = model.index.intersection(units)
+    D = model.loc[shared].to_numpy()
+    return sizes, D.shape[1] - 1, shared.to_numpy(), np.column_stack([D, E[units.get_indexer(shared)]])
+
+
 def _nothing(note: str) -> dict[str, Any]:
     numbers = dict.fromkeys(["needed", "low", "high", "saved", "saved_low", "saved_high"], float("nan"))
     return {**numbers, "resampled": "", "note": note}
@@ -214,7 +229,7 @@ def _sums(rows: pd.DataFrame, values: list[str], unit: str) -> pd.DataFrame:
     return products.groupby(rows[unit]).sum()
 
 
-def _baseline_sums(rows: pd.DataFrame, baseline: str, unit: str) -> tuple[np.ndarray, np.ndarray, pd.Index]:
+def _baseline_sums(rows: pd.DataFrame, baseline: str, unit: str, value: str) -> tuple[np.ndarray, np.ndarray, pd.Index]:
     """Per unit the baseline's sums at each size, then its groups at each size."""
     own = rows[rows["model"] == baseline]
     sizes = np.array(sorted(set(own["n"])), dtype=np.float64)
@@ -223,10 +238,8 @@ def _baseline_sums(rows: pd.DataFrame, baseline: str, unit: str) -> tuple[np.nda
             f"{baseline!r} was measured at {len(sizes)} size only: how many respondents it would need is read from its "
             "curve, so run respondent_curve with several sizes, larger ones among them"
         )
-    tables = [_sums(own[own["n"] == n], ["js_debiased"], unit) for n in sizes]
-    joined = pd.concat(
-        [table["js_debiased"] for table in tables] + [table["groups"] for table in tables], axis=1
-    ).dropna()
+    tables = [_sums(own[own["n"] == n], [value], unit) for n in sizes]
+    joined = pd.concat([table[value] for table in tables] + [table["groups"] for table in tables], axis=1).dropna()
     return sizes, joined.to_numpy(), joined.index
 
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from surveysim.evaluation.levels import check_level
-from surveysim.evaluation.resampling import FEW_QUESTIONS, check_confidence, draw_sums, percentile_interval
+from surveysim.evaluation.resampling import (
+    FEW_QUESTIONS,
+    check_confidence,
+    draw_respondents,
+    draw_sums,
+    percentile_interval,
+)
+from surveysim.evaluation.truth_groups import WITHOUT
 from surveysim.parameters import as_generator, check_number
 
 __all__ = ["VALUES", "compare_models", "curve_rows", "curve_unit", "summarise_curve"]
@@ -79,8 +87,9 @@ def compare_models(
         Names of models; the second is the one to beat.
     level : {"cell", "attribute", "population"}, default="cell"
     confidence : float, default=0.9
-        Of the interval: a bootstrap over questions, or over splits where there are fewer than 5 questions (splits share
-        respondents, so that such an interval is too narrow).
+        Of the interval: a bootstrap over questions. With fewer than 5 of them it is over respondents: how much the
+        splits differ, which are other samples to learn from, and a jackknife of the truth, which all splits share.
+        A curve without the jackknife's columns has a bootstrap over splits, which is too narrow.
     n_draws : int, default=2000
     random_state : int, RandomState, Generator or None, default=0
 
@@ -126,13 +135,14 @@ def compare_models(
     generator = as_generator(random_state)
     found = []
     for n, own in [*rows.groupby("n", sort=False), ("all", rows)]:
-        totals = (
-            own.assign(total=own["js_debiased"] * own["n_groups"])
-            .pivot_table(index=column, columns="model", values="total", aggfunc="sum")[[first, second]]
-            .dropna()
-        )
+        totals = _totals(own, "js_debiased", column)[[first, second]].dropna()
         sums = totals.to_numpy().sum(axis=0)
-        drawn = draw_sums(totals.to_numpy(), totals.index.to_numpy(), n_draws, generator)
+        if unit == "respondents":
+            kept = own[own[column].isin(totals.index)]
+            without = np.array([_totals(kept, name, "level")[[first, second]].to_numpy()[0] for name in WITHOUT])
+            drawn = draw_respondents(totals.to_numpy(), without, n_draws, generator)
+        else:
+            drawn = draw_sums(totals.to_numpy(), totals.index.to_numpy(), n_draws, generator)
         valid = drawn[drawn[:, 1] > 0]
         low, high = percentile_interval(valid[:, 0] / valid[:, 1] - 1, confidence)
         difference = sums[0] / sums[1] - 1 if sums[1] > 0 else float("nan")
@@ -156,5 +166,15 @@ def curve_rows(curve: pd.DataFrame, level: str) -> pd.DataFrame:
 
 
 def curve_unit(rows: pd.DataFrame) -> str:
-    """What to resample: questions, or splits where questions are few."""
-    return "questions" if rows["question"].nunique() >= FEW_QUESTIONS else "splits"
+    """What to resample: questions; where they are few, respondents, or splits in curves that do not tell those."""
+    if rows["question"].nunique() >= FEW_QUESTIONS:
+        return "questions"
+    told = set(WITHOUT) <= set(rows.columns) and bool(rows[list(WITHOUT)].notna().all(axis=None))
+    return "respondents" if told else "splits"
+
+
+def _totals(rows: pd.DataFrame, value: str, unit: str) -> pd.DataFrame:
+    """Sums of divergences over groups: a row per unit, a column per model."""
+    return rows.assign(total=rows[value] * rows["n_groups"]).pivot_table(
+        index=unit, columns="model", values="total", aggfunc="sum"
+    )
