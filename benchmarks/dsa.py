@@ -50,8 +50,8 @@ def difference(results: pd.DataFrame, first: str, second: str, n_draws: int = 20
     cells = results[results["level"] == "cells"]
     own = cells[cells["model"].isin([first, second])]
     if cells["question"].nunique() < 5 and set(WITHOUT) <= set(own.dropna(axis=1).columns):
-        found = compare_models(as_curve(cells, cells["survey"].iloc[0]), first, second).loc["all"]
-        return {name: float(found[name]) for name in ("difference", "low", "high")}
+        table = compare_models(as_curve(cells, cells["survey"].iloc[0]), first, second)
+        return {name: float(table[name].to_numpy()[-1]) for name in ("difference", "low", "high")}  # all sizes
     unit = "question" if cells["question"].nunique() >= 5 else "split"
     sums = (
         cells.assign(total=cells["js_debiased"] * cells["n_cells"])
