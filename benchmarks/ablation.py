@@ -60,23 +60,22 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 ZERO: dict[str, Any] = {**PLAIN, "shift_reference": "zero"}
 
 SCALES: dict[str, tuple[type[DSARegressor], dict[str, Any]]] = {
-    "weighted contrasts, weight 1.5": (DSARegressor, PLAIN),
-    "weighted contrasts, reference zero, weight 0.375": (DSARegressor, {**ZERO, "shift_weight": 0.375}),
-    "weighted contrasts, reference zero, weight 1.5": (DSARegressor, ZERO),
+    f"{scale}{', reference zero' if base is ZERO else ''}, weight {weight:g}": (kind, {**base, "shift_weight": weight})
+    for scale, kind, base, weights in (
+        ("weighted contrasts", DSARegressor, PLAIN, (1.5,)),
+        ("weighted contrasts", DSARegressor, ZERO, (0.375, 1.5)),
+        ("plain logits", OnPlainLogits, PLAIN, (1.5, 6.0, 24.0)),
+        ("plain logits", OnPlainLogits, ZERO, (0.375, 1.5, 6.0)),
+        ("probabilities", OnProbabilities, PLAIN, (6.0, 24.0, 96.0, 384.0)),
+        ("probabilities", OnProbabilities, ZERO, (1.5, 6.0, 24.0)),
+    )
+    for weight in weights
 }
 """The scale on which shifts are compared: the library's, and the two of `benchmarks.scales` at several weights.
 
 The same difference between groups is a much smaller number on the scale of probabilities, and smaller without the
 contrasts' weights, so that the same weight is a weaker pull there: a scale is judged by the best of its weights.
 """
-for _weight in (1.5, 6.0, 24.0):
-    SCALES[f"plain logits, weight {_weight:g}"] = (OnPlainLogits, {**PLAIN, "shift_weight": _weight})
-for _weight in (0.375, 1.5, 6.0):
-    SCALES[f"plain logits, reference zero, weight {_weight:g}"] = (OnPlainLogits, {**ZERO, "shift_weight": _weight})
-for _weight in (6.0, 24.0, 96.0, 384.0):
-    SCALES[f"probabilities, weight {_weight:g}"] = (OnProbabilities, {**PLAIN, "shift_weight": _weight})
-for _weight in (1.5, 6.0, 24.0):
-    SCALES[f"probabilities, reference zero, weight {_weight:g}"] = (OnProbabilities, {**ZERO, "shift_weight": _weight})
 
 GROUPS = [*VARIANTS, "scales", "trunk"]
 
