@@ -63,11 +63,11 @@ SCALES: dict[str, tuple[type[DSARegressor], dict[str, Any]]] = {
     f"{scale}{', reference zero' if base is ZERO else ''}, weight {weight:g}": (kind, {**base, "shift_weight": weight})
     for scale, kind, base, weights in (
         ("weighted contrasts", DSARegressor, PLAIN, (1.5,)),
-        ("weighted contrasts", DSARegressor, ZERO, (0.375, 1.5)),
+        ("weighted contrasts", DSARegressor, ZERO, (0.09375, 0.375, 1.5)),
         ("plain logits", OnPlainLogits, PLAIN, (1.5, 6.0, 24.0)),
         ("plain logits", OnPlainLogits, ZERO, (0.375, 1.5, 6.0)),
         ("probabilities", OnProbabilities, PLAIN, (6.0, 24.0, 96.0, 384.0)),
-        ("probabilities", OnProbabilities, ZERO, (1.5, 6.0, 24.0)),
+        ("probabilities", OnProbabilities, ZERO, (24.0, 96.0, 384.0)),
     )
     for weight in weights
 }
