@@ -89,7 +89,8 @@ def compare_models(
     confidence : float, default=0.9
         Of the interval: a bootstrap over questions. With fewer than 5 of them it is over respondents: how much the
         splits differ, which are other samples to learn from, and a jackknife of the truth, which all splits share. A
-        single split tells only the second. A curve without the jackknife's columns has a bootstrap over splits, which is too narrow.
+        single split tells only the second. A curve without the jackknife's columns has a bootstrap over splits, which
+        is too narrow.
     n_draws : int, default=2000
     random_state : int, RandomState, Generator or None, default=0
 
