@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -69,7 +70,8 @@ class Recipe(OutputLayer):
     """How the last blocks of one loaded model are trained.
 
     On construction the logits of an untrained copy are compared with the model's own on two prompts of unequal
-    length; where they differ, whole passes are used instead, with one warning.
+    length; where they differ, whole passes are used instead, with one warning. States of prompts behind a shared
+    beginning are compared with those of each prompt alone; where they differ, nothing is shared.
 
     Parameters
     ----------
@@ -126,7 +128,11 @@ class Recipe(OutputLayer):
                 reason = self._mismatch(network, probes)
                 if reason is not None:
                     raise UnfitModelError(f"{type(network).__name__} cannot be trained by its last blocks: {reason}")
-            self.packs = self.apart and can_pack(self.anatomy) and self._packed_equals_plain(max(probes, key=len))
+            probe = max(probes, key=len)
+            self.packs = self.apart and can_pack(self.anatomy) and self._shares_rightly(probe, packed=True)
+            if self.apart and self.anatomy.attends and not self.packs and not self._shares_rightly(probe, packed=False):
+                # Blocks that keep more than keys and values, though the configuration does not say so.
+                self.anatomy = replace(self.anatomy, attends=False)
 
     def calls(self, length: int) -> list[BlockCall]:
         """How the model calls its trained blocks, over at least `length` positions."""
@@ -160,19 +166,19 @@ class Recipe(OutputLayer):
         with self.lock:
             return run_suffixes(self.anatomy, self.n_blocks, prefix, suffixes, packed=self.packs)
 
-    def _packed_equals_plain(self, probe: Sequence[int]) -> bool:
-        """Whether packed prompts have the states that each of them has alone."""
+    def _shares_rightly(self, probe: Sequence[int], *, packed: bool) -> bool:
+        """Whether prompts behind a shared beginning have the states that each of them has alone."""
         tokens = (list(probe) * 6)[: max(6, len(probe))]
         half = len(tokens) // 2
-        beginning = run_prefix(self.anatomy, self.n_blocks, tokens[:half])
-        nothing = run_prefix(self.anatomy, self.n_blocks, [])
         ends = [tokens[half:], tokens[half : half + 1], tokens[1 : half + 1]]
+        nothing = run_prefix(self.anatomy, self.n_blocks, [])
         try:
-            packed = run_suffixes(self.anatomy, self.n_blocks, beginning, ends, packed=True)
+            beginning = run_prefix(self.anatomy, self.n_blocks, tokens[:half])
+            shared = run_suffixes(self.anatomy, self.n_blocks, beginning, ends, packed=packed)
         except (TypeError, RuntimeError, AttributeError, IndexError, KeyError, ValueError):
             return False
-        for end, states in zip(ends, packed, strict=True):
-            (whole,) = run_suffixes(self.anatomy, self.n_blocks, nothing, [[*beginning.ids, *end]])
+        for end, states in zip(ends, shared, strict=True):
+            (whole,) = run_suffixes(self.anatomy, self.n_blocks, nothing, [[*tokens[:half], *end]])
             expected = whole[half:].float()
             off = (states.float() - expected).norm(dim=-1) / expected.norm(dim=-1).clamp_min(1e-6)
             if not float(off.max()) <= _TOLERANCE.get(states.dtype, 1e-2):  # nor where it is not a number

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from surveysim.models import load_model, packed
 from surveysim.models import recipe as recipe_room
 from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
-from surveysim.models.frozen import run_prefix, run_suffixes
+from surveysim.models.frozen import PrefixCache, run_prefix, run_suffixes
 from surveysim.models.packed import Packing, can_pack, packed_attention, packed_pass
 from surveysim.models.recipe import Recipe
 from tests.tiny_models import FAMILIES
@@ -231,3 +231,33 @@ def test_where_blocks_cannot_be_skipped_the_trunk_is_run(tiny, monkeypatch):
     monkeypatch.setattr(recipe_room, "_hand_on", too_few)
     assert recipe.calls(200)[0].length >= 200
     assert ran
+
+
+# --- what cannot be shared --------------------------------------------------------------------------------------------
+
+
+def test_a_beginning_that_cannot_be_shared_is_run_with_every_prompt(tiny, monkeypatch):
+    """As with a block that keeps more than keys and values: what it knows of the beginning is lost."""
+    model = load_model(tiny("qwen3"))
+    expected = alone(dissect(model.network), ENDS)
+    update = PrefixCache.update
+
+    def forgetful(self, keys, values, *args, **kwargs):
+        return (keys, values) if self.shared else update(self, keys, values, *args, **kwargs)
+
+    monkeypatch.setattr(PrefixCache, "update", forgetful)
+    recipe = recipe_of(model.network)
+    assert recipe.apart
+    assert not recipe.packs
+    beginning = recipe.prefix(BEGINNING)
+    assert beginning.cache is None
+    assert_equal(recipe.states(beginning, ENDS), expected)
+
+
+def test_where_packing_fails_a_beginning_is_still_shared(tiny, monkeypatch):
+    monkeypatch.setattr(recipe_room, "can_pack", lambda anatomy: False)
+    recipe = recipe_of(load_model(tiny("qwen3")).network)
+    assert not recipe.packs
+    beginning = recipe.prefix(BEGINNING)
+    assert beginning.cache is not None
+    assert_equal(recipe.states(beginning, ENDS), alone(recipe.anatomy, ENDS))

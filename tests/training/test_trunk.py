@@ -38,8 +38,7 @@ def prompts_of(model, X, question_index=None):
 
 
 def states_of(inputs):
-    batch = inputs.batch(range(len(inputs)))
-    return torch.cat([batch.prefix.ravel(), batch.suffix.ravel()])
+    return inputs.batch(range(len(inputs))).states
 
 
 def test_each_prompt_runs_once_and_the_model_loads_once_in_a_cross_validation(tiny_folder, loads):
