@@ -336,8 +336,11 @@ class ZeroShotElicitor(DistributionRegressor):
             respondent: Any = self._server()
         else:
             from surveysim.models.generate import LocalRespondent
+            from surveysim.models.spread import ModelAddress
 
-            respondent = LocalRespondent(self._load())
+            model = self._load()
+            address = ModelAddress.of(model, device=self.device, local_files_only=self.local_files_only)
+            respondent = LocalRespondent(model, address=address)
         if self.journal is None:
             return respondent
         from surveysim.elicitation.journaling import journaled

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.clusters import cluster, notes  # noqa: F401  (fixtures)
+
 # The same examples in every run: a commit that passed once passes again. New ones are looked for with
 # HYPOTHESIS_PROFILE=explore, and what it finds is kept as an @example.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

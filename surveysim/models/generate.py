@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from surveysim.models.asking import Answer, Ask
+from surveysim.models.chunks import make_chunks
 from surveysim.models.loaded import LoadedModel
-from surveysim.models.passes import Batch, Passes, State, passes_of
+from surveysim.models.passes import Batch, Passes, State, pass_overhead, passes_of
+from surveysim.models.spread import ModelAddress, n_processes, spread
 from surveysim.prompts import Prompt
 
 __all__ = ["LocalRespondent"]
@@ -33,10 +36,16 @@ class LocalRespondent:
     ``float32`` this holds exactly but for ties of rounding; in reduced precision the composition of a batch moves
     logits by a little, as with every such model.
 
+    With an `address` and more than one process in joblib's active configuration (`joblib.parallel_config`) the asks are
+    cut into chunks that worker processes answer; answers are the same, label probabilities up to rounding. What a chunk
+    says is reported when it arrives, in the process that asked. A worker that dies costs the chunk it was answering.
+
     Parameters
     ----------
     model : LoadedModel
         From `surveysim.models.load_model`.
+    address : ModelAddress, optional
+        Where other processes find the model. None: this process answers alone.
 
     Examples
     --------
@@ -52,8 +61,9 @@ class LocalRespondent:
     (2, True)
     """
 
-    def __init__(self, model: LoadedModel) -> None:
+    def __init__(self, model: LoadedModel, *, address: ModelAddress | None = None) -> None:
         self.model = model
+        self.address = address
 
     @property
     def identity(self) -> Mapping[str, str]:
@@ -91,10 +101,7 @@ class LocalRespondent:
         ValueError
             If a prompt is longer than the model can read, or an ask has labels that are not the model's.
         """
-        passes = passes_of(self.model)
         tokens = self._encode(asks)
-        prompts = list(dict.fromkeys(tokens))
-        place = {ids: row for row, ids in enumerate(prompts)}
         answers: list[Answer | None] = [None] * len(asks)
         with tqdm(total=len(asks), desc="answers", disable=not verbose, leave=False) as bar:
 
@@ -104,19 +111,45 @@ class LocalRespondent:
                     on_answer(position, answer)
                 bar.update()
 
-            for kind, run in (("label", self._read_labels), ("text", self._write_texts)):
-                wanted: dict[int, list[int]] = defaultdict(list)
-                for position, ask in enumerate(asks):
-                    if ask.kind == kind:
-                        wanted[place[tokens[position]]].append(position)
-                if wanted:
-                    rows = list(wanted)
-                    try:
-                        run(passes, asks, [prompts[row] for row in rows], [wanted[row] for row in rows], report)
-                    finally:
-                        passes.forget()
+            chunks = self._chunks(asks, tokens)
+            if len(chunks) > 1:
+                self._answer_elsewhere(asks, chunks, report)
+            else:
+                self._answer_here(asks, tokens, report)
         assert all(answer is not None for answer in answers)
         return answers  # type: ignore[return-value]
+
+    def _answer_here(self, asks: Sequence[Ask], tokens: Sequence[tuple[int, ...]], report: Report) -> None:
+        passes = passes_of(self.model)
+        prompts = list(dict.fromkeys(tokens))
+        place = {ids: row for row, ids in enumerate(prompts)}
+        for kind, run in (("label", self._read_labels), ("text", self._write_texts)):
+            wanted: dict[int, list[int]] = defaultdict(list)
+            for position, ask in enumerate(asks):
+                if ask.kind == kind:
+                    wanted[place[tokens[position]]].append(position)
+            if wanted:
+                rows = list(wanted)
+                try:
+                    run(passes, asks, [prompts[row] for row in rows], [wanted[row] for row in rows], report)
+                finally:
+                    passes.forget()
+
+    # --- other processes ----------------------------------------------------------------------------------------------
+
+    def _chunks(self, asks: Sequence[Ask], tokens: Sequence[tuple[int, ...]]) -> list[list[int]]:
+        """What each call of a worker answers; nothing if this process answers alone."""
+        n = 1 if self.address is None else n_processes(self.model.device)
+        return [] if n == 1 else make_chunks(asks, tokens, n, overhead=pass_overhead(self.model.device))
+
+    def _answer_elsewhere(self, asks: Sequence[Ask], chunks: Sequence[Sequence[int]], report: Report) -> None:
+        assert self.address is not None
+        for labels in {ask.labels for ask in asks if ask.kind == "label"}:
+            self._entries(labels)  # what is wrong with them is said before anybody works
+        items = [tuple(asks[position] for position in chunk) for chunk in chunks]
+        with closing(spread(answer_chunk, items, self.address)) as arriving:
+            for number, answers in arriving:
+                _report_all(list(zip(chunks[number], answers, strict=True)), report)
 
     def _encode(self, asks: Sequence[Ask]) -> list[tuple[int, ...]]:
         """Each ask's token ids; every distinct prompt is rendered and tokenised once."""
@@ -245,6 +278,27 @@ class LocalRespondent:
             if named is not None:
                 found.update(named if isinstance(named, list | tuple) else [named])
         return found
+
+
+def answer_chunk(model: LoadedModel, asks: Sequence[Ask]) -> list[Answer]:
+    """What a worker does: answer a chunk of asks."""
+    return LocalRespondent(model).answer(asks)
+
+
+def _report_all(answers: Sequence[tuple[int, Answer]], report: Report) -> None:
+    """Report what has arrived, all of it: Ctrl-C waits until then, a second one does not."""
+    interrupted: KeyboardInterrupt | None = None
+    left = list(reversed(answers))
+    while left:
+        try:
+            report(*left[-1])  # one that is interrupted is reported again
+            left.pop()
+        except KeyboardInterrupt as error:
+            if interrupted is not None:
+                raise
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted
 
 
 def draw_tokens(logits: Tensor, temperature: Tensor, uniform: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from surveysim.models.anatomy import UnfitModelError, dissect
 from surveysim.models.loaded import LoadedModel
 from surveysim.models.prefixes import PrefixGroup, group_by_prefix
 
-__all__ = ["Batch", "Passes", "State", "passes_of"]
+__all__ = ["Batch", "Passes", "State", "pass_overhead", "passes_of"]
 
 TOKENS_PER_PASS = 8192
 """Tokens that go through the model at once, padding included."""
@@ -117,7 +117,7 @@ class Passes:
         self._bytes_per_token = _bytes_per_token(config, model.dtype)
         self._exact = _ExactLogits(model.network) if model.dtype != torch.float32 else None
         self._prefix: tuple[tuple[int, ...], State] | None = None
-        self._overhead = _OVERHEAD.get(model.device.type, _OVERHEAD_ACCELERATOR)
+        self._overhead = pass_overhead(model.device)
         self.n_tokens_run = 0
         self.mode = self._choose_mode()
 
@@ -367,6 +367,11 @@ def _bytes_per_token(config: Any, dtype: torch.dtype) -> int:
     head_size = getattr(config, "head_dim", None) or getattr(config, "hidden_size", 1) // heads
     kept = getattr(config, "num_key_value_heads", None) or heads
     return 2 * int(config.num_hidden_layers) * int(kept) * int(head_size) * dtype.itemsize
+
+
+def pass_overhead(device: torch.device) -> int:
+    """What one more pass costs on a device, in tokens."""
+    return _OVERHEAD.get(device.type, _OVERHEAD_ACCELERATOR)
 
 
 def passes_of(model: LoadedModel) -> Passes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import BrokenExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import joblib
 import torch
@@ -21,6 +22,7 @@ __all__ = ["ModelAddress", "n_processes", "spread"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_Call: TypeAlias = tuple[Any, ...]
 
 ATTEMPTS = 3
 """How often an item is given out whose worker died; one that kills every worker must come to an end."""
@@ -100,7 +102,7 @@ def n_processes(device: torch.device) -> int:
 
 def spread(
     function: Callable[..., Result], items: Sequence[Item], address: ModelAddress, *args: Any
-) -> Iterator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result], None, None]:
     """``function(model, item, *args)`` for each item, in the processes of joblib's active backend, as they finish.
 
     With ``joblib.parallel_config(backend="dask")`` the workers of a Dask cluster, with ``backend="loky", n_jobs=4``
@@ -134,16 +136,13 @@ def spread(
     left = dict(enumerate(items))
     for attempt in range(ATTEMPTS):
         backend, n_jobs = get_active_backend()
-        generates = bool(getattr(backend, "supports_return_generator", False))
-        parallel = joblib.Parallel(
-            n_jobs=n_jobs, batch_size=1, return_as="generator_unordered" if generates else "list"
-        )
+        calls = [(function, address, index, item, args) for index, item in left.items()]
+        run = _on_cluster if hasattr(backend, "client") and hasattr(backend, "submit_kwargs") else _by_joblib
         try:
-            for index, result in parallel(
-                joblib.delayed(_call)(function, address, index, item, args) for index, item in list(left.items())
-            ):
-                del left[index]
-                yield index, result
+            with closing(run(calls, backend, n_jobs)) as results:
+                for index, result in results:
+                    del left[index]
+                    yield index, result
             return
         except Exception as error:
             if not _worker_died(error):
@@ -158,6 +157,54 @@ def spread(
                 UserWarning,
                 stacklevel=2,
             )
+
+
+def _by_joblib(calls: list[_Call], backend: Any, n_jobs: int | None) -> Generator[tuple[int, Any], None, None]:
+    generates = bool(getattr(backend, "supports_return_generator", False))
+    parallel = joblib.Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered" if generates else "list")
+    results = parallel(joblib.delayed(_call)(*call) for call in calls)
+    try:
+        yield from results
+    finally:
+        if generates:
+            with warnings.catch_warnings():
+                # Who stops halfway (an error, Ctrl-C) need not be told that it would have been better not to begin.
+                warnings.simplefilter("ignore", UserWarning)
+                results.close()
+
+
+def _on_cluster(calls: list[_Call], backend: Any, n_jobs: int | None) -> Generator[tuple[int, Any], None, None]:
+    """With the client of joblib's Dask backend, and without the rest of that backend (joblib 1.6).
+
+    There a task that fails outside of its function (every worker that got it died, or the workers lack a package) is
+    never reported, and the caller waits for ever.
+    """
+    from distributed import KilledWorker, as_completed
+
+    client = backend.client
+    waiting = calls[::-1]
+    pending: set[Any] = set()
+    finished = as_completed(loop=client.loop)
+    killed: KilledWorker | None = None
+    try:
+        while waiting or pending:
+            # Two for each worker, as joblib does: results that are not fetched fill the workers' memory.
+            while waiting and len(pending) < 2 * max(1, sum(client.ncores().values())):
+                future = client.submit(_call, *waiting.pop(), pure=False, **backend.submit_kwargs)
+                pending.add(future)
+                finished.add(future)
+            future = next(finished)
+            pending.discard(future)
+            try:
+                result = future.result()
+            except KilledWorker as error:  # the cluster tried it on several workers; first what else there is
+                killed = error
+                continue
+            yield result
+    finally:
+        client.cancel(list(pending))
+    if killed is not None:
+        raise killed
 
 
 def _call(

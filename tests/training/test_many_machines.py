@@ -3,68 +3,23 @@
 from __future__ import annotations
 
 import os
-import signal
-from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 
-from surveysim.models import LoadedModel, load_model
+from surveysim.models import load_model
 from surveysim.training import passes
 from surveysim.training.passes import make_jobs, run_job
 from surveysim.training.trunk import store_of
+from tests.clusters import begin, starts
 from tests.simulated import QUESTIONS, quick, simulate
-
-JOURNAL = "SURVEYSIM_TEST_JOURNAL"
 
 
 def noted_job(model, job, n_blocks):
-    """`run_job` that notes each start; whoever is first while "deadly" lies there takes it and is killed."""
-    folder = Path(os.environ[JOURNAL])
-    with (folder / "starts").open("a") as file:
-        file.write(f"{os.getpid()} {LoadedModel.n_loads} {hash((job.prefixes, job.suffixes))}\n")
-    try:
-        (folder / "deadly").rename(folder / "taken")
-    except FileNotFoundError:
-        return run_job(model, job, n_blocks)
-    os.kill(os.getpid(), signal.SIGKILL)
-    return None
-
-
-@pytest.fixture(scope="module")
-def journal(tmp_path_factory):
-    return tmp_path_factory.mktemp("journal")
-
-
-@pytest.fixture(scope="module")
-def cluster(journal):
-    distributed = pytest.importorskip("distributed")
-    settings = {"distributed.worker.memory.terminate": False, "distributed.comm.retry.count": 2}
-    import dask
-
-    with (
-        dask.config.set(settings),
-        distributed.LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=50,
-            env={JOURNAL: str(journal), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        client.wait_for_workers(2)
-        yield client
-
-
-def starts(journal):
-    file = journal / "starts"
-    rows = [line.split() for line in file.read_text().splitlines()]
-    file.unlink()
-    return [(int(pid), int(loads), job) for pid, loads, job in rows]
+    """`run_job` by a worker that notes its start, and may be killed then."""
+    begin((job.prefixes, job.suffixes))
+    return run_job(model, job, n_blocks)
 
 
 @pytest.fixture
@@ -91,7 +46,7 @@ def test_jobs_hold_every_prompt_once():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_cluster_gives_what_a_single_process_gives(tiny_folder, cluster, journal, many_jobs, dtype):
+def test_a_cluster_gives_what_a_single_process_gives(tiny_folder, cluster, notes, many_jobs, dtype):
     survey = simulate(QUESTIONS)
     settings = {"max_epochs": 1, "dtype": dtype}
     expected = quick(tiny_folder, QUESTIONS, **settings).fit(survey.X, survey.Y, survey.n).predict(survey.X)
@@ -101,7 +56,7 @@ def test_a_cluster_gives_what_a_single_process_gives(tiny_folder, cluster, journ
         estimator = quick(tiny_folder, QUESTIONS, **settings).fit(survey.X, survey.Y, survey.n)
     np.testing.assert_allclose(estimator.predict(survey.X), expected, atol=1e-5 if dtype == "float32" else 0.02)
     assert store_of(model).n_prompts_run == len(survey.X)
-    rows = starts(journal)
+    rows = starts(notes)
     assert len({pid for pid, _, _ in rows}) == 2
     assert os.getpid() not in {pid for pid, _, _ in rows}
     by_worker = {pid: {loads for other, loads, _ in rows if other == pid} for pid, _, _ in rows}
@@ -109,18 +64,18 @@ def test_a_cluster_gives_what_a_single_process_gives(tiny_folder, cluster, journ
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_only_its_chunk(model, tiny_folder, cluster, journal, many_jobs, tmp_path):
+def test_a_killed_worker_costs_only_its_chunk(model, tiny_folder, cluster, notes, many_jobs, tmp_path):
     survey = simulate(QUESTIONS)
     expected = quick(tiny_folder, QUESTIONS, max_epochs=1).fit(survey.X, survey.Y, survey.n).predict(survey.X)
     model.states = None
-    (journal / "deadly").touch()
+    (notes / "deadly").touch()
     with joblib.parallel_config(backend="dask"):
         estimator = quick(tiny_folder, QUESTIONS, max_epochs=1, trunk_cache=tmp_path)
         estimator.fit(survey.X, survey.Y, survey.n)
-    assert (journal / "taken").exists()
+    assert (notes / "taken").exists()
     np.testing.assert_allclose(estimator.predict(survey.X), expected, atol=1e-5)
     assert store_of(model).n_prompts_run == len(survey.X)
-    rows = [job for _, _, job in starts(journal)]
+    rows = [job for _, _, job in starts(notes)]
     assert len(set(rows)) > 6
     assert len(rows) == len(set(rows)) + 1  # one job was started twice
 
