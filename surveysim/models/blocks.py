@@ -128,7 +128,8 @@ class LastBlocks(nn.Module):
         batch = pack_states([states[:2]], [states[2:3], states[3:]], [0, 0], [call], parameter.device)
         self._in_place = False
         expected = self._last_positions(batch, batch.states)
-        configs = {id(m.config): m.config for m in self.blocks[-1].modules() if hasattr(m, "config")}.values()
+        held: list[Any] = [module.config for module in self.blocks[-1].modules() if hasattr(module, "config")]
+        configs = list({id(config): config for config in held}.values())
         own = [config._attn_implementation for config in configs]
         try:
             for config in configs:  # the copy's own: no other block sees it
