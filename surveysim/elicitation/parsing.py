@@ -28,6 +28,12 @@ _REFUSING = re.compile(
     re.IGNORECASE,
 )
 
+# What stands before a label or an option that is not meant: "I would not choose", "It isn't really".
+_NOT = (
+    r"(?i:(?:\b(?:not|never|neither|nor|cannot)|n't)"
+    r"(?:\s+(?:an?|the|be|is|it|that|to|go|with|say|think|choose|pick|select|answer|option|label|really|quite|exactly)\b){0,3})"
+)
+
 _REFUSAL_OPTION = re.compile(
     r"(?:\(vol(?:\.|unteered)?\)\s*)?"  # questionnaires mark what interviewers do not read out
     r"(?:\(?(?:i\s+)?(?:refused?|refusal|declined?|(?:refused?|declined?|cho?ose\s+not)\s+to\s+(?:answer|say|state)"
@@ -277,6 +283,8 @@ def parse_label(text: str, labels: Sequence[str], options: Sequence[str]) -> int
         longest = max(starts, key=lambda place: len(options[place]))
         if _options_in(text, options) == {longest}:
             return longest
+    if _denies(text, alternatives, options):
+        return None  # "Not yes" is not "yes", and not "no" either where there is a third option
     said = re.findall(
         rf"\b(?:answers?|choose|chooses|choice|select|selects|pick|picks|option|label|go with|say|says)\b"
         rf"(?:\s+(?:is|be|would be|was|with|option|answer|label))*[\s:\"'`*_(\[]*({alternatives})(?![\w'])",
@@ -333,6 +341,13 @@ def parse_labels(text: str, labels: Sequence[str]) -> list[int]:
     runs = re.finditer(rf"{label}(?:{between}{label})*", text)
     found = [re.findall(label, run[0]) for run in runs]
     return [place_of[label] for label in max(found, key=len, default=[])]
+
+
+def _denies(text: str, alternatives: str, options: Sequence[str]) -> bool:
+    """Whether a text says "not" of a label or an option; options that say it themselves ("not at all") do not count."""
+    for option in sorted(options, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(option)}(?!\w)", "\0", text, flags=re.IGNORECASE)
+    return re.search(rf"{_NOT}[\s\"'`*_(\[]+(?:\0|(?:{alternatives})(?![\w']))", text) is not None
 
 
 def _options_in(text: str, options: Sequence[str]) -> set[int]:

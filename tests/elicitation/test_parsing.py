@@ -187,6 +187,35 @@ class TestOneLabel:
         assert parse_label("I strongly disagree with it", "ABCD", options) == 3
         assert parse_label("Disagree", "ABCD", options) == 1
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Not yes",
+            "not yes.",
+            "I would not say yes",
+            "It isn't A",
+            "The answer is not B.",
+            "I'd never choose A",
+            "not (A)",
+        ],
+    )
+    def test_what_is_denied_is_not_chosen(self, text):
+        assert parse_label(text, "ABC", ["yes", "no", "perhaps"]) is None
+
+    @pytest.mark.parametrize(
+        ("text", "place"),
+        [
+            ("I say not at all", 2),
+            ("Not at all", 2),
+            ("A, not B", 0),
+            ("I do not know much about it, but I would choose B", 1),
+            ("They are not a fan of the press, so: B", 1),
+            ("No doubt: very", 0),
+        ],
+    )
+    def test_not_something_else_is_no_denial(self, text, place):
+        assert parse_label(text, "ABC", ["very", "somewhat", "not at all"]) == place
+
     def test_a_label_of_two_letters_or_numbers(self):
         labels = [str(i) for i in range(1, 13)]
         options = [f"{i} hours" for i in range(12)]
