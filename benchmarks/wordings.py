@@ -9,16 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
+from numpy.typing import ArrayLike
 
 from benchmarks.dsa import OUTPUT
 from benchmarks.protocol import make_splits
 from benchmarks.surveys import SURVEYS
-from surveysim import DSARegressor, Question, ZeroShotElicitor
+from surveysim import DSARegressor, ZeroShotElicitor
 from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.evaluation import PromptConsistency, prompt_consistency
 from surveysim.evaluation.comparison import MIN_RESPONDENTS
@@ -30,11 +30,18 @@ UNTUNED, STAGE_1, TWO_STAGES = "untuned", "stage 1 alone", "two stages"
 WEIGHTS = {STAGE_1: 0.0, TWO_STAGES: 1.5}
 
 
-def make_dsa(questions: dict[str, Question], stage: str) -> DSARegressor:
-    """nano with fixed reference and weight."""
-    return DSARegressor(
-        "nano", question=questions, shift_reference="baseline", shift_weight=WEIGHTS[stage], random_state=0
-    )
+class RememberedDSA(DSARegressor):
+    """Keeps what `prompt_consistency` fits, so that it can be asked in other wordings without another fit."""
+
+    fitted: ClassVar[dict[str, DSARegressor]] = {}
+
+    def fit(
+        self, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None = None, folds: ArrayLike | None = None
+    ) -> DSARegressor:
+        """Fit, and keep it under the name of its wording."""
+        super().fit(X, Y, sample_weight, folds)
+        self.fitted[str(self.template)] = self
+        return self
 
 
 def consistency(split: Split, stage: str, templates: list[str]) -> PromptConsistency:
@@ -45,24 +52,25 @@ def consistency(split: Split, stage: str, templates: list[str]) -> PromptConsist
         estimator: Any = ZeroShotElicitor("nano", method="logprob", question=questions, random_state=0)
         train = None
     else:
-        estimator, train = make_dsa(questions, stage), (split.train.X, split.train.Y, split.train.n)
+        estimator = RememberedDSA(
+            "nano", question=questions, shift_reference="baseline", shift_weight=WEIGHTS[stage], random_state=0
+        )
+        train = (split.train.X, split.train.Y, split.train.n)
     return prompt_consistency(estimator, test.X, templates, train=train, Y_true=test.Y, truth_respondents=test.n)
 
 
-def crossed(split: Split, stage: str, templates: list[str]) -> pd.DataFrame:
-    """Debiased divergence when trained in one wording (row) and asked in another (column)."""
-    questions = dict(split.train.questions)
+def crossed(split: Split, templates: list[str]) -> pd.DataFrame:
+    """Debiased divergence of the fits before when trained in one wording (row) and asked in another (column)."""
     test = split.truth.subset(split.truth.n >= MIN_RESPONDENTS)
     table = pd.DataFrame(index=templates, columns=templates, dtype=float)
     for trained in templates:
-        model = clone(make_dsa(questions, stage)).set_params(template=trained)
-        model.fit(split.train.X, split.train.Y, sample_weight=split.train.n, folds=split.train.folds)
+        model = RememberedDSA.fitted[trained]
         for asked in templates:
             # A fitted estimator asks in the wording of its fit, whatever its parameter says by now: this is what a
             # user must not be able to do by accident, so that there is no public way to do it.
             model._template = get_template(asked)
             table.loc[trained, asked] = js_divergence(test.Y, model.predict(test.X), truth_respondents=test.n)
-        print(f"split {split.seed}, {stage}, trained on {trained}: {table.loc[trained].round(4).to_dict()}", flush=True)
+        print(f"split {split.seed}, trained on {trained}: {table.loc[trained].round(4).to_dict()}", flush=True)
     return table
 
 
@@ -82,8 +90,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 "divergence": same.divergence.to_dict(),
             }
             print(f"split {split.seed}, {stage}: {same.divergence.round(4).to_dict()}", flush=True)
-        for stage in options.stages:
-            record["crossed"][stage] = crossed(split, stage, templates).to_dict(orient="index")
+            if stage != UNTUNED:
+                record["crossed"][stage] = crossed(split, templates).to_dict(orient="index")
         found["splits"].append(record)
     return found
 
