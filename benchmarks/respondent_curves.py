@@ -1,8 +1,8 @@
 """Respondent curves on four real surveys: ``python -m benchmarks.respondent_curves``, with ``--dsa`` for the model too.
 
 Prints divergence (raw and debiased), skill and cross-entropy at three levels, differences with their intervals, and how
-many respondents are saved; writes every run as JSON and keeps it, so that an interrupted benchmark resumes. With
-``--quick --dsa`` it takes about 17 minutes, reckoned from single fits (34 to 84 s for both stages, on one of two cores).
+many respondents are saved; writes every run as JSON and keeps it, so that an interrupted benchmark resumes. It
+takes about 17 minutes with ``--quick --dsa``, reckoned from single fits (45 to 84 s with both stages, on one core).
 """
 
 from __future__ import annotations
