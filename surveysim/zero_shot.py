@@ -15,27 +15,17 @@ from surveysim.elicitation import Elicitation
 from surveysim.elicitation.asking import KnownCells, Plan
 from surveysim.elicitation.averaging import Averaging, refusal_mask
 from surveysim.elicitation.methods import METHODS, Method, get_method
+from surveysim.elicitation.parameters import SMOOTHING, find_templates, known_cells
 from surveysim.parameters import as_generator, check_number, check_random_state
-from surveysim.prompts import Template, get_template, template_names
+from surveysim.prompts import Template
 from surveysim.prompts.orders import KINDS
 from surveysim.questions import Question
 from surveysim.tables.cells import Cells
-from surveysim.validation import as_matrix, check_backgrounds, check_targets, pair_questions
 
 __all__ = ["ZeroShotElicitor"]
 
 REMOTE = "openai:"
 """How the name of a model behind a server begins."""
-
-SMOOTHING = 1.0
-"""Pseudo-draws per option where `smoothing` is "auto".
-
-Expected: a uniform prior over distributions guards against options that were not drawn, and does no harm with 30 draws.
-Tried on the sequences that five models gave for 100 Pew questions (``python -m benchmarks.elicitation_smoothing``; 30
-draws, and 10 and 5 of them): of 0, 1/K, 1/2 and 1, one had the highest opinion alignment and the lowest Jensen-Shannon
-divergence for every model and number (GPT-4, 30 draws: 87.1, 87.3, 87.5, 87.8; 5 draws: 81.2, 83.7, 84.6, 85.1). Two is
-better still where a model is too sure of itself: that is for calibration to correct, not for this.
-"""
 
 
 class ZeroShotElicitor(DistributionRegressor):
@@ -311,7 +301,7 @@ class ZeroShotElicitor(DistributionRegressor):
         )
 
     def _plan(self, method: Method, seed: int) -> Plan:
-        templates = self._templates(method)
+        templates = find_templates(self.template, method)
         return Plan(
             method=method,
             templates=templates,
@@ -379,7 +369,7 @@ class ZeroShotElicitor(DistributionRegressor):
         if not isinstance(self.model, str | os.PathLike) or not str(self.model):
             raise TypeError(f"model must be a name or a folder, got {self.model!r}")
         method = self._method()
-        self._templates(method)
+        find_templates(self.template, method)
         for name, allowed in (
             ("refusals", ("drop", "keep")),
             ("on_failure", ("raise", "nan")),
@@ -416,48 +406,17 @@ class ZeroShotElicitor(DistributionRegressor):
 
             resolve_dtype(self.dtype, resolve_device(self.device))
 
-    def _templates(self, method: Method) -> tuple[Template, ...]:
-        several = isinstance(self.template, Sequence) and not isinstance(self.template, str)
-        if method.name != "paraphrased":
-            if several:
-                raise TypeError(
-                    f"template must be one wording; several are for method='paraphrased', not {method.name!r}"
-                )
-            return (get_template(self.template),)  # type: ignore[arg-type]
-        if self.template == "default":
-            return tuple(get_template(name) for name in template_names())
-        templates = tuple(get_template(one) for one in self.template) if several else ()  # type: ignore[union-attr]
-        names = [template.name for template in templates]
-        if len(templates) < 2 or len(set(names)) < len(names):
-            raise ValueError(
-                "method='paraphrased' needs several wordings with different names: template='default' stands for all "
-                f"that come with the package, or pass a list of them; got {self.template!r}"
-            )
-        return templates
-
     def _known_cells(self) -> KnownCells | None:
         """The examples, checked against what the estimator was fitted on."""
         if self.examples is None:
             return None
-        if isinstance(self.examples, Cells):
-            X: Any = self.examples.X
-            Y: Any = self.examples.Y
-        elif isinstance(self.examples, tuple | list) and len(self.examples) == 2:
-            X, Y = self.examples
-        else:
-            raise TypeError(f"examples must be Cells or a pair (X, Y), got {type(self.examples).__name__}")
-        try:
-            frame = check_backgrounds(X)
-            missing = [column for column in self.backgrounds_ if column not in frame.columns]
-            if missing:
-                raise ValueError(f"X lacks the columns {missing}; backgrounds at fit: {self.backgrounds_}")
-            named = isinstance(self.question, Mapping)
-            index = pair_questions(frame, self.questions_, self.question_column, named=named)
-            n_options = np.array([question.n_options for question in self.questions_.values()])[index]
-            distributions = check_targets(as_matrix(Y), n_options, np.ones(len(frame), dtype=bool))
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"examples: {error}") from error
-        return KnownCells(frame[self.backgrounds_].reset_index(drop=True), index, distributions)
+        return known_cells(
+            self.examples,
+            self.questions_,
+            self.backgrounds_,
+            self.question_column,
+            named=isinstance(self.question, Mapping),
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
