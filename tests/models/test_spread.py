@@ -108,3 +108,34 @@ def test_other_weights_under_the_same_name_are_refused(address):
     with pytest.raises(ValueError, match=r"a worker found other weights under .*Give all machines the same files"):
         replace(address, fingerprint="0" * 64).load()
     assert address.load().fingerprint == address.fingerprint
+
+
+# --- a cluster --------------------------------------------------------------------------------------------------------
+
+
+class Unreadable:
+    """What workers cannot open, as if they lacked a package."""
+
+    def __reduce__(self):
+        return _lacking, ()
+
+
+def _lacking():
+    raise ModuleNotFoundError("No module named 'somebody_elses'")
+
+
+@pytest.mark.slow
+def test_what_fails_outside_of_the_work_is_an_error_and_no_endless_wait(address, cluster, monkeypatch):
+    # the missing package by name, or Dask's own words about environments that differ
+    with (
+        joblib.parallel_config(backend="dask"),
+        pytest.raises((ModuleNotFoundError, RuntimeError), match=r"_elses|onment"),
+    ):
+        list(spread.spread(square, [1, Unreadable()], address))
+    monkeypatch.setattr(spread, "ATTEMPTS", 1)
+    monkeypatch.setattr(cluster.cluster.scheduler, "allowed_failures", 0)
+    with (
+        joblib.parallel_config(backend="dask"),
+        pytest.raises(RuntimeError, match=r"workers died 1 times over the same 2 of 2 pieces of work.*KilledWorker"),
+    ):
+        list(spread.spread(die, range(2), address))
