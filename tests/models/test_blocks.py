@@ -150,6 +150,67 @@ def test_gradients_are_the_models_own(tiny, family, n_blocks):
         assert float((parameter.grad - mine.grad).abs().max()) < 1e-4 * size
 
 
+@pytest.mark.parametrize("window", [None, 5])
+@pytest.mark.parametrize("family", APART)
+def test_beginnings_read_in_place_are_the_blocks_own_attention(tiny, family, window):
+    """Values and gradients of the quick way through the last block, and of the way that any attention can go."""
+    recipe = recipe_of(load_model(tiny(family)))
+    batch = batch_of(recipe, [4, 2, 0, 1, 3])
+    if window is not None:
+        batch = replace(batch, calls=[replace(call, window=window) for call in batch.calls])
+    quick, own = recipe.copy(), recipe.copy()
+    own._choose = lambda *args: setattr(own, "_in_place", False)
+    found, expected = quick(batch), own(batch)
+    assert quick._in_place
+    assert not own._in_place
+    assert largest((found - expected).detach(), expected.detach()) < 1e-5
+    weight = torch.linspace(-1, 1, found.numel()).reshape(found.shape)
+    (found * weight).sum().backward()
+    (expected * weight).sum().backward()
+    size = max(float(parameter.grad.abs().max()) for parameter in own.parameters())
+    for mine, theirs in zip(quick.parameters(), own.parameters(), strict=True):
+        assert float((mine.grad - theirs.grad).abs().max()) < 1e-5 * size
+    assert own._unused == ()
+    if family != "phi3":  # it has queries, keys and values in one matrix
+        assert {module.out_features for module in quick._unused} >= {32}
+
+
+def test_attention_that_does_more_is_left_to_the_block(tiny):
+    """gpt-oss has sinks in its softmax, which the attention that reads in place knows nothing of."""
+    shape = {"vocab_size": 600, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "head_dim": 8}
+    shape |= {"num_attention_heads": 4, "num_key_value_heads": 2, "num_local_experts": 2, "num_experts_per_tok": 1}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = transformers.GptOssForCausalLM(transformers.GptOssConfig(**shape))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
+    network.eval().requires_grad_(False)
+    recipe = Recipe(network, 1, (PROMPTS[0], PROMPTS[1]), threading.RLock())
+    assert recipe.apart
+    blocks = recipe.copy()
+    with torch.no_grad():
+        found = logits_of(recipe, blocks, batch_of(recipe))
+    assert blocks._in_place is False
+    expected = own_logits(network)
+    assert largest(found - expected, expected) < 1e-4
+
+
+def test_nothing_is_padded_and_masks_are_made_once(tiny):
+    recipe = recipe_of(load_model(tiny("mistral-sliding")))
+    batch = batch_of(recipe)
+    n_tokens = sum(map(len, PREFIXES)) + sum(len(suffix) for suffix, _ in SUFFIXES)
+    assert batch.states.shape == (n_tokens, 32)
+    ids = torch.tensor([token for part in [*PREFIXES, *(suffix for suffix, _ in SUFFIXES)] for token in part])
+    for row, prompt in enumerate(PROMPTS):
+        assert ids[batch.keys[row][batch.keys_exist[row]]].tolist() == prompt
+        assert batch.positions[batch.keys[row][batch.keys_exist[row]]].tolist() == list(range(len(prompt)))
+        visible = batch.keys[row][batch.last_mask(4, torch.float32)[row] == 0]
+        assert batch.positions[visible].tolist() == list(range(len(prompt)))[-4:]
+    assert batch.last_mask(4, torch.float32) is batch.last_mask(4, torch.float32)
+    assert batch.last_mask(4, torch.float32) is not batch.last_mask(None, torch.float32)
+
+
 @pytest.mark.parametrize("family", APART)
 def test_these_families_run_apart_without_a_warning(tiny, family):
     assert recipe_of(load_model(tiny(family))).apart  # warnings are errors
