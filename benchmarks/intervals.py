@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
-from scipy.stats import t
+from scipy.stats import norm
 
 from benchmarks.protocol import make_splits
 from benchmarks.surveys import SURVEYS
@@ -45,13 +45,13 @@ def language_models(questions: Mapping[str, Question]) -> dict[str, Any]:
 
 
 def draws_of(model: Any, X: pd.DataFrame, generator: np.random.Generator) -> np.ndarray:
-    """Draws (n_draws, n, K): the model's own, else from Student's t around the middle of its interval, in log-odds."""
+    """Draws (n_draws, n, K): the model's own, else normal ones around the middle of its interval, in log-odds."""
     if hasattr(model, "predict_draws"):
         return model.predict_draws(X, N_DRAWS, random_state=generator)
-    # the jackknife's interval is symmetric in log-odds, with 4 degrees of freedom
+    # DSA's interval is symmetric in log-odds
     lower, upper = (logit(np.clip(end, 1e-9, 1 - 1e-9)) for end in model.predict_interval(X, LEVEL))
-    scale = (upper - lower) / 2 / t.ppf(0.5 + LEVEL / 2, 4)
-    return expit((lower + upper) / 2 + scale * generator.standard_t(4, size=(N_DRAWS, 1, 1)))
+    scale = (upper - lower) / 2 / norm.ppf(0.5 + LEVEL / 2)
+    return expit((lower + upper) / 2 + scale * generator.standard_normal((N_DRAWS, 1, 1)))
 
 
 def ranks(draws: np.ndarray, Y: np.ndarray, n: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -66,8 +66,10 @@ def ranks(draws: np.ndarray, Y: np.ndarray, n: np.ndarray, generator: np.random.
     return u
 
 
-def measure(surveys: list[str], sizes: list[int], n_splits: int, make: Any) -> pd.DataFrame:
-    """Coverage by survey, size, split and model."""
+def measure(
+    surveys: list[str], sizes: list[int], n_splits: int, make: Any, only: list[str] | None = None
+) -> pd.DataFrame:
+    """Coverage by survey, size, split and model; of all models, or of those named."""
     records = []
     for name in surveys:
         survey = SURVEYS[name]()
@@ -76,6 +78,8 @@ def measure(surveys: list[str], sizes: list[int], n_splits: int, make: Any) -> p
                 kept = np.flatnonzero(split.truth.n >= MIN_RESPONDENTS)
                 X, Y, size = split.truth.X.iloc[kept], split.truth.Y[kept], split.truth.n[kept]
                 for model_name, model in make(split.train.questions).items():
+                    if only is not None and model_name not in only:
+                        continue
                     generator = np.random.default_rng(split_number)
                     extra = {"folds": split.train.folds} if isinstance(model, DSARegressor) else {}
                     model.fit(split.train.X, split.train.Y, sample_weight=split.train.n, **extra)
@@ -102,6 +106,7 @@ def main() -> None:
     )
     parser.add_argument("--sizes", nargs="+", type=int, default=[200, 500, 1000])
     parser.add_argument("--splits", type=int, default=3)
+    parser.add_argument("--models", nargs="+", help='some of the models only, such as "logit" "fused with nothing"')
     parser.add_argument("--dsa", action="store_true", help="DSA on nano instead of the logits")
     parser.add_argument("--quick", action="store_true", help="fair alone, one size, 2 splits")
     parser.add_argument("--output", type=Path, default=OUTPUT / "intervals.json")
@@ -109,7 +114,7 @@ def main() -> None:
     if options.quick:
         options.surveys, options.sizes, options.splits = ["fair"], [500], 2
     make = language_models if options.dsa else logits
-    results = measure(options.surveys, options.sizes, options.splits, make)
+    results = measure(options.surveys, options.sizes, options.splits, make, options.models)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     results.to_json(options.output, orient="records")
     show(results)

@@ -21,6 +21,7 @@ from surveysim.validation import check_folds
 
 if TYPE_CHECKING:
     from surveysim.models import LoadedModel
+    from surveysim.training.intervals import Calibration
 
 __all__ = ["DSARegressor"]
 
@@ -263,6 +264,7 @@ class DSARegressor(DistributionRegressor):
         self._seen_questions = result.seen_questions
         self._training = result.training
         self._replicates: list[dict[str, Any]] | None = None
+        self._calibration: Calibration | None = None
         self.history_ = result.history
         self.n_iter_ = plan.n_epochs
         second = plan.n_epochs[1] > 0
@@ -284,13 +286,20 @@ class DSARegressor(DistributionRegressor):
         return predict_members(self._load(check=True), self, cells, members)
 
     def predict_interval(self, X: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-        """Intervals for the predicted shares, from refits that leave out one group of respondents each.
+        """Intervals for the predicted shares of groups, symmetric in their log-odds.
 
-        The first call refits the head without each respondent fold in turn (the folds passed to `fit`, else five
-        random groups), with the epochs, reference and weight of the fit. The spread of the refits gives a
-        delete-a-group jackknife standard error [1]_ of each share's log-odds; the interval is symmetric on that
-        scale. It says how much the prediction depends on who was sampled. It does not cover what shrinkage or the
-        model's form get wrong for everybody.
+        The wider of two:
+
+        - How much the prediction depends on who was sampled. The first call refits the head without each respondent
+          fold in turn (the folds passed to `fit`, else five random groups), with the epochs, reference and weight of
+          the fit; the refits' spread gives a delete-a-group jackknife standard error [1]_.
+        - How far it may be off at all. Refits share what shrinkage gets wrong, and that cells are no sums of effects.
+          `LogitRegressor` has a posterior for both: expected is its variance, plus the squared distance of the
+          prediction from it. Where the respondents left out by the refits deviate by clearly more than that, all
+          variances are multiplied by what they say.
+
+        So an interval is hardly ever narrower than the logit's: what a language model knows shows in the prediction,
+        not in its interval. For a question without training cells, how far its level may be off is not covered.
 
         Parameters
         ----------
@@ -308,16 +317,25 @@ class DSARegressor(DistributionRegressor):
         ----------
         .. [1] Kott, P. S. (2001). "The delete-a-group jackknife." Journal of Official Statistics 17(4), 521-526.
         """
-        from surveysim.training.intervals import jackknife_interval, refit_without_each_group
+        from surveysim.training.intervals import (
+            calibrate,
+            combined_interval,
+            expected_variance,
+            refit_without_each_group,
+        )
 
         cells = self._validate_predict(X)
         if not isinstance(level, numbers.Real) or not 0 < level < 1:
             raise ValueError(f"level must be a number between 0 and 1, got {level!r}")
         if self._replicates is None:
             self._replicates = refit_without_each_group(self._load(check=True), self)
+        if self._calibration is None:
+            self._calibration = calibrate(self._load(check=True), self)
         center = self._probabilities(cells, self._members)
         refits = np.stack([self._probabilities(cells, [member]) for member in self._replicates])
-        return jackknife_interval(center, refits, level)
+        variance = expected_variance(self._calibration.logit, cells, center)
+        variance = np.where(np.isnan(variance), self._calibration.typical, variance)
+        return combined_interval(center, refits, self._calibration.factor * variance, level)
 
     def sample(self, X: Any, n: int = 1, random_state: Any = None) -> pd.DataFrame:
         """Draw answers of simulated respondents.

@@ -234,6 +234,7 @@ def _restore(cls: type, state: dict[str, Any], tensors: dict[str, Any]) -> Any:
     for member in estimator._members:
         member["baseline"] = estimator.baseline_
     estimator._replicates = _heads("replicate", state, tensors) or None
+    estimator._calibration = None  # follows from the refits
     for member, counts in zip(estimator._replicates or [], counts_without_each_group(training), strict=False):
         member["baseline"] = baseline(counts)
     return estimator

@@ -17,7 +17,7 @@ import surveysim.models
 from surveysim import DSARegressor, Question, tabulate
 from surveysim.models import ModelNotFoundError
 from surveysim.training import search
-from surveysim.training.intervals import jackknife_interval
+from surveysim.training.intervals import combined_interval
 from tests.simulated import AGES, HAPPY, QUESTIONS, quick, simulate
 
 
@@ -234,11 +234,12 @@ def test_a_column_called_answer_is_in_the_way(tiny_folder):
 def test_the_jackknife_by_hand():
     odds = np.array([0.1, 0.3, 0.2, 0.4, 0.0])  # sum of squares around .2: .1; variance .8 * .1
     refits = (1 / (1 + np.exp(-odds)))[:, None, None]
-    lower, upper = jackknife_interval(np.array([[0.5]]), refits, 0.9)
+    lower, upper = combined_interval(np.array([[0.5]]), refits, np.zeros((1, 1)), 0.9)
     half = 2.13184679 * np.sqrt(0.08)  # Student's t, 4 degrees of freedom, 95%
     assert upper.item() == pytest.approx(1 / (1 + np.exp(-half)))
     assert lower.item() == pytest.approx(1 - upper.item())
-    lower, upper = jackknife_interval(np.array([[0.0]]), np.array([0, 1, 0, 1, 0.0])[:, None, None], 0.9999)
+    far = np.array([0, 1, 0, 1, 0.0])[:, None, None]
+    lower, upper = combined_interval(np.array([[0.0]]), far, np.zeros((1, 1)), 0.9999)
     assert (lower.item(), upper.item()) == (pytest.approx(0.0), pytest.approx(1.0))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from surveysim.base import FitCells, PredictCells
 from surveysim.baselines.common import BaselineRegressor, softmax_padded, uniform
 from surveysim.baselines.features import BackgroundEncoder
-from surveysim.baselines.laplace import LaplacePosterior
+from surveysim.baselines.laplace import LaplacePosterior, PriorDraw
 from surveysim.baselines.newton import LogitProblem
-from surveysim.baselines.priors import PriorTable, learn_variances
+from surveysim.baselines.priors import FIXED_DEGREES, PriorTable, degrees_of_freedom, learn_variances
 from surveysim.contrasts import option_contrasts
 from surveysim.questions import Question
 
@@ -21,6 +21,9 @@ __all__ = ["LogitRegressor", "check_interval_arguments"]
 
 ROWS_AT_ONCE = 256
 """Rows whose posterior draws are held in memory together."""
+
+VARIANCE_DRAWS = 10
+"""Draws of the prior variances that posterior draws are spread over: each takes a factorisation of its own."""
 
 
 class LogitRegressor(BaselineRegressor):
@@ -192,9 +195,11 @@ class LogitRegressor(BaselineRegressor):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Credible intervals of each option's share, by draws from the Laplace approximation to the posterior.
 
-        They are intervals of the *group's* share, not of the share in a sample of it, each option by itself, given the
-        prior variances. Levels that training did not show have their prior's uncertainty. Without `interactions` every
-        group also has the prior uncertainty of the two-way terms that were left out: groups are no sums of effects.
+        They are intervals of the *group's* share, not of the share in a sample of it, each option by itself. The prior
+        variances are taken as uncertain: as known from four coefficients each if they are fixed, from the training
+        cells if they were learned. Levels that training did not show have their prior's uncertainty. Without
+        `interactions` every group also has the prior uncertainty of the two-way terms that were left out: groups are
+        no sums of effects.
 
         Parameters
         ----------
@@ -269,13 +274,44 @@ class LogitRegressor(BaselineRegressor):
         self._refuse_unseen_questions(cells, self._seen_questions)
         generator = np.random.default_rng(random_state)
         design = self._encoder.transform(cells.backgrounds)
+        tables = self._draw_tables(generator)
         for _, name, _, rows in cells.by_question():
             if name not in self.coef_:
                 continue
-            draws = self._posterior(name).draws(n_draws, generator)
+            draws = self._posterior(name, tables).draws(n_draws, generator)
             for start in range(0, len(rows), ROWS_AT_ONCE):
                 some = rows[start : start + ROWS_AT_ONCE]
                 yield some, draws.predict(design.matrix[some], design.unseen[some], generator)
+
+    def _log_odds_variance(self, X: Any) -> np.ndarray:
+        """Posterior mean square (n, K) of the error of each share's log-odds; NaN without option or training cells.
+
+        Linear in the scores, and without draws of coefficients: a row's figure does not depend on the other rows.
+        """
+        cells = self._validate_predict(X)
+        P = self._predict(cells)
+        design = self._encoder.transform(cells.backgrounds)
+        tables = self._draw_tables(np.random.default_rng(0))
+        variance = np.full(P.shape, np.nan)
+        for _, name, question, rows in cells.by_question():
+            if name not in self.coef_:
+                continue
+            contrasts, own = self.contrasts_[name], P[rows, : question.n_options]
+            posterior = self._posterior(name, tables)
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                some = slice(start, start + ROWS_AT_ONCE)
+                covariance = posterior.score_covariance(design.matrix[rows[some]], design.unseen[rows[some]])
+                p = own[some]
+                # d log(p_k / (1 - p_k)) / d score_c = (T_ck - sum_j p_j T_cj) / (1 - p_k)
+                slope = (contrasts.T[None] - (p @ contrasts.T)[:, None, :]) / np.maximum(1.0 - p, 1e-9)[:, :, None]
+                variance[rows[some], : question.n_options] = np.einsum(
+                    "nkc,ncd,nkd->nk", slope, covariance, slope, optimize=True
+                )
+        return variance
+
+    def _draw_tables(self, generator: np.random.Generator) -> list[PriorTable]:
+        """Draws of the prior variances; all questions share them."""
+        return [self._table.drawn(self._variance_degrees, generator) for _ in range(VARIANCE_DRAWS)]
 
     def _check_options(self) -> None:
         if self.prior not in ("fixed", "eb"):
@@ -308,8 +344,11 @@ class LogitRegressor(BaselineRegressor):
     ) -> tuple[dict[str, np.ndarray], PriorTable, int]:
         degrees = [self._degrees[name] for name in problems]
         if self.prior == "eb":
-            table, solutions, n_iter = learn_variances(list(problems.values()), degrees, table)
+            data = list(problems.values())
+            table, solutions, n_iter = learn_variances(data, degrees, table)
+            self._variance_degrees = degrees_of_freedom(data, degrees, solutions, table)
         else:
+            self._variance_degrees = np.full(table.variances.shape, FIXED_DEGREES)
             fits = [
                 problem.solve(table.precision(degree))
                 for problem, degree in zip(problems.values(), degrees, strict=True)
@@ -330,8 +369,9 @@ class LogitRegressor(BaselineRegressor):
                 logits[rows, : question.n_options] = scores @ self.contrasts_[name]
         return logits
 
-    def _posterior(self, name: str) -> LaplacePosterior:
-        """The Laplace approximation for one question; its curvature is computed anew, not kept: it can be large."""
+    def _posterior(self, name: str, tables: Sequence[PriorTable]) -> LaplacePosterior:
+        """The Laplace approximation for one question under draws of the prior variances; its curvature is computed
+        anew, not kept: it can be large."""
         design, respondents = self._training[name]
         degree = self._degrees[name]
         return LaplacePosterior(
@@ -340,7 +380,7 @@ class LogitRegressor(BaselineRegressor):
             contrasts=self.contrasts_[name],
             coefficients=np.column_stack([self.intercept_[name], self.coef_[name]]),
             precision=self._table.precision(degree),
-            unseen_variance=self._table.of_degrees(degree),
+            priors=[PriorDraw(table.precision(degree), table.of_degrees(degree)) for table in tables],
             lack_of_fit=self._table.lack_of_fit(degree, ordered=bool(self.ordered)),
         )
 

@@ -11,7 +11,16 @@ import pandas as pd
 from surveysim.baselines.features import Block
 from surveysim.baselines.newton import LogitProblem
 
-__all__ = ["INTERCEPT_VARIANCE", "ORDERED_VARIANCES", "PLAIN_VARIANCES", "PriorTable", "learn_variances"]
+__all__ = [
+    "FIXED_DEGREES",
+    "INTERCEPT_VARIANCE",
+    "ORDERED_VARIANCES",
+    "PLAIN_VARIANCES",
+    "START_DEGREES",
+    "PriorTable",
+    "degrees_of_freedom",
+    "learn_variances",
+]
 
 INTERCEPT_VARIANCE = 25.0
 """Prior variance of the intercepts, on the scale of logits: in effect they are free."""
@@ -34,6 +43,16 @@ PLAIN_VARIANCES = {"levels": (0.1,) * 4, "linear": (0.1,) * 4, "pair": (0.01,) *
 HIGHEST_CLASS = 3
 PSEUDO_COEFFICIENTS = 4.0
 """How many coefficients the fixed variance counts for when variances are learned: few enough to move freely."""
+
+START_DEGREES = 2.0
+"""How many coefficients the start counts for when learned variances are drawn for intervals: attributes differ tenfold
+in how far groups are apart (party next to region), so that it says little of a single one."""
+
+FIXED_DEGREES = 4.0
+"""How many coefficients a variance that was not learned counts for when it is drawn for intervals. With the table taken
+for the truth, 90% intervals held 86% of the cells of `cces_2016` (n = 200, six samples), where races are three times as
+far apart as it says, and sexes are not; with 16 / 8 / 4 degrees of freedom 87 / 88 / 89%. One scale for the whole
+table, weighted by its evidence, did not help (85%): what varies is the attributes among each other."""
 
 MAX_ROUNDS = 100
 LOG_TOLERANCE = 0.01
@@ -84,6 +103,23 @@ class PriorTable:
         widths = [block.columns.stop - block.columns.start for block in self.blocks]
         terms = np.repeat(self.of_degrees(degree), widths, axis=0)
         return 1.0 / np.vstack([np.full((1, len(degree)), INTERCEPT_VARIANCE), terms]).T
+
+    def drawn(self, degrees: np.ndarray, generator: np.random.Generator) -> PriorTable:
+        """A table drawn around this one: each variance from a scaled inverse chi-squared distribution.
+
+        A variance v that m coefficients tell of is drawn as ``m v / chi2(m)``; one with infinite m stays. Intervals
+        that took the variances for the truth would be too narrow where few questions or respondents stand behind them.
+
+        Parameters
+        ----------
+        degrees : float64 array of shape (n_blocks, 4)
+            m.
+        generator : numpy Generator
+        """
+        scales = np.ones_like(self.variances)
+        uncertain = np.isfinite(degrees)
+        scales[uncertain] = degrees[uncertain] / generator.chisquare(degrees[uncertain])
+        return PriorTable(self.blocks, self.variances * scales)
 
     def add_up(self, coefficients: np.ndarray, degree: np.ndarray) -> np.ndarray:
         """Sum values given per coefficient (C, 1 + n_columns) over each block and class of degree: (n_blocks, 4)."""
@@ -151,3 +187,27 @@ def learn_variances(
         for problem, degree, B in zip(problems, degrees, coefficients, strict=True)
     ]
     return table, solutions, n_rounds
+
+
+def degrees_of_freedom(
+    problems: Sequence[LogitProblem],
+    degrees: Sequence[np.ndarray],
+    coefficients: Sequence[np.ndarray],
+    table: PriorTable,
+) -> np.ndarray:
+    """How many coefficients tell of each learned variance, (n_blocks, 4), the start counting for `START_DEGREES`.
+
+    Parameters
+    ----------
+    problems, degrees
+        As for `learn_variances`.
+    coefficients : sequence of float64 array
+        Each question's optimum under `table`.
+    table : PriorTable
+        The learned variances.
+    """
+    determined = np.full(table.variances.shape, START_DEGREES)
+    for problem, degree, B in zip(problems, degrees, coefficients, strict=True):
+        precision = table.precision(degree)
+        determined += table.add_up(1.0 - problem.posterior_variances(B, precision) * precision, degree)
+    return determined

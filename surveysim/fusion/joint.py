@@ -177,17 +177,29 @@ class Optimum:
         return slopes
 
     def draw_coefficients(
-        self, question: int, slopes: np.ndarray, generator: np.random.Generator, degrees: float = np.inf
+        self,
+        question: int,
+        slopes: np.ndarray,
+        generator: np.random.Generator,
+        precision: np.ndarray | None = None,
+        degrees: float = np.inf,
     ) -> np.ndarray:
         """Draws of a question's coefficients given draws of the slopes, (n_draws, C, F).
 
-        With finite `degrees` they are from Student's t with so many degrees of freedom, one scale for a question.
+        With finite `degrees` the prior, of this precision (C, F), has the heavier tails of Student's t with so many
+        degrees of freedom, one scale for a question: of the posterior covariance ``H^-1 (I + L) H^-1``, with I what
+        respondents say and L the prior's precision, only the second part grows. A question whose respondents overrule
+        the prior is as certain as before.
         """
         center = self.coefficients[question]
-        noise = generator.standard_normal((center.size, len(slopes)))
+        factor = self.factors[question]
+        noise = factor @ generator.standard_normal((center.size, len(slopes)))
         if np.isfinite(degrees):
-            noise *= np.sqrt(degrees / generator.chisquare(degrees, len(slopes)))
-        shifts = solve_triangular(self.factors[question], noise, lower=True, trans="T").T
+            assert precision is not None
+            surplus = np.maximum(degrees / generator.chisquare(degrees, len(slopes)) - 1.0, 0.0)
+            root = np.sqrt(precision.reshape(-1, 1) * surplus)
+            noise += root * generator.standard_normal((center.size, len(slopes)))
+        shifts = cho_solve((factor, True), noise).T
         shifts -= (slopes - self.slopes) @ self.eliminations[question].T
         return center + shifts.reshape(len(slopes), *center.shape)
 

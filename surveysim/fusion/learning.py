@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surveysim.baselines.priors import HIGHEST_CLASS, INTERCEPT_VARIANCE, PSEUDO_COEFFICIENTS, PriorTable
+from surveysim.baselines.priors import (
+    HIGHEST_CLASS,
+    INTERCEPT_VARIANCE,
+    PSEUDO_COEFFICIENTS,
+    START_DEGREES,
+    PriorTable,
+)
 from surveysim.fusion.joint import JointLogit, Optimum
 
 __all__ = ["FusionFit", "coefficient_precision", "draw_variances", "fit_fusion", "score_covariances"]
@@ -17,10 +23,6 @@ LEVEL_VARIANCES = (0.7, 0.7, 0.3, 0.2)
 degree 0 (no order), 1, 2, 3 and more. Without a model, recorded questions of Pew (by region, education and income)
 have about .9 / .3 / .1. Starts of .5, 1 and 2 for all degrees had divergences of .0137 / .0152 / .0169 there with one
 question at a time, and of .0111 / .0112 / .0114 with all: this one is on the cautious side."""
-
-START_DEGREES = 2.0
-"""How many coefficients the start counts for when variances are drawn for intervals: attributes differ tenfold in how
-far groups are apart (party next to region), so that it says little of a single one."""
 
 MAX_ROUNDS = 50
 LOG_TOLERANCE = 0.02
@@ -120,18 +122,12 @@ def fit_fusion(
 def draw_variances(fit: FusionFit, generator: np.random.Generator) -> tuple[PriorTable, np.ndarray]:
     """Variances of terms and of levels from their approximate posterior, a scaled inverse chi-squared.
 
-    A variance v that m coefficients determine is drawn as m v / chi2(m), the start counting for `START_DEGREES`:
-    intervals that took the learned variances for the truth would be too narrow where few questions or respondents stand
-    behind them.
+    See `PriorTable.drawn`; the start counts for `START_DEGREES` coefficients.
     """
     surplus = PSEUDO_COEFFICIENTS - START_DEGREES
-    terms = np.ones_like(fit.table.variances)
-    learned = np.isfinite(fit.determined)
-    degrees = fit.determined[learned] - surplus
-    terms[learned] = degrees / generator.chisquare(degrees)
+    table = fit.table.drawn(fit.determined - surplus, generator)
     degrees = fit.level_determined - surplus
-    levels = degrees / generator.chisquare(degrees)
-    return PriorTable(fit.table.blocks, fit.table.variances * terms), fit.level_variances * levels
+    return table, fit.level_variances * degrees / generator.chisquare(degrees)
 
 
 def score_covariances(problem: JointLogit, optimum: Optimum, question: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.linear_model import LogisticRegression
 
 from surveysim import Question
-from surveysim.baselines import LogitRegressor, MarginalRegressor
+from surveysim.baselines import LogitRegressor, MarginalRegressor, logit
 from surveysim.metrics import js_divergence
 
 LEVELS = ["18-29", "30-44", "45-64", "65+"]
@@ -241,7 +241,8 @@ def test_an_unseen_level_has_the_effect_zero():
 # --- intervals --------------------------------------------------------------------------------------------------------
 
 
-def test_intervals_are_those_of_the_analytic_covariance():
+def test_intervals_are_those_of_the_analytic_covariance(monkeypatch):
+    monkeypatch.setattr(logit, "FIXED_DEGREES", np.inf)  # prior variances without doubt
     X, Y, n, _ = survey(respondents=300, n_options=2)
     model = LogitRegressor(question=VOTE).fit(X, Y, n)
     lower, upper = model.predict_interval(X, level=0.8, n_draws=40_000, random_state=0)
@@ -260,6 +261,38 @@ def test_intervals_are_those_of_the_analytic_covariance():
     np.testing.assert_allclose(lower[:, 1], expected[0], atol=0.004)
     np.testing.assert_allclose(upper[:, 1], expected[1], atol=0.004)
     np.testing.assert_allclose(lower[:, 0], 1 - upper[:, 1], atol=1e-12)
+
+
+def test_doubt_about_prior_variances_widens_intervals_where_respondents_are_few(monkeypatch):
+    few, many = survey(respondents=100), survey(respondents=30_000)
+
+    def width(data):
+        X, Y, n, _ = data
+        model = LogitRegressor(question=LIKERT, interactions=True).fit(X, Y, n)
+        lower, upper = model.predict_interval(X, n_draws=400, random_state=0)
+        return (upper - lower).mean()
+
+    doubtful = width(few), width(many)
+    monkeypatch.setattr(logit, "FIXED_DEGREES", np.inf)
+    certain = width(few), width(many)
+    assert doubtful[0] > 1.05 * certain[0]
+    assert doubtful[1] == pytest.approx(certain[1], rel=0.1)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"prior": "eb"}, {"interactions": True}])
+def test_the_variance_of_log_odds_is_that_of_draws_and_of_each_row_by_itself(parameters):
+    X, Y, n, _ = survey(respondents=400)
+    model = LogitRegressor(question=LIKERT, **parameters).fit(X, Y, n)
+    new = pd.concat([X, X.iloc[:1].assign(region="overseas")])  # and a level that training did not show
+    variance = model._log_odds_variance(new)
+    P = model.predict(new)
+    draws = model.predict_draws(new, 4000, random_state=0)
+    error = np.log(draws / (1 - draws)) - np.log(P / (1 - P))
+    found = np.quantile(np.abs(error), 0.9, axis=0) / 1.6448536
+    assert np.sqrt(variance).mean() == pytest.approx(found.mean(), rel=0.1)
+    assert np.corrcoef(np.sqrt(variance).ravel(), found.ravel())[0, 1] > 0.9
+    np.testing.assert_allclose(model._log_odds_variance(new.iloc[[3, -1]]), variance[[3, -1]])
+    assert (variance[-1] > variance[0]).all()
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say():

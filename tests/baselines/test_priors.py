@@ -9,8 +9,9 @@ from scipy.optimize import minimize_scalar
 
 from surveysim.baselines import priors
 from surveysim.baselines.features import BackgroundEncoder
+from surveysim.baselines.laplace import LaplacePosterior, PriorDraw
 from surveysim.baselines.newton import LogitProblem
-from surveysim.baselines.priors import PriorTable, learn_variances
+from surveysim.baselines.priors import START_DEGREES, PriorTable, degrees_of_freedom, learn_variances
 from surveysim.contrasts import option_contrasts
 
 
@@ -109,3 +110,44 @@ def test_without_terms_there_is_nothing_to_learn():
     assert n_rounds == 1
     assert table.variances.shape == (0, 4)
     assert solutions[0].shape == (1, 1)
+
+
+def test_variances_are_drawn_around_the_table_and_certain_ones_stay():
+    table = PriorTable.fixed(_many_groups(0.6)[2].blocks, ordered=True)
+    generator = np.random.default_rng(0)
+    degrees = np.array([[np.inf, 4.0, 10.0, 1e9]])
+    drawn = np.array([table.drawn(degrees, generator).variances[0] for _ in range(4000)])
+    np.testing.assert_array_equal(drawn[:, 0], table.variances[0, 0])
+    # v / draw is chi2(m) / m: mean 1, variance 2 / m
+    ratio = table.variances[0, 1:3] / drawn[:, 1:3]
+    np.testing.assert_allclose(ratio.mean(axis=0), 1.0, atol=0.04)
+    np.testing.assert_allclose(ratio.var(axis=0), [0.5, 0.2], rtol=0.15)
+    np.testing.assert_allclose(drawn[:, 3], table.variances[0, 3], rtol=1e-3)
+
+
+def test_degrees_of_freedom_are_the_coefficients_that_respondents_determine():
+    found = {}
+    for respondents in (1, 20, 100_000):
+        problem, degree, start = _many_groups(0.6, respondents=respondents)
+        B, _ = problem.solve(start.precision(degree))
+        found[respondents] = degrees_of_freedom([problem], [degree], [B], start)[0]
+        # variances of degrees that no contrast has
+        np.testing.assert_array_equal(found[respondents][[0, 2, 3]], START_DEGREES)
+    assert START_DEGREES < found[1][1] < found[20][1] < found[100_000][1]
+    assert found[100_000][1] == pytest.approx(START_DEGREES + 60, rel=0.03)
+
+
+def test_under_another_table_the_posterior_is_that_of_a_new_optimum():
+    problem, degree, start = _many_groups(0.3, n_groups=12, respondents=60)
+    precision = start.precision(degree)
+    B, _ = problem.solve(precision)
+    other = PriorTable(start.blocks, 3 * start.variances)
+    prior = PriorDraw(other.precision(degree), other.of_degrees(degree))
+    posterior = LaplacePosterior(
+        problem.design, problem.respondents, problem.contrasts, B, precision, [prior], np.zeros(len(degree))
+    )
+    draws = posterior.draws(20_000, np.random.default_rng(0)).coefficients
+    expected, _ = problem.solve(prior.precision)
+    moved = np.abs(expected - B).max()
+    np.testing.assert_allclose(draws.mean(axis=0), expected, atol=0.1 * moved)
+    np.testing.assert_allclose(draws.var(axis=0), problem.posterior_variances(expected, prior.precision), rtol=0.15)

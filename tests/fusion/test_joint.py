@@ -114,6 +114,28 @@ def test_draws_have_the_covariance_of_the_whole_hessian():
     np.testing.assert_allclose(np.cov(drawn.T) / np.outer(scale, scale), expected / np.outer(scale, scale), atol=0.03)
 
 
+def test_heavy_tails_are_the_priors_and_respondents_overrule_them():
+    problem, precisions, slope_precision = make_problem(sizes=(3, 2))
+    many = [QuestionData(d.design, 1e5 * d.counts, d.contrasts, d.covariates) for d in problem.questions]
+    firm = [np.full(precision.shape, 1e3) for precision in precisions]  # next to nothing is left to respondents
+    widths = {}
+    for name, questions, prior in (
+        ("prior", problem.questions, firm),
+        ("both", problem.questions, precisions),
+        ("respondents", many, precisions),
+    ):
+        found = JointLogit(questions, problem.bounded).solve(prior, slope_precision)
+        slopes = np.tile(found.slopes, (40_000, 1))
+        ends = []
+        for degrees in (np.inf, 4.0):
+            B = found.draw_coefficients(0, slopes, np.random.default_rng(0), prior[0], degrees)
+            ends.append(np.diff(np.quantile(B, [0.05, 0.95], axis=0), axis=0))
+        widths[name] = ends[1] / ends[0]
+    assert 1.2 < widths["prior"].mean() < 1.5  # Student's t with 4 degrees: 2.13 / 1.64, and no part narrower
+    assert 1.02 < widths["both"].mean() < widths["prior"].mean()
+    assert widths["respondents"].mean() < 1.01
+
+
 def test_a_bounded_slope_stops_at_zero_and_the_rest_is_the_optimum_without_it():
     problem, precisions, slope_precision = make_problem(bounded=(True, True))
     # the first covariate turned round: its slope would be negative
