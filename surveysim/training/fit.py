@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,9 @@ from surveysim.training.progress import EpochBar
 from surveysim.training.search import Search, default_plan
 from surveysim.training.selection import Split, split_respondents
 from surveysim.training.setup import choose_batch_size, make_head, trunk_inputs
-from surveysim.training.stages import Fitted, Plan, Settings, Trainer
+from surveysim.training.stages import Fitted, Plan, Settings, Start, Trainer
 from surveysim.training.task import Task
+from surveysim.training.together import n_at_once, run_together
 from surveysim.training.trunk import TrunkInputs
 
 __all__ = ["FitResult", "TrainingCells", "as_member", "fit_members", "make_trainer"]
@@ -145,19 +148,28 @@ def fit_members(
             plan = Search(trainer, splits).plan()
         else:
             plan = default_plan(trainer.settings, has_pairs=trainer.has_pairs)
-        fitted = trainer.train(counts, plan)
-        members = [as_member(fitted)]
-        label_mass = trainer.label_mass(model.network.get_output_embeddings())
-        history, n_pairs, start = trainer.history, trainer.task.n_pairs.tolist(), fitted.start
-        for number in range(1, params.n_members or 1):
-            del trainer, fitted  # its head and batches go before the next one's come
-            trainer = make_trainer(model, params, recipe, inputs, cells, seed + number, bar)
-            fitted = trainer.train(counts, plan)
-            members.append(as_member(fitted))
+        history, n_pairs = trainer.history, trainer.task.n_pairs.tolist()
+        n_members = params.n_members or 1
+        at_once = n_at_once(trainer.head, n_members)
+        first = [trainer]
+        del trainer  # in the list alone: its head and batches go before the next one's come
+
+        def train(number: int, check: Callable[[], None]) -> tuple[dict[str, Any], Start | None, float]:
+            own = make_trainer(model, params, recipe, inputs, cells, seed + number, bar) if number else first.pop()
+            twin = own.twin(check)
+            fitted = twin.train(counts, plan)
+            if number:
+                return as_member(fitted), None, 0.0
+            history.extend(twin.history)
+            return as_member(fitted), fitted.start, twin.label_mass(model.network.get_output_embeddings())
+
+        trained = run_together([partial(train, number) for number in range(n_members)], at_once)
+    _, start, label_mass = trained[0]
+    assert start is not None
     attributes = list(cells.backgrounds.columns)
     slopes = start.gap_inflation
     return FitResult(
-        members=members,
+        members=[member for member, _, _ in trained],
         seen_questions=set(cells.question_names),
         training=TrainingCells(cells.backgrounds, cells.question_index, counts, folds, plan, seed),
         history=pd.DataFrame(history),

@@ -59,6 +59,7 @@ class OptionHead(nn.Module):
         self.register_buffer("_output_bias", no_bias if output_bias is None else output_bias, persistent=False)
         self._scaled = recipe.scaled
         self._start = (recipe, seed, ids)  # in a tuple: no part of the module
+        self._variants = variants
         self.to(recipe.device)
 
     def forward(self, batch: Any, question: Tensor) -> Tensor:
@@ -89,6 +90,16 @@ class OptionHead(nn.Module):
         every = self._scaled(output(hidden.to(weight.dtype)).float())  # type: ignore[union-attr, operator]
         labels = self(batch, question) - self.bias[question]
         return (labels.logsumexp(dim=-1) - every.logsumexp(dim=-1)).exp()
+
+    @property
+    def apart(self) -> bool:
+        """Whether the trained blocks run apart from the model, so that several heads can be trained at once."""
+        return self._start[0].apart
+
+    def another(self) -> OptionHead:
+        """A head of its own over the same model, untrained."""
+        recipe, seed, _ = self._start
+        return OptionHead(recipe, self._variants, seed)
 
     def snapshot(self) -> dict[str, Tensor]:
         """A copy of all trained tensors."""

@@ -13,7 +13,7 @@ from surveysim.training.head import NO_OPTION, OptionHead
 from surveysim.training.losses import cross_entropy, shift_loss
 from surveysim.training.task import Batch, Task
 
-__all__ = ["Objective", "epochs", "option_logits", "settle"]
+__all__ = ["Objective", "epochs", "option_logits", "settle", "skip_epochs"]
 
 BIAS_RATE = 10.0
 """The biases' learning rate relative to the blocks': they are logits, the blocks' weights are not."""
@@ -120,15 +120,15 @@ def epochs(
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98), fused=True if head.bias.is_cuda else None)
     every = [*others, *biases]
     average = [p.detach().clone() for p in every]
-    n_passes = -(-MIN_STEPS // len(task.batches))
+    n_passes = _passes(task)
     n_steps = n_passes * len(task.batches)
     horizon = AVERAGED_EPOCHS * n_steps
     step = 0
     while True:
         losses = []  # stay on the device until the epoch ends: reading one would wait for the step
         for position in _order(len(task.batches), n_passes, generator):
+            optimizer.zero_grad(set_to_none=True)  # before the loss, whose activations need the memory
             fit, shift = objective.loss(head, task.batches[position], task)
-            optimizer.zero_grad(set_to_none=True)
             ((fit + shift) * len(task.batches)).backward()
             torch.nn.utils.clip_grad_norm_(every, CLIP)
             step += 1
@@ -143,6 +143,19 @@ def epochs(
         sums = torch.stack(losses).cpu().numpy().astype(np.float64).sum(axis=0) / n_passes
         yield {"cross_entropy": float(sums[0]), "shift": float(sums[1])}
         _exchange(every, average)
+
+
+def skip_epochs(task: Task, n_epochs: int, generator: torch.Generator) -> torch.Generator:
+    """A generator for the next `n_epochs` epochs, which `generator` passes over: they can be run at another time."""
+    own = torch.Generator()
+    own.set_state(generator.get_state())
+    for _ in range(n_epochs):
+        _order(len(task.batches), _passes(task), generator)
+    return own
+
+
+def _passes(task: Task) -> int:
+    return -(-MIN_STEPS // len(task.batches))
 
 
 def _order(n_batches: int, n_passes: int, generator: torch.Generator) -> list[int]:

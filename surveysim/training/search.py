@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
+import torch
 
-from surveysim.training.loop import option_logits
+from surveysim.training.head import OptionHead
+from surveysim.training.loop import option_logits, skip_epochs
 from surveysim.training.selection import Split, clearly_better, held_out_losses
 from surveysim.training.stages import Candidate, Plan, Settings, Trainer
+from surveysim.training.together import n_at_once, run_together
 
 __all__ = ["DEFAULT_SHIFT_WEIGHT", "Search", "default_plan"]
 
@@ -53,6 +59,7 @@ class Search:
         self.starts = [trainer.start(split.train) for split in splits]
         self._losses: dict[Candidate, np.ndarray] = {}
         self._ends: dict[Candidate, list[int]] = {}
+        self._parts: dict[Candidate, list[np.ndarray]] = {}
 
     def plan(self) -> Plan:
         """The best plan; defaults are kept unless another is better by more than one standard error."""
@@ -85,29 +92,65 @@ class Search:
             self._after_first.append(end)
 
     def _loss(self, candidate: Candidate) -> np.ndarray:
-        """Held-out losses (n_splits, n_units) after stage 2; each candidate is trained once.
-
-        Stage 1 stops early, since nothing holds it back from the noise of single cells. Stage 2's objective does, and
-        runs to its end.
-        """
-        if candidate not in self._losses:
-            losses, self._ends[candidate] = [], []
-            for number, (split, start) in enumerate(zip(self.splits, self.starts, strict=True)):
-                self.trainer.head.restore(self.trainer.shelf.get(self._after_first[number]))
-                objective = self.trainer.objective(start, split.train, candidate)
-                trains = candidate.weight and self.trainer.has_pairs
-                if trains:
-                    label = {"phase": "select", "split": number, "stage": 2, **asdict(candidate)}
-                    self.trainer.run(objective, self.trainer.settings.max_epochs, label)
-                losses.append(self.trainer.held_out_loss(objective, split.held_out))
-                if trains:
-                    self.trainer.history[-1]["held_out"] = float(losses[-1].sum())
-                if self.trainer.settings.init == "baseline":  # only the stack weight asks for the head again
-                    self._ends[candidate].append(self.trainer.shelf.put(self.trainer.head.state_dict()))
-            self._losses[candidate] = np.stack(losses)
+        """Held-out losses (n_splits, n_units) after stage 2; each candidate is trained once."""
+        self._train([candidate])
         return self._losses[candidate]
 
+    def _train(self, candidates: Sequence[Candidate]) -> None:
+        """Train candidates that have not been, for every split, at once where that is possible.
+
+        Stage 1 stops early, since nothing holds it back from the noise of single cells. Stage 2's objective does, and
+        runs to its end, so that it is known beforehand which orders of the batches belong to which run: results are
+        the same whether runs come at once or one after another.
+        """
+        new = [candidate for candidate in dict.fromkeys(candidates) if candidate not in self._losses]
+        trainer, n_epochs = self.trainer, self.trainer.settings.max_epochs
+        runs = [(candidate, number) for candidate in new for number in range(len(self.splits))]
+        n = n_at_once(trainer.head, len(runs)) if runs else 1
+        heads: SimpleQueue[OptionHead] = SimpleQueue()  # no more of them than are trained at once
+        for head in [trainer.head, *(trainer.head.another() for _ in range(n - 1))]:
+            heads.put(head)
+        jobs = []
+        for candidate, number in runs:
+            trains = bool(candidate.weight) and trainer.has_pairs
+            generator = skip_epochs(trainer.task, n_epochs, trainer.generator) if trains else trainer.generator
+            jobs.append(partial(self._run, candidate, number, trains, generator, heads))
+        for (candidate, _), (loss, rows, end) in zip(runs, run_together(jobs, n), strict=True):
+            self._parts.setdefault(candidate, []).append(loss)
+            self._ends.setdefault(candidate, []).extend(end)
+            trainer.history.extend(rows)
+        for candidate in new:
+            self._losses[candidate] = np.stack(self._parts.pop(candidate))
+
+    def _run(
+        self,
+        candidate: Candidate,
+        number: int,
+        trains: bool,
+        generator: torch.Generator,
+        heads: SimpleQueue[OptionHead],
+        check: Callable[[], None],
+    ) -> tuple[np.ndarray, list[dict[str, Any]], list[int]]:
+        """Held-out loss (n_units,) of a candidate in one split, its rows of the history, where its head is put."""
+        head = heads.get()
+        try:
+            trainer = self.trainer.twin(check, generator, head)
+            split, start = self.splits[number], self.starts[number]
+            head.restore(trainer.shelf.get(self._after_first[number]))
+            objective = trainer.objective(start, split.train, candidate)
+            if trains:
+                label = {"phase": "select", "split": number, "stage": 2, **asdict(candidate)}
+                trainer.run(objective, trainer.settings.max_epochs, label)
+            loss = trainer.held_out_loss(objective, split.held_out)
+            if trains:
+                trainer.history[-1]["held_out"] = float(loss.sum())
+            stacked = trainer.settings.init == "baseline"  # only the stack weight asks for the head again
+            return loss, trainer.history, [trainer.shelf.put(head.state_dict())] if stacked else []
+        finally:
+            heads.put(head)
+
     def _prefer(self, default: Candidate, others: Sequence[Candidate]) -> Candidate:
+        self._train([default, *others])
         best = min((default, *others), key=lambda candidate: self._loss(candidate).sum())
         return best if clearly_better(self._loss(best), self._loss(default)) else default
 
@@ -118,6 +161,7 @@ class Search:
             before = start
             for multiple in multiples:
                 tried.append(Candidate(start.reference, multiple * start.weight))
+                self._train([tried[-1], before])
                 if self._loss(tried[-1]).sum() >= self._loss(before).sum():
                     break
                 before = tried[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,16 +49,19 @@ class Shelf:
         self._limit = MEMORY_LIMIT if memory_limit is None else memory_limit
         self._folder: Path | None = None
         self._next = 0
+        self._lock = threading.Lock()  # heads that are trained at once share a shelf
         self._kept: dict[int, dict[str, Tensor] | dict[str, _File]] = {}
 
     def put(self, state: Mapping[str, Tensor]) -> int:
         """Copy tensors and return the number under which they lie here."""
-        number, self._next = self._next, self._next + 1
         size = sum(tensor.nbytes for tensor in state.values())
-        if self._in_memory() + size <= self._limit:
-            self._kept[number] = {name: tensor.detach().clone() for name, tensor in state.items()}
-        else:  # one at a time and without a copy in between: memory is what there is too little of
-            self._kept[number] = {name: self._write(f"{number}-{i}", t) for i, (name, t) in enumerate(state.items())}
+        with self._lock:
+            number, self._next = self._next, self._next + 1
+            if self._in_memory() + size <= self._limit:
+                self._kept[number] = {name: tensor.detach().clone() for name, tensor in state.items()}
+            else:  # one at a time and without a copy in between: memory is what there is too little of
+                parts = enumerate(state.items())
+                self._kept[number] = {name: self._write(f"{number}-{i}", tensor) for i, (name, tensor) in parts}
         return number
 
     def get(self, number: int) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -153,6 +154,32 @@ class Trainer:
         n_seen = len(np.unique(task.question_index))
         self.unit = task.question_index if n_seen >= FEW_QUESTIONS else np.arange(len(task))
         self.history: list[dict[str, Any]] = []
+
+    def twin(
+        self, check: Callable[[], None], generator: torch.Generator | None = None, head: OptionHead | None = None
+    ) -> Trainer:
+        """Itself for a run beside others: with a head, an order of batches and a history of its own.
+
+        Parameters
+        ----------
+        check : callable
+            Called after each epoch; ends the run by raising.
+        generator : torch.Generator, optional
+            Order of the batches; None: this trainer's.
+        head : OptionHead, optional
+            None: this trainer's.
+        """
+        twin = copy.copy(self)
+        twin.generator = self.generator if generator is None else generator
+        twin.head = self.head if head is None else head
+        twin.history = []
+
+        def on_epoch(text: str) -> None:
+            check()
+            self.on_epoch(text)
+
+        twin.on_epoch = on_epoch
+        return twin
 
     # --- what depends on the training counts --------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -110,6 +111,7 @@ class Task:
         self._inputs = inputs
         self._room = inputs.room
         self._padded: dict[int, Any] = {}
+        self._lock = threading.Lock()
         self.batches = []
         for position, rows in enumerate(_question_batches(question_index, batch_size, generator)):
             question = torch.as_tensor(question_index[rows])
@@ -134,9 +136,10 @@ class Task:
         if position in self._padded:
             return self._padded[position]
         inputs = self._inputs.batch(rows)
-        if inputs.nbytes <= self._room:
-            self._room -= inputs.nbytes
-            self._padded[position] = inputs
+        with self._lock:  # heads that are trained at once read the same cells
+            if position not in self._padded and inputs.nbytes <= self._room:
+                self._room -= inputs.nbytes
+                self._padded[position] = inputs
         return inputs
 
     def tensor(self, values: np.ndarray) -> Tensor:
