@@ -9,7 +9,6 @@ from typing import TypeVar
 
 import torch
 from joblib.parallel import get_active_backend
-from threadpoolctl import ThreadpoolController
 
 from surveysim.training.head import OptionHead
 
@@ -22,8 +21,8 @@ BYTES_A_PARAMETER = 20
 
 SMALL = 2**28
 """Bytes that trainings at once may take together without being asked for. The matrices of models that fit are too small
-for several threads to share one product: on `nano`, torch's two threads took 1.5 times the processor time of one and
-were no sooner done, where two trainings in a thread each waited 0.1 of 1.5 s for one another."""
+for several threads to share one product: on `nano`, torch's two threads took 1.5 times the processor time of one, where
+two trainings in a thread each waited 0.1 of 1.5 s for one another."""
 
 
 class Stopped(BaseException):
@@ -73,25 +72,26 @@ def run_together(jobs: Sequence[Callable[[Callable[[], None]], Result]], n: int)
     if n == 1:
         return [job(check) for job in jobs]
 
-    # looked up before there are threads: a search for loaded libraries beside an import can lock both
-    libraries = ThreadpoolController()
-
     def alone(job: Callable[[Callable[[], None]], Result]) -> Result:
-        check()
         try:
-            with libraries.limit(limits=1, user_api="openmp"):  # of the calling thread only
-                return job(check)
+            check()
+            return job(check)
         except BaseException as error:
             failures.append(error)  # the first is the reason, and others end because of it
             stop.set()
             raise
 
-    with ThreadPoolExecutor(n, thread_name_prefix="surveysim-training") as pool:
-        try:
-            futures = [pool.submit(alone, job) for job in jobs]
-            wait(futures)
-        finally:  # also when the user interrupts the waiting
-            stop.set()
+    n_threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(n, "surveysim-training", initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            try:
+                futures = [pool.submit(alone, job) for job in jobs]
+                wait(futures)
+            finally:  # also when the user interrupts the waiting
+                stop.set()
+    finally:
+        # A thread's number is its own, but it is also what threads start with that come later.
+        torch.set_num_threads(n_threads)
     if failures:
         raise failures[0]
     return [future.result() for future in futures]
