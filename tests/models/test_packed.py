@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,7 +74,7 @@ def assert_equal(found: list[Tensor], expected: list[Tensor]) -> None:
 
 
 def recipe_of(network: Any) -> Recipe:
-    return Recipe(network, 1, (ENDS[1], BEGINNING), torch.no_grad())
+    return Recipe(network, 1, (ENDS[1], BEGINNING), threading.RLock())
 
 
 @pytest.mark.parametrize("scores", [1, 700, 2**20])  # one text at a time, a few, all at once
