@@ -116,8 +116,8 @@ def epochs(
     biases = [p for name, p in parameters.items() if name == "bias"]
     others = [p for name, p in parameters.items() if name != "bias"]
     groups = [{"params": others}, {"params": biases}]
-    # fused: on a card the default needs temporary copies of all parameters
-    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98), fused=True if head.bias.is_cuda else None)
+    # fused: the other ways need temporary copies, on a card of all parameters
+    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98), fused=True)
     every = [*others, *biases]
     average = [p.detach().clone() for p in every]
     n_passes = _passes(task)
