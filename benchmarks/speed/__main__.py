@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed import fit
+from benchmarks.speed.head import head_seconds
 from benchmarks.speed.memory import memory, memory_here
 from benchmarks.speed.setting import SHAPES, Clock, Survey, default_dtype, make_random_model, setting
 from benchmarks.speed.trunk import trunk_rates
 from surveysim.models import load_model
 from surveysim.training import loop
 
-PARTS = ("trunk", "fit", "growth", "memory")
+PARTS = ("trunk", "head", "fit", "growth", "memory")
 
 
 def measure(options: Any) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def measure(options: Any) -> dict[str, Any]:
         clock = Clock(load_model(model, device=options.device, dtype=options.dtype).device)
         parts = {
             "trunk": lambda: trunk_rates(model, survey, options, clock),
+            "head": lambda: head_seconds(options, clock),
             "fit": lambda: fit.ways(model, folder, survey, options, clock),
             "growth": lambda: fit.growth(model, folder, survey, options, clock),
             "memory": lambda: memory(model, options),

@@ -41,7 +41,7 @@ def test_a_part_of_a_survey_has_its_own_rows():
 def test_every_part_runs_and_says_what_it_measured(tmp_path, monkeypatch):
     output = tmp_path / "speed.json"
     command = "speed --shape tiny --questions 4 --backgrounds 6 --epochs 2 --repeats 1 --device cpu --output"
-    parts = ["trunk", "fit", "growth", "memory", "defaults"]
+    parts = ["trunk", "head", "fit", "growth", "memory", "defaults"]
     monkeypatch.setattr(sys, "argv", [*command.split(), str(output), "--only", *parts])
     monkeypatch.setattr(loop, "MIN_STEPS", loop.MIN_STEPS)
     main()
@@ -51,6 +51,7 @@ def test_every_part_runs_and_says_what_it_measured(tmp_path, monkeypatch):
     trunk, fit, memory = result["trunk"], result["fit"], result["memory"]
     assert trunk["tokens_run"] < trunk["tokens_in_prompts"]
     assert 0 < trunk["share_of_bare_products"] < trunk["share_of_bare_products_with_attention"]
+    assert result["head"].keys() == {"whole_block", "last_positions", "shared_20_own_tokens", "shared_30_own_tokens"}
     assert fit["b_over_a"] == fit["b"] / fit["a"]
     assert fit["largest_difference_a_b"] < 0.01  # the target is 1e-4, at the width of a real model
     assert memory["allowed"] == memory["model"] + 1.2 * 2**30 + memory["trained_16_bytes_each"] + 2**29
