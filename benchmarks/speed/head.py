@@ -37,7 +37,8 @@ def head_seconds(options: Any, clock: Clock) -> dict[str, float]:
             head_dim=WIDTH // HEADS,
             intermediate_size=3 * WIDTH,
         )
-        anatomy = dissect(Qwen3ForCausalLM(config).to(clock.device))
+        network: nn.Module = Qwen3ForCausalLM(config)
+    anatomy = dissect(network.to(clock.device))
     calls, blocks = record_calls(anatomy, 1, TOKENS), LastBlocks(anatomy, 1)
     parameters = list(blocks.parameters())
 
