@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Mapping
 
@@ -21,6 +22,11 @@ SLOPE_SCALE = 0.5
 
 PSEUDO_RESPONDENTS = 0.5
 """Added to each option before a logarithm is taken of counts (Jeffreys)."""
+
+
+# Members are trained in threads at once, and filters of warnings belong to the whole process: of two threads that put
+# back what they found, the second would put back the first one's.
+_filters_lock = threading.Lock()
 
 
 def start_logits(counts: np.ndarray, question_index: np.ndarray, n_options: np.ndarray) -> np.ndarray:
@@ -69,7 +75,7 @@ def baseline_logits(
     exists = np.arange(counts.shape[1]) < n_options[:, None]
     Y = np.where(exists, (counts + 1e-12) / (n[:, None] + 1e-12 * n_options[:, None]), np.nan)
     model = LogitRegressor(question=dict(questions), question_column=column, unseen="uniform")
-    with warnings.catch_warnings():  # the user's weights were looked at; these are parts of them
+    with _filters_lock, warnings.catch_warnings():  # the user's weights were looked at; these are parts of them
         warnings.filterwarnings("ignore", message="sample_weight looks normalised", category=UserWarning)
         model.fit(X, Y, sample_weight=n)
     return np.nan_to_num(model.predict_logits(X), nan=0.0), model

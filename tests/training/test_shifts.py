@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,6 +43,27 @@ def test_the_start_is_each_questions_margin(counts, question_index):
         np.testing.assert_allclose(softmax(start[q, :k]), pooled / pooled.sum())
         assert start[q, :k].sum() == pytest.approx(0)
         assert (start[q, k:] == 0).all()
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were(survey, counts, question_index, monkeypatch):
+    """Members are trained at once, and filters belong to the process: one thread must not put back another's."""
+    barrier, met, own = threading.Barrier(2), [], LogitRegressor.fit
+
+    def fit(self, *args, **kwargs):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            barrier.wait(0.1)
+            met.append(True)
+        return own(self, *args, **kwargs)
+
+    monkeypatch.setattr(LogitRegressor, "fit", fit)
+    before = list(warnings.filters)
+    backgrounds = survey.X.drop(columns="question")
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(baseline_logits, counts, backgrounds, question_index, QUESTIONS) for _ in range(2)]
+    for future in futures:
+        future.result()
+    assert not met
+    assert warnings.filters == before
 
 
 def test_observed_logits_are_each_cells_own_shares(counts, question_index):
