@@ -262,8 +262,8 @@ def packed_pass(decoder: Any, packing: Packing) -> Iterator[None]:
     """Passes through the decoder within this context attend with `packed_attention`; to be used under its lock."""
     before = decoder.config._attn_implementation
     _here.packing = packing
-    decoder.set_attn_implementation(NAME)
     try:
+        decoder.set_attn_implementation(NAME)
         if decoder.config._attn_implementation != NAME:
             raise UnfitModelError(f"{type(decoder).__name__} does not take another attention function")
         yield

@@ -136,15 +136,15 @@ class Recipe(OutputLayer):
 
     def calls(self, length: int) -> list[BlockCall]:
         """How the model calls its trained blocks, over at least `length` positions."""
-        if not self._calls or self._calls[0].length < length:
-            rounded = -(-length // 64) * 64
-            with self.lock:
+        with self.lock:  # else another thread could put calls of fewer positions in their place
+            if not self._calls or self._calls[0].length < length:
+                rounded = -(-length // 64) * 64
                 try:  # what the model hands to its last blocks does not depend on what its first ones say
                     with _skipped(self.anatomy.blocks[: -self.n_blocks]):
                         self._calls = record_calls(self.anatomy, self.n_blocks, rounded)
                 except (TypeError, RuntimeError, AttributeError, IndexError):  # their output has another form
                     self._calls = record_calls(self.anatomy, self.n_blocks, rounded)
-        return self._calls
+            return self._calls
 
     def copy(self, seed: int = 0) -> nn.Module:
         """A trainable float32 copy of the trained blocks; called with a batch it returns hidden states (B, D).

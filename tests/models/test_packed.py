@@ -196,6 +196,21 @@ def test_the_models_own_attention_is_back_after_a_pass_and_after_an_error(tiny):
     torch.testing.assert_close(model.network(prompt).logits, own, atol=0, rtol=0)
 
 
+def test_the_models_own_attention_is_back_if_the_change_itself_is_interrupted(tiny, monkeypatch):
+    decoder = dissect(load_model(tiny("gemma2")).network).decoder
+    before, change = decoder.config._attn_implementation, decoder.set_attn_implementation
+
+    def interrupted(name):
+        change(name)
+        if name != before:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(decoder, "set_attn_implementation", interrupted)
+    with pytest.raises(KeyboardInterrupt), packed_pass(decoder, Packing(0, [1], torch.device("cpu"))):
+        pass
+    assert decoder.config._attn_implementation == before
+
+
 # --- how the last blocks are called -----------------------------------------------------------------------------------
 
 
@@ -219,6 +234,23 @@ def test_calls_are_recorded_without_running_the_trunk(tiny, family):
     for one, other in zip(flat(found.arguments), flat(expected.arguments), strict=True):
         if isinstance(one, Tensor):
             torch.testing.assert_close(one, other)
+
+
+def test_calls_are_as_long_as_asked_for_whatever_another_thread_does(tiny, monkeypatch):
+    recipe = recipe_of(load_model(tiny("qwen3")).network)
+    shorter = recipe.calls(3)
+
+    class Lock:
+        """Another thread comes in as soon as it is released, and asks for less."""
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            recipe._calls = shorter
+
+    monkeypatch.setattr(recipe, "lock", Lock())
+    assert recipe.calls(130)[0].length >= 130
 
 
 def test_where_blocks_cannot_be_skipped_the_trunk_is_run(tiny, monkeypatch):
