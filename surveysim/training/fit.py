@@ -151,11 +151,16 @@ def fit_members(
         history, n_pairs = trainer.history, trainer.task.n_pairs.tolist()
         n_members = params.n_members or 1
         at_once = n_at_once(trainer.head, n_members)
+        # What members keep beside the first one's batches: all of them together stay within the budget.
+        room = None if at_once == 1 else max(0, inputs.room - trainer.task.n_bytes) // (at_once - 1)
         first = [trainer]
         del trainer  # in the list alone: its head and batches go before the next one's come
 
         def train(number: int, check: Callable[[], None]) -> tuple[dict[str, Any], Start | None, float]:
-            own = make_trainer(model, params, recipe, inputs, cells, seed + number, bar) if number else first.pop()
+            if number:
+                own = make_trainer(model, params, recipe, inputs, cells, seed + number, bar, room)
+            else:
+                own = first.pop()
             twin = own.twin(check)
             fitted = twin.train(counts, plan)
             if number:
@@ -188,6 +193,7 @@ def make_trainer(
     cells: PredictCells,
     seed: int,
     bar: EpochBar,
+    room: int | None = None,
 ) -> Trainer:
     """Everything that training on these cells needs, ready on the model's device.
 
@@ -201,6 +207,8 @@ def make_trainer(
         Of the batches and their order.
     bar : EpochBar
         Told about every epoch.
+    room : int, optional
+        See `Task`.
     """
     questions = list(cells.questions.values())
     task = Task(
@@ -212,6 +220,7 @@ def make_trainer(
         choose_batch_size(params.batch_size, recipe),
         np.random.default_rng(seed),
         recipe.device,
+        room,
     )
     rate = params.learning_rate
     if rate == "auto":

@@ -82,6 +82,8 @@ class Task:
         Which questions share a batch.
     device : torch.device
         Where the head is.
+    room : int, optional
+        Bytes of padded copies that are kept; None: what the budget leaves.
 
     Attributes
     ----------
@@ -89,6 +91,8 @@ class Task:
         Together they hold every cell once.
     n_pairs : Tensor of shape (n_attributes,)
         Pairs per attribute.
+    n_bytes : int
+        Of the copies that are kept.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class Task:
         batch_size: int,
         generator: np.random.Generator,
         device: torch.device,
+        room: int | None = None,
     ) -> None:
         self.question_index = question_index
         self.codes = background_codes(backgrounds)
@@ -109,7 +114,8 @@ class Task:
         self.device = device
         contrasts = torch.tensor(shift_contrasts(questions, n_options), dtype=torch.float32)
         self._inputs = inputs
-        self._room = inputs.room
+        self._room = inputs.room if room is None else room
+        self.n_bytes = 0
         self._padded: dict[int, Any] = {}
         self._lock = threading.Lock()
         self.batches = []
@@ -137,8 +143,8 @@ class Task:
             return self._padded[position]
         inputs = self._inputs.batch(rows)
         with self._lock:  # heads that are trained at once read the same cells
-            if position not in self._padded and inputs.nbytes <= self._room:
-                self._room -= inputs.nbytes
+            if position not in self._padded and self.n_bytes + inputs.nbytes <= self._room:
+                self.n_bytes += inputs.nbytes
                 self._padded[position] = inputs
         return inputs
 

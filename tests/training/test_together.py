@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from surveysim.models import recipe
-from surveysim.training import together
+from surveysim.training import fit, together
 from surveysim.training.loop import _order, skip_epochs
 from surveysim.training.together import Stopped, n_at_once, run_together
+from surveysim.training.trunk import TrunkInputs
 from tests.simulated import QUESTIONS, quick, simulate
 
 
@@ -139,6 +140,25 @@ def test_results_do_not_depend_on_how_many_run_at_once(tiny_folder, init):
         assert not torch.allclose(one, other, atol=1e-6)
     for mine, theirs in zip(alone._members, at_once._members, strict=True):
         torch.testing.assert_close(mine["state"]["rows"], theirs["state"]["rows"], atol=1e-4, rtol=1e-3)
+
+
+def test_batches_of_members_at_once_share_the_budget(tiny_folder, monkeypatch):
+    tasks, make = [], fit.make_trainer
+    room = 700_000  # enough for two members' batches, and not for three
+
+    def made(*args):
+        trainer = make(*args)
+        tasks.append(trainer.task)
+        return trainer
+
+    monkeypatch.setattr(fit, "make_trainer", made)
+    monkeypatch.setattr(TrunkInputs, "room", room)
+    survey = simulate(QUESTIONS)
+    with joblib.parallel_config(backend="threading", n_jobs=3):
+        quick(tiny_folder, QUESTIONS, max_epochs=1, n_members=3, batch_size=12).fit(survey.X, survey.Y, survey.n)
+    first, *others = (task.n_bytes for task in tasks)
+    assert room / 3 < first <= room
+    assert 0 < sum(others) <= room - first
 
 
 def test_whole_passes_are_trained_one_after_another(tiny_folder, monkeypatch):
