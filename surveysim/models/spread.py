@@ -164,7 +164,8 @@ def _by_joblib(calls: list[_Call], backend: Any, n_jobs: int | None) -> Generato
     parallel = joblib.Parallel(n_jobs=n_jobs, batch_size=1, return_as="generator_unordered" if generates else "list")
     results = parallel(joblib.delayed(_call)(*call) for call in calls)
     try:
-        yield from results
+        for result in results:  # noqa: UP028 - `yield from` would close them itself, before what follows
+            yield result
     finally:
         if generates:
             with warnings.catch_warnings():

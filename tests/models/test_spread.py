@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ def square_unless_first(model: LoadedModel, item: int, folder: str) -> int:
         except FileExistsError:
             return 9
         os.kill(os.getpid(), signal.SIGKILL)
+    return item**2
+
+
+def slow_square(model: LoadedModel, item: int) -> int:
+    time.sleep(0.1 * (item > 0))
     return item**2
 
 
@@ -102,6 +108,14 @@ def test_what_the_work_raises_is_raised(address, backend):
     settings: dict[str, Any] = {"backend": backend, "n_jobs": 1 if backend == "sequential" else 2}
     with joblib.parallel_config(**settings), pytest.raises(ZeroDivisionError, match="item"):
         list(spread.spread(fail, range(3), address))
+
+
+@pytest.mark.slow
+def test_who_stops_halfway_is_not_told_that_work_was_cancelled(address):
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        results = spread.spread(slow_square, range(30), address)
+        next(results)
+        results.close()  # warnings are errors here
 
 
 def test_other_weights_under_the_same_name_are_refused(address):
