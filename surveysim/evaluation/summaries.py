@@ -20,6 +20,9 @@ from surveysim.parameters import as_generator, check_number
 
 __all__ = ["VALUES", "compare_models", "curve_rows", "curve_unit", "summarise_curve"]
 
+ROUNDING = 1e-12
+"""Models are the same where their divergences differ by no more, relative to their size."""
+
 VALUES = ("js", "js_debiased", "skill", "cross_entropy")
 
 
@@ -90,7 +93,7 @@ def compare_models(
         Of the interval: a bootstrap over questions. With fewer than 5 of them it is over respondents: how much the
         splits differ, which are other samples to learn from, and a jackknife of the truth, which all splits share. A
         single split tells only the second. A curve without the jackknife's columns has a bootstrap over splits, which
-        is too narrow.
+        is too narrow. Ends are infinite where the second's divergence may as well be 0.
     n_draws : int, default=2000
     random_state : int, RandomState, Generator or None, default=0
 
@@ -144,11 +147,22 @@ def compare_models(
             drawn = draw_respondents(totals.to_numpy(), without, n_draws, generator)
         else:
             drawn = draw_sums(totals.to_numpy(), totals.index.to_numpy(), n_draws, generator)
-        valid = drawn[drawn[:, 1] > 0]
-        low, high = percentile_interval(valid[:, 0] / valid[:, 1] - 1, confidence)
+        low, high = percentile_interval(_relative(drawn), confidence)
         difference = sums[0] / sums[1] - 1 if sums[1] > 0 else float("nan")
         found.append({"n": n, "difference": difference, "low": low, "high": high, "resampled": unit})
     return pd.DataFrame(found).set_index("n")
+
+
+def _relative(drawn: np.ndarray) -> np.ndarray:
+    """Relative differences (n_draws,) of two models' divergences (n_draws, 2).
+
+    A debiased divergence of 0 or less is one that cannot be told from 0: the other is infinitely far above or below it.
+    Leaving such draws out would end intervals where they have no end.
+    """
+    apart = drawn[:, 0] - drawn[:, 1]
+    apart[np.abs(apart) <= ROUNDING * np.abs(drawn).sum(axis=1)] = 0.0
+    unbounded = np.where(apart == 0, 0.0, np.copysign(np.inf, apart))
+    return np.divide(apart, drawn[:, 1], out=unbounded, where=drawn[:, 1] > 0)
 
 
 def curve_rows(curve: pd.DataFrame, level: str) -> pd.DataFrame:

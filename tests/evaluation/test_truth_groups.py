@@ -15,6 +15,7 @@ from surveysim.evaluation.truth_groups import TRUTH_GROUPS, WITHOUT, group_numbe
 from surveysim.metrics import js_divergence
 
 BACKGROUNDS = ["age", "sex"]
+WITHOUT_SHIFTS = np.linspace(-0.002, 0.002, TRUTH_GROUPS)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,21 @@ def test_with_few_questions_differences_rest_on_respondents(curve: pd.DataFrame)
     assert (width > narrow).all()
     same = compare_models(curve, "the same again", "order-aware logit")
     assert same[["difference", "low", "high"]].to_numpy() == pytest.approx(0, abs=1e-9)
+
+
+def test_a_difference_from_what_cannot_be_told_from_nothing_has_no_end() -> None:
+    first, second = [0.03, 0.03, 0.01], [0.02, 0.001, 0.001]
+    rows = [
+        (model, 100, split, "cell", "Q", 10, D, *(WITHOUT_SHIFTS + D))
+        for model, values in (("first", first), ("second", second))
+        for split, D in enumerate(values)
+    ]
+    columns = ["model", "n", "split", "level", "question", "n_groups", "js_debiased", *WITHOUT]
+    curve = pd.DataFrame(rows, columns=columns)
+    difference, low, high = compare_models(curve, "first", "second")[["difference", "low", "high"]].to_numpy()[0]
+    assert difference == pytest.approx(0.07 / 0.022 - 1)
+    assert np.isfinite(low)
+    assert high == np.inf  # the second's divergence may be 0
 
 
 def test_with_few_questions_savings_rest_on_respondents(curve: pd.DataFrame) -> None:
