@@ -67,11 +67,10 @@ def calibrate(model: Any, estimator: Any) -> Calibration:
     reference = baseline_logits(training.counts, training.backgrounds, training.question_index, cells.questions)[1]
     center = predict_members(model, estimator, cells, estimator._members)
     variance = expected_variance(reference, cells, center)
-    error = total = 0.0
+    sums = np.zeros(3)
     for member, counts in zip(estimator._replicates, counts_without_each_group(training), strict=True):
-        found = misfit(training.counts - counts, predict_members(model, estimator, cells, [member]), variance)
-        error, total = error + found[0], total + found[1]
-    return Calibration(reference, widening(error, total), float(np.nanmean(variance)))
+        sums += misfit(training.counts - counts, predict_members(model, estimator, cells, [member]), variance)
+    return Calibration(reference, widening(*sums.tolist()), float(np.nanmean(variance)))
 
 
 def expected_variance(reference: Any, cells: PredictCells, center: np.ndarray) -> np.ndarray:
@@ -86,7 +85,7 @@ def expected_variance(reference: Any, cells: PredictCells, center: np.ndarray) -
     return reference._log_odds_variance(X) + (_log_odds(center) - _log_odds(reference.predict(X))) ** 2
 
 
-def misfit(held_out: np.ndarray, P: np.ndarray, variance: np.ndarray) -> tuple[float, float]:
+def misfit(held_out: np.ndarray, P: np.ndarray, variance: np.ndarray) -> tuple[float, float, float]:
     """How far left-out respondents are from a prediction, next to what is expected of them.
 
     With y_i a respondent's answer (0 or 1) for an option of a cell and p the predicted share, the products
@@ -106,26 +105,32 @@ def misfit(held_out: np.ndarray, P: np.ndarray, variance: np.ndarray) -> tuple[f
     Returns
     -------
     found, expected : float
-        Weighted sums. Their ratio estimates the factor by which v is too small; if all errors were 0 its variance
-        would be 2 / expected.
+        Weighted sums. Their ratio estimates the factor by which v is too small.
+    noise : float
+        The variance of `found` if all errors were 0. The options of a cell are not independent (two of them say the
+        same): ``2 n (n - 1) sum_kl v_k v_l S_kl^2`` for each cell, S being the covariance of a respondent's answers.
     """
     n = held_out.sum(axis=1, keepdims=True)
     usable = ~np.isnan(P) & ~np.isnan(variance) & (n > 1.0)
     p, v = np.where(usable, P, 0.0), np.where(usable, variance, 0.0)
     # the sum over all pairs: the square of the sum less the sum of squares
     pairs = (held_out - n * p) ** 2 - (held_out * (1.0 - p) ** 2 + (n - held_out) * p**2)
-    return float(np.sum(v * pairs)), float(np.sum(v**2 * n * (n - 1.0) * (p * (1.0 - p)) ** 2))
+    expected = v**2 * n * (n - 1.0) * (p * (1.0 - p)) ** 2
+    # sum_kl v_k v_l S_kl^2: off the diagonal S_kl is -p_k p_l
+    crossed = (v * p**2).sum(axis=1) ** 2 - (v**2 * p**4).sum(axis=1)
+    noise = 2.0 * (expected.sum(axis=1) + (n * (n - 1.0))[:, 0] * crossed)
+    return float(np.sum(v * pairs)), float(expected.sum()), float(noise.sum())
 
 
-def widening(found: float, expected: float) -> float:
+def widening(found: float, expected: float, noise: float) -> float:
     """The factor for expected variances: 1, unless left-out respondents say more by over one standard error.
 
     A few hundred respondents hardly tell (on `cces_2016` with 500 respondents the standard error is 0.5): so intervals
-    are widened by as much as is clear, ``found / expected - sqrt(2 / expected)``, and never narrowed.
+    are widened by as much as is clear, ``(found - sqrt(noise)) / expected``, and never narrowed.
     """
     if expected <= 0.0:
         return 1.0
-    return max(1.0, found / expected - float(np.sqrt(2.0 / expected)))
+    return max(1.0, (found - float(np.sqrt(noise))) / expected)
 
 
 def refit_without_each_group(model: Any, estimator: Any) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit, softmax
@@ -28,7 +30,7 @@ def answers(deviation, n_cells=20_000, n=10, seed=0):
 @pytest.mark.parametrize("deviation", [0.2, 0.4])
 def test_the_variance_of_errors_is_recovered_from_overdispersed_counts(deviation):
     counts, P = answers(deviation)
-    found, expected = misfit(counts, P, np.full(P.shape, 0.02))
+    found, expected, _ = misfit(counts, P, np.full(P.shape, 0.02))
     # to second order: a deviation of .4 is damped a little by the curve of the shares
     assert 0.02 * found / expected == pytest.approx(deviation**2, rel=0.12)
 
@@ -36,14 +38,27 @@ def test_the_variance_of_errors_is_recovered_from_overdispersed_counts(deviation
 def test_right_predictions_show_no_errors_however_small_the_cells():
     for n in (2, 3, 50):
         counts, P = answers(0.0, n=n)
-        found, expected = misfit(counts, P, np.full(P.shape, 0.05))
-        assert abs(found / expected) < 4 * np.sqrt(2 / expected)  # two options of a cell say the same
-        assert widening(found, expected) == 1.0
+        found, expected, noise = misfit(counts, P, np.full(P.shape, 0.05))
+        assert abs(found) < 3 * np.sqrt(noise)
+        assert noise == pytest.approx(4 * expected)  # two options of a cell say the same: half as much is known
+        assert widening(found, expected, noise) == 1.0
+
+
+def test_the_noise_of_right_predictions_is_known():
+    p, v = np.array([[0.6, 0.3, 0.1]]), np.array([[0.02, 0.05, 0.1]])
+    mean = square = 0.0
+    for answers_of_three in itertools.product(np.eye(3), repeat=3):  # all that three respondents may say
+        counts = np.sum(answers_of_three, axis=0, keepdims=True)
+        chance = float(np.prod(p**counts))
+        found, _, noise = misfit(counts, p, v)
+        mean, square = mean + chance * found, square + chance * found**2
+    assert mean == pytest.approx(0.0, abs=1e-12)
+    assert noise == pytest.approx(square)
 
 
 def test_single_respondents_and_options_that_are_not_there_say_nothing():
     counts, P = answers(0.4, n=1)
-    assert misfit(counts, P, np.full(P.shape, 0.05)) == (0.0, 0.0)
+    assert misfit(counts, P, np.full(P.shape, 0.05)) == (0.0, 0.0, 0.0)
     counts, P = answers(0.4, n_cells=200)
     alone = misfit(counts, P, np.full(P.shape, 0.05))
     padded = [np.column_stack([a, np.full(len(a), fill)]) for a, fill in ((counts, 0.0), (P, np.nan))]
@@ -55,16 +70,17 @@ def test_single_respondents_and_options_that_are_not_there_say_nothing():
 
 def test_pairs_by_hand():
     # two of three said yes where .5 was predicted: products .25, -.25, -.25, each pair twice; both options
-    found, expected = misfit(np.array([[1.0, 2.0]]), np.array([[0.5, 0.5]]), np.array([[0.1, 0.1]]))
+    found, expected, noise = misfit(np.array([[1.0, 2.0]]), np.array([[0.5, 0.5]]), np.array([[0.1, 0.1]]))
     assert found == pytest.approx(2 * 0.1 * 2 * -0.25)
     assert expected == pytest.approx(2 * 0.01 * 6 * 0.0625)
+    assert noise == pytest.approx(2 * 6 * 4 * 0.01 * 0.0625)  # all four of S are .25 or -.25
 
 
 def test_intervals_are_widened_by_as_much_as_is_clear():
-    assert widening(0.0, 0.0) == 1.0
-    assert widening(30.0, 200.0) == 1.0  # smaller errors than expected: never narrower
-    assert widening(210.0, 200.0) == 1.0  # half a standard error
-    assert widening(600.0, 200.0) == pytest.approx(3 - 0.1)
+    assert widening(0.0, 0.0, 0.0) == 1.0
+    assert widening(30.0, 200.0, 400.0) == 1.0  # smaller errors than expected: never narrower
+    assert widening(210.0, 200.0, 400.0) == 1.0  # half a standard error
+    assert widening(600.0, 200.0, 400.0) == pytest.approx(3 - 0.1)
 
 
 # --- the interval -----------------------------------------------------------------------------------------------------
