@@ -279,6 +279,16 @@ def test_doubt_about_prior_variances_widens_intervals_where_respondents_are_few(
     assert doubtful[1] == pytest.approx(certain[1], rel=0.1)
 
 
+def test_ends_of_intervals_settle_as_draws_grow():
+    X, Y, n, _ = survey(respondents=100)
+    model = LogitRegressor(question=LIKERT).fit(X, Y, n)
+
+    def error(n_draws):
+        return np.std([model.predict_interval(X, n_draws=n_draws, random_state=seed) for seed in range(6)], axis=0)
+
+    assert error(10_000).mean() < 0.5 * error(1000).mean()
+
+
 @pytest.mark.parametrize("parameters", [{}, {"prior": "eb"}, {"interactions": True}])
 def test_the_variance_of_log_odds_is_that_of_draws_and_of_each_row_by_itself(parameters):
     X, Y, n, _ = survey(respondents=400)
