@@ -295,8 +295,8 @@ class DSARegressor(DistributionRegressor):
           the fit; the refits' spread gives a delete-a-group jackknife standard error [1]_.
         - How far it may be off at all. Refits share what shrinkage gets wrong, and that cells are no sums of effects.
           `LogitRegressor` has a posterior for both: expected is its variance, plus the squared distance of the
-          prediction from it. Where the respondents left out by the refits deviate by clearly more than that, all
-          variances are multiplied by what they say.
+          prediction from it. Where the respondents left out by the refits deviate by clearly more than that, these
+          variances are multiplied, by as much as is clear.
 
         So an interval is hardly ever narrower than the logit's: what a language model knows shows in the prediction,
         not in its interval. For a question without training cells, how far its level may be off is not covered.
