@@ -268,7 +268,8 @@ class FusedRegressor(DistributionRegressor):
         """Draw distributions from the Laplace approximation to the posterior.
 
         One draw is one state of the world: rows belong together, so that any weighted mean of rows - a group's total,
-        `poststratify`'s population - has its own interval from the same draws.
+        `poststratify`'s population - has its own interval from the same draws. Only what a level that training did not
+        show may add is drawn for each row by itself: intervals of means over such rows are too narrow.
 
         Parameters
         ----------

@@ -240,7 +240,9 @@ class LogitRegressor(BaselineRegressor):
         """Draw distributions from the Laplace approximation to the posterior.
 
         The rows of one question belong together in a draw, so that any weighted mean of them, such as `poststratify`
-        makes of draws, has its own interval. Questions are independent of each other.
+        makes of draws, has its own interval. Only what a level that training did not show may add is drawn for each
+        row by itself: intervals of means over such rows are too narrow. Questions share the draws of the prior
+        variances.
 
         Parameters
         ----------

@@ -111,9 +111,9 @@ class FusionModel:
         """Yield rows and posterior draws of their distributions, (n_draws, n_rows, K_q), block by block.
 
         One draw is one state of the world: its variances and slopes are those of all questions, its coefficients those
-        of all rows of a question. A question without training cells has its coefficients from their prior; so has a
-        level of an attribute that training did not show. Every cell has its own deviation from the sum of its terms
-        (`PriorTable.lack_of_fit`).
+        of all rows of a question. A question without training cells has its coefficients from their prior; a level of
+        an attribute that training did not show has them, too, but drawn for each row by itself. Every cell has its own
+        deviation from the sum of its terms (`PriorTable.lack_of_fit`).
         """
         states = self._states(n_draws, generator)
         design = self.encoder.transform(cells.backgrounds)
