@@ -24,6 +24,9 @@ __all__ = ["respondents_saved"]
 ROUNDING = 1e-9
 """A model that is the baseline itself, to rounding, needs as many respondents, at the smallest size too."""
 
+SMALLEST = 1e-12
+"""Of an expected divergence: draws from few splits have wide tails, which reach below 0."""
+
 FINE_SIZES = np.exp(np.linspace(np.log(16.0), np.log(65536.0), 97))
 
 
@@ -276,5 +279,6 @@ def _falling(points: np.ndarray) -> np.ndarray:
 
 def _solve_survey(D: np.ndarray, expected: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """The survey that is as far from the truth, on a finer grid than was kept."""
+    expected = np.maximum(expected, SMALLEST)
     fine = np.exp(PchipInterpolator(np.log(sizes), np.log(expected), axis=1)(np.log(FINE_SIZES)))
     return respondents_for(D, fine, FINE_SIZES)
