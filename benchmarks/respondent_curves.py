@@ -2,7 +2,7 @@
 
 Prints divergence (raw and debiased), skill and cross-entropy at three levels, differences with their intervals, and how
 many respondents are saved; writes every run as JSON and keeps it, so that an interrupted benchmark resumes. It
-takes about 17 minutes with ``--quick --dsa``, reckoned from single fits (45 to 84 s with both stages, on one core).
+takes 10 minutes with ``--quick --dsa`` on one core.
 """
 
 from __future__ import annotations

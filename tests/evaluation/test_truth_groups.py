@@ -114,8 +114,10 @@ def test_savings_of_two_splits_that_differ_much_have_wide_intervals_and_no_error
     two.loc[two["split"] == 1, surveys] *= 5  # so that draws reach below 0
     saved = respondents_saved(200, two, reference="cells", levels=["attribute"])
     cells = saved[(saved["reference"] != saved["model"]) & saved["needed"].notna()]
-    assert (cells["resampled"] == "respondents").all() and len(cells)
-    assert (cells["low"] <= cells["needed"]).all() and (cells["needed"] <= cells["high"]).all()
+    assert (cells["resampled"] == "respondents").all()
+    assert len(cells)
+    assert (cells["low"] <= cells["needed"]).all()
+    assert (cells["needed"] <= cells["high"]).all()
 
 
 def test_many_questions_and_small_truths_have_no_such_columns(
