@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.protocol import make_splits
+from benchmarks.random_model import save_random_qwen3
 from benchmarks.surveys import SURVEYS
 from surveysim import DSARegressor
 from surveysim.models import clear_models, load_model
@@ -23,29 +24,17 @@ from surveysim.training.trunk import store_of
 
 
 def make_model(folder: Path, n_layers: int, hidden_size: int) -> Path:
-    """A random Qwen3 with the tokenizer of "nano"."""
-    import torch
-    from transformers import Qwen3Config, Qwen3ForCausalLM
-
-    nano = load_model("nano")
-    config = Qwen3Config(
-        vocab_size=nano.network.config.vocab_size,
+    """A random Qwen3 of which every head has 32 dimensions."""
+    return save_random_qwen3(
+        folder,
         hidden_size=hidden_size,
         num_hidden_layers=n_layers,
         num_attention_heads=hidden_size // 32,
         num_key_value_heads=max(1, hidden_size // 96),
         head_dim=32,
         intermediate_size=hidden_size * 3,
-        tie_word_embeddings=True,
         initializer_range=0.05,
-        eos_token_id=nano.tokenizer.eos_token_id,
-        pad_token_id=nano.tokenizer.pad_token_id,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        Qwen3ForCausalLM(config).save_pretrained(folder)
-    nano.tokenizer.save_pretrained(folder)
-    return folder
 
 
 def main() -> None:

@@ -277,13 +277,10 @@ class DSARegressor(DistributionRegressor):
         self.baseline_ = result.baseline
 
     def _predict(self, cells: PredictCells) -> np.ndarray:
-        return self._probabilities(cells, self._members)
-
-    def _probabilities(self, cells: PredictCells, members: list[dict[str, Any]]) -> np.ndarray:
         from surveysim.training.predict import predict_members
 
         self._warn_unseen_questions(cells)
-        return predict_members(self._load(check=True), self, cells, members)
+        return predict_members(self._load(check=True), self, cells, self._members)
 
     def predict_interval(self, X: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Intervals for the predicted shares of groups, symmetric in their log-odds.
@@ -323,6 +320,7 @@ class DSARegressor(DistributionRegressor):
             expected_variance,
             refit_without_each_group,
         )
+        from surveysim.training.predict import predict_each
 
         cells = self._validate_predict(X)
         if not isinstance(level, numbers.Real) or not 0 < level < 1:
@@ -331,8 +329,8 @@ class DSARegressor(DistributionRegressor):
             self._replicates = refit_without_each_group(self._load(check=True), self)
         if self._calibration is None:
             self._calibration = calibrate(self._load(check=True), self)
-        center = self._probabilities(cells, self._members)
-        refits = np.stack([self._probabilities(cells, [member]) for member in self._replicates])
+        center = self._predict(cells)
+        refits = predict_each(self._load(check=True), self, cells, self._replicates)
         variance = expected_variance(self._calibration.logit, cells, center)
         variance = np.where(np.isnan(variance), self._calibration.typical, variance)
         return combined_interval(center, refits, self._calibration.factor * variance, level)

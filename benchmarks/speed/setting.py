@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks.random_model import save_random_qwen3
 from surveysim import DSARegressor, Question
 from surveysim.base import PredictCells
-from surveysim.models import load_model
 from surveysim.models.devices import resolve_device, resolve_dtype
 from surveysim.prompts import get_template
 from surveysim.training.encode import encode_cells
@@ -35,28 +35,18 @@ TEXT = "How satisfied are you, all in all, with the way in which the town counci
 
 def make_random_model(folder: Path, shape: str, layers: int, dtype: torch.dtype) -> Path:
     """A random Qwen3 of the given shape and number of layers with the tokenizer of "nano", as a folder."""
-    from transformers import AutoModelForCausalLM, Qwen3Config
-
-    nano = load_model("nano", device="cpu")
     width, _, heads, kv_heads, head_dim, intermediate = SHAPES[shape]
-    config = Qwen3Config(
-        vocab_size=nano.network.config.vocab_size,
+    return save_random_qwen3(
+        folder,
+        dtype,
         hidden_size=width,
         num_hidden_layers=layers,
         num_attention_heads=heads,
         num_key_value_heads=kv_heads,
         head_dim=head_dim,
         intermediate_size=intermediate,
-        tie_word_embeddings=True,
         initializer_range=0.02,
-        eos_token_id=nano.tokenizer.eos_token_id,
-        pad_token_id=nano.tokenizer.pad_token_id,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        AutoModelForCausalLM.from_config(config, dtype=dtype).save_pretrained(folder)
-    nano.tokenizer.save_pretrained(folder)
-    return folder
 
 
 class Survey:

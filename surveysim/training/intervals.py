@@ -11,7 +11,7 @@ from scipy.stats import norm, t
 
 from surveysim.base import PredictCells
 from surveysim.training.fit import TrainingCells, as_member, make_trainer
-from surveysim.training.predict import predict_members
+from surveysim.training.predict import predict_each, predict_members, with_questions
 from surveysim.training.progress import EpochBar
 from surveysim.training.selection import split_respondents
 from surveysim.training.setup import trunk_inputs
@@ -68,8 +68,9 @@ def calibrate(model: Any, estimator: Any) -> Calibration:
     center = predict_members(model, estimator, cells, estimator._members)
     variance = expected_variance(reference, cells, center)
     sums = np.zeros(3)
-    for member, counts in zip(estimator._replicates, counts_without_each_group(training), strict=True):
-        sums += misfit(training.counts - counts, predict_members(model, estimator, cells, [member]), variance)
+    refits = predict_each(model, estimator, cells, estimator._replicates)
+    for P, counts in zip(refits, counts_without_each_group(training), strict=True):
+        sums += misfit(training.counts - counts, P, variance)
     return Calibration(reference, widening(*sums.tolist()), float(np.nanmean(variance)))
 
 
@@ -80,8 +81,7 @@ def expected_variance(reference: Any, cells: PredictCells, center: np.ndarray) -
     leaves open - its sample, its shrinkage, its unknown prior variances, cells that are no sums of effects - and what
     the prediction is away from it. A prediction that is nearer to the truth than the logit gets more than it needs.
     """
-    X = cells.backgrounds.copy()
-    X.insert(0, reference.question_column, cells.question_names)
+    X = with_questions(reference, cells)
     return reference._log_odds_variance(X) + (_log_odds(center) - _log_odds(reference.predict(X))) ** 2
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.special import softmax
 
@@ -13,11 +14,16 @@ from surveysim.training.head import NO_OPTION, OptionHead
 from surveysim.training.setup import choose_batch_size, make_head, trunk_inputs
 from surveysim.training.trunk import TrunkInputs
 
-__all__ = ["predict_members"]
+__all__ = ["predict_each", "predict_members", "with_questions"]
 
 
 def predict_members(model: Any, estimator: Any, cells: PredictCells, members: list[dict[str, Any]]) -> np.ndarray:
-    """Mean of the members' distributions, (n, K), NaN past the last option of a shorter question.
+    """Mean of the members' distributions, (n, K), NaN past the last option of a shorter question."""
+    return predict_each(model, estimator, cells, members).mean(axis=0)
+
+
+def predict_each(model: Any, estimator: Any, cells: PredictCells, members: list[dict[str, Any]]) -> np.ndarray:
+    """Each member's distributions, (n_members, n, K), NaN past the last option of a shorter question.
 
     Parameters
     ----------
@@ -34,17 +40,25 @@ def predict_members(model: Any, estimator: Any, cells: PredictCells, members: li
     seen = np.isin(cells.question_names, list(estimator._seen_questions))
     head = make_head(model, recipe, cells.questions.values())
     batch_size = choose_batch_size(estimator.batch_size, recipe)
-    total = np.zeros((len(cells), estimator.n_options_))
-    for member in members:
-        offset = np.zeros_like(total)
+    exists = np.arange(estimator.n_options_) < cells.n_options[:, None]
+    found = np.empty((len(members), *exists.shape))
+    for member, P in zip(members, found, strict=True):
+        offset = np.zeros(exists.shape)
         if member["baseline"] is not None:
-            offset[seen] = np.nan_to_num(_baseline_logits(member["baseline"], cells)[seen])
+            baseline = member["baseline"]
+            offset[seen] = np.nan_to_num(baseline.predict_logits(with_questions(baseline, cells))[seen])
         head.restore({name: value.to(recipe.device) for name, value in member["state"].items()})
         logits = _logits(head, inputs, cells.question_index, batch_size, estimator.n_options_)
         weight = np.where(seen, member["stack_weight"], 1.0)[:, None]
-        total += softmax(np.where(logits < NO_OPTION / 2, -np.inf, offset + weight * logits), axis=1)
-    exists = np.arange(estimator.n_options_) < cells.n_options[:, None]
-    return np.where(exists, total / len(members), np.nan)
+        P[:] = softmax(np.where(logits < NO_OPTION / 2, -np.inf, offset + weight * logits), axis=1)
+    return np.where(exists, found, np.nan)
+
+
+def with_questions(baseline: Any, cells: PredictCells) -> pd.DataFrame:
+    """The cells as a baseline of several questions reads them: their backgrounds behind a column of questions."""
+    X = cells.backgrounds.copy()
+    X.insert(0, baseline.question_column, cells.question_names)
+    return X
 
 
 @torch.no_grad()
@@ -57,9 +71,3 @@ def _logits(
         question = torch.as_tensor(question_index[rows], device=head.rows.device)
         logits[rows] = head(inputs.batch(rows), question).double().cpu().numpy()
     return logits
-
-
-def _baseline_logits(baseline: Any, cells: PredictCells) -> np.ndarray:
-    X = cells.backgrounds.copy()
-    X.insert(0, baseline.question_column, cells.question_names)
-    return baseline.predict_logits(X)

@@ -59,7 +59,6 @@ class Search:
         self.starts = [trainer.start(split.train) for split in splits]
         self._losses: dict[Candidate, np.ndarray] = {}
         self._ends: dict[Candidate, list[int]] = {}
-        self._parts: dict[Candidate, list[np.ndarray]] = {}
 
     def plan(self) -> Plan:
         """The best plan; defaults are kept unless another is better by more than one standard error."""
@@ -115,12 +114,12 @@ class Search:
             trains = bool(candidate.weight) and trainer.has_pairs
             generator = skip_epochs(trainer.task, n_epochs, trainer.generator) if trains else trainer.generator
             jobs.append(partial(self._run, candidate, number, trains, generator, heads))
+        losses: dict[Candidate, list[np.ndarray]] = {candidate: [] for candidate in new}
         for (candidate, _), (loss, rows, end) in zip(runs, run_together(jobs, n), strict=True):
-            self._parts.setdefault(candidate, []).append(loss)
+            losses[candidate].append(loss)
             self._ends.setdefault(candidate, []).extend(end)
             trainer.history.extend(rows)
-        for candidate in new:
-            self._losses[candidate] = np.stack(self._parts.pop(candidate))
+        self._losses |= {candidate: np.stack(parts) for candidate, parts in losses.items()}
 
     def _run(
         self,

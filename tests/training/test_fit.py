@@ -13,6 +13,7 @@ from surveysim.models import load_model, recipe
 from surveysim.models.whole import WholePass
 from surveysim.training import fit as fit_room
 from surveysim.training import loop, stages, trunk
+from surveysim.training.predict import predict_each
 from surveysim.training.search import DEFAULT_SHIFT_WEIGHT
 from surveysim.training.shifts import REFERENCES
 from tests.simulated import HAPPY, QUESTIONS, quick, simulate, weights_hash
@@ -273,7 +274,7 @@ def test_history_tells_each_epoch(tiny_folder, survey):
 def test_members_are_averaged(tiny_folder, survey):
     one, three = fitted(tiny_folder, survey), fitted(tiny_folder, survey, n_members=3)
     assert len(three._members) == 3
-    parts = [one._probabilities(one._validate_predict(survey.X), [member]) for member in three._members]
+    parts = predict_each(one._load(check=True), one, one._validate_predict(survey.X), three._members)
     np.testing.assert_allclose(three.predict(survey.X), np.mean(parts, axis=0))
     np.testing.assert_array_equal(parts[0], one.predict(survey.X))
     assert np.nanmax(np.abs(parts[0] - parts[1])) > 0

@@ -418,7 +418,7 @@ def test_members_and_refits_render_and_tokenise_once(tiny_folder, monkeypatch):
     model = quick(tiny_folder, QUESTIONS, n_members=3, max_epochs=1).fit(survey.X, survey.Y, survey.n)
     assert len(calls) == 1
     model.predict_interval(survey.X)
-    # the refits together; then the members and each refit, on the training cells and on those that are predicted
-    assert len(calls) == 1 + 1 + 6 + 6
+    # the refits together; then the members and the refits, on the training cells and on those that are predicted
+    assert len(calls) == 1 + 1 + 2 + 2
     model.predict_interval(survey.X)
-    assert len(calls) == 1 + 1 + 6 + 6 + 6  # neither refits nor what the training cells say a second time
+    assert len(calls) == 1 + 1 + 2 + 2 + 2  # neither refits nor what the training cells say a second time
