@@ -20,8 +20,8 @@ from benchmarks.elicited import Setting, load_elicited, noise_ceiling
 from surveysim import CalibratedElicitor
 from surveysim.calibration import Anchor, DistributionCalibrator
 from surveysim.calibration.maps import FLOOR
+from surveysim.elicitation.recorded import RecordedElicitor
 from surveysim.metrics import opinion_alignment
-from surveysim.recorded import RecordedElicitor
 
 __all__ = ["anchored", "by_cells", "by_questions", "splits"]
 

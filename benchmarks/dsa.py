@@ -20,7 +20,7 @@ from benchmarks.protocol import as_curve, run, summarise
 from benchmarks.surveys import SURVEYS
 from surveysim import DSARegressor, Question
 from surveysim.evaluation import compare_models
-from surveysim.evaluation.truth_groups import WITHOUT
+from surveysim.evaluation.curves.truth_jackknife import WITHOUT
 
 OUTPUT = Path(__file__).resolve().parent / "output"
 

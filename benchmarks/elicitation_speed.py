@@ -33,8 +33,8 @@ import torch
 
 from benchmarks.trunk import make_model
 from surveysim import Question, ZeroShotElicitor
+from surveysim.asking.passes import passes_of
 from surveysim.models import LoadedModel, load_model
-from surveysim.models.passes import passes_of
 from surveysim.prompts import Prompt, get_template, render
 
 AGREE = ["Strongly agree", "Agree", "Neither agree nor disagree", "Disagree", "Strongly disagree"]

@@ -20,7 +20,7 @@ from benchmarks.surveys import Survey, load_fair
 from surveysim import tabulate
 from surveysim.baselines import LogitRegressor
 from surveysim.evaluation import compare_models, respondent_curve
-from surveysim.evaluation.truth_groups import WITHOUT
+from surveysim.evaluation.curves.truth_jackknife import WITHOUT
 from surveysim.metrics import js_divergence
 
 BACKGROUNDS = ["age", "religious"]

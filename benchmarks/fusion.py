@@ -25,8 +25,8 @@ from benchmarks.surveys import data_folder
 from surveysim import FusedRegressor, Question
 from surveysim.baselines import CellRegressor, LogitRegressor
 from surveysim.distributions import pad_distributions
+from surveysim.elicitation.recorded import RecordedElicitor
 from surveysim.metrics import js_divergence
-from surveysim.recorded import RecordedElicitor
 
 OUTPUT = Path(__file__).resolve().parent / "output"
 

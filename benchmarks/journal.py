@@ -23,8 +23,8 @@ from typing import ClassVar
 import numpy as np
 
 from surveysim import Question
+from surveysim.asking.asks import Answer, Ask
 from surveysim.elicitation import Journal, journaled
-from surveysim.models.asking import Answer, Ask
 from surveysim.prompts import get_template, render
 
 LABELS = ("A", "B", "C", "D", "E")

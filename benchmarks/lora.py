@@ -20,7 +20,7 @@ from benchmarks.protocol import LEVELS, make_splits, summarise
 from benchmarks.surveys import SURVEYS, Survey
 from surveysim import DSARegressor
 from surveysim.baselines import LogitRegressor, MarginalRegressor
-from surveysim.evaluation.protocol import FLOOR, Split, evaluate, evaluate_floor, fit_predict
+from surveysim.evaluation.curves.protocol import FLOOR, Split, evaluate, evaluate_floor, fit_predict
 from surveysim.models import clear_models
 
 FIXED: dict[str, Any] = {"shift_reference": "baseline", "validation_fraction": 0, "n_members": 1, "random_state": 0}

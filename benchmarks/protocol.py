@@ -14,8 +14,8 @@ import pandas as pd
 from benchmarks.surveys import Survey
 from surveysim import Question
 from surveysim.evaluation import FLOOR, SAMPLE, respondent_curve
-from surveysim.evaluation.protocol import Protocol, Split
-from surveysim.evaluation.truth_groups import WITHOUT
+from surveysim.evaluation.curves.protocol import Protocol, Split
+from surveysim.evaluation.curves.truth_jackknife import WITHOUT
 from surveysim.tables import Missing
 
 __all__ = [

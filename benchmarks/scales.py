@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from surveysim import DSARegressor
-from surveysim.training import loop
-from surveysim.training.head import NO_OPTION
-from surveysim.training.losses import Lines, shift_loss
+from surveysim.dsa import loop
+from surveysim.dsa.losses import Lines, shift_loss
+from surveysim.trunk.head import NO_OPTION
 
 __all__ = ["OnPlainLogits", "OnProbabilities", "plain_shift_loss", "probability_shift_loss"]
 

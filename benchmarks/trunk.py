@@ -20,7 +20,7 @@ from benchmarks.random_model import save_random_qwen3
 from benchmarks.surveys import SURVEYS
 from surveysim import DSARegressor
 from surveysim.models import clear_models, load_model
-from surveysim.training.trunk import store_of
+from surveysim.trunk.store import store_of
 
 
 def make_model(folder: Path, n_layers: int, hidden_size: int) -> Path:

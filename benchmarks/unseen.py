@@ -26,7 +26,7 @@ from surveysim.base import DistributionRegressor, PredictCells
 from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.evaluation import FLOOR, LeaveCombinationsOut, LeaveLevelsOut, LeaveQuestionsOut
 from surveysim.evaluation.comparison import MIN_RESPONDENTS
-from surveysim.evaluation.protocol import Split, evaluate, evaluate_floor, fit_predict
+from surveysim.evaluation.curves.protocol import Split, evaluate, evaluate_floor, fit_predict
 
 MARGINAL, ORDERED = "pooled marginal", "order-aware logit"
 EQUAL, SHARED, UNTUNED = "equal shares", "mean of the other questions", "nano, untuned"

@@ -22,7 +22,7 @@ from surveysim import DSARegressor, ZeroShotElicitor
 from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.evaluation import PromptConsistency, prompt_consistency
 from surveysim.evaluation.comparison import MIN_RESPONDENTS
-from surveysim.evaluation.protocol import Split
+from surveysim.evaluation.curves.protocol import Split
 from surveysim.metrics import js_divergence
 from surveysim.prompts import get_template, template_names
 

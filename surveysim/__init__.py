@@ -8,26 +8,28 @@ from typing import TYPE_CHECKING, Any
 from surveysim.questions import Question
 
 if TYPE_CHECKING:
-    from surveysim.calibrated import CalibratedElicitor as CalibratedElicitor
-    from surveysim.dsa import DSARegressor as DSARegressor
-    from surveysim.fused import FusedRegressor as FusedRegressor
-    from surveysim.persistence import load as load
-    from surveysim.similarity import SimilarityElicitor as SimilarityElicitor
+    from surveysim.calibration.elicitor import CalibratedElicitor as CalibratedElicitor
+    from surveysim.dsa.estimator import DSARegressor as DSARegressor
+    from surveysim.dsa.saved import load as load
+    from surveysim.elicitation.free_text import SimilarityElicitor as SimilarityElicitor
+    from surveysim.elicitation.recorded import RecordedElicitor as RecordedElicitor
+    from surveysim.elicitation.zero_shot import ZeroShotElicitor as ZeroShotElicitor
+    from surveysim.fusion.estimator import FusedRegressor as FusedRegressor
     from surveysim.tables import poststratify as poststratify
     from surveysim.tables import rake as rake
     from surveysim.tables import tabulate as tabulate
-    from surveysim.zero_shot import ZeroShotElicitor as ZeroShotElicitor
 
 __version__ = "0.1.0"
 
 # Imported on first use: torch and transformers take seconds to import, and tables and metrics do not need them.
 _LAZY = {
-    "CalibratedElicitor": "surveysim.calibrated",
-    "DSARegressor": "surveysim.dsa",
-    "FusedRegressor": "surveysim.fused",
-    "SimilarityElicitor": "surveysim.similarity",
-    "ZeroShotElicitor": "surveysim.zero_shot",
-    "load": "surveysim.persistence",
+    "CalibratedElicitor": "surveysim.calibration.elicitor",
+    "DSARegressor": "surveysim.dsa.estimator",
+    "FusedRegressor": "surveysim.fusion.estimator",
+    "RecordedElicitor": "surveysim.elicitation.recorded",
+    "SimilarityElicitor": "surveysim.elicitation.free_text",
+    "ZeroShotElicitor": "surveysim.elicitation.zero_shot",
+    "load": "surveysim.dsa.saved",
     "poststratify": "surveysim.tables",
     "rake": "surveysim.tables",
     "tabulate": "surveysim.tables",
@@ -38,6 +40,7 @@ __all__ = [
     "DSARegressor",
     "FusedRegressor",
     "Question",
+    "RecordedElicitor",
     "SimilarityElicitor",
     "ZeroShotElicitor",
     "__version__",

@@ -9,7 +9,7 @@ import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from surveysim.models.asking import Answer, Ask
+from surveysim.asking.asks import Answer, Ask
 from surveysim.prompts import whole_percentages
 
 

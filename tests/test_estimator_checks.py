@@ -106,14 +106,14 @@ class ZeroShotOnScalars(ScalarTarget, ZeroShotElicitor):
     """Asks no model: nano leaves some of the checks' meaningless cells without an answer, and float32 logits change by
     some 1e-6 with the number of prompts that are read at once, where a check wants 1e-7."""
 
-    def _respondent(self) -> Any:
+    def _answerer(self) -> Any:
         return Scripted(by_chance)
 
 
 class SimilarityOnScalars(ScalarTarget, SimilarityElicitor):
     """Words by chance, and an encoder that needs no download."""
 
-    def _respondent(self) -> Any:
+    def _answerer(self) -> Any:
         return Scripted(
             lambda ask: by_chance(replace(ask, labels=("Rather 1.", "I like 2 of them.", "I say 1, that is 1.")))
         )

@@ -26,8 +26,8 @@ from benchmarks.speed.head import head_seconds
 from benchmarks.speed.memory import memory, memory_here
 from benchmarks.speed.setting import SHAPES, Clock, Survey, default_dtype, make_random_model, setting
 from benchmarks.speed.trunk import trunk_rates
+from surveysim.dsa import loop
 from surveysim.models import load_model
-from surveysim.training import loop
 
 PARTS = ("trunk", "head", "fit", "growth", "memory")
 

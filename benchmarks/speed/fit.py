@@ -13,14 +13,15 @@ from torch import nn
 
 from benchmarks.speed.setting import Clock, Survey, default_dtype, estimator, make_random_model
 from surveysim import DSARegressor
-from surveysim.models import adapters, load_model
+from surveysim.dsa import loop
+from surveysim.dsa.fit import make_trainer
+from surveysim.dsa.inputs import trunk_inputs
+from surveysim.dsa.progress import EpochBar
+from surveysim.dsa.trainer import Candidate
+from surveysim.models import load_model
 from surveysim.prompts import get_template
-from surveysim.training import loop
-from surveysim.training.fit import make_trainer
-from surveysim.training.progress import EpochBar
-from surveysim.training.setup import trunk_inputs
-from surveysim.training.stages import Candidate
-from surveysim.training.trunk import store_of
+from surveysim.trunk import adapters
+from surveysim.trunk.store import store_of
 
 STEPS = 3
 

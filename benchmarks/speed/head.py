@@ -11,8 +11,8 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.speed.setting import Clock
 from surveysim.models.anatomy import dissect
-from surveysim.models.blocks import LastBlocks, _every_position, record_calls
-from surveysim.models.state_batches import StateBatch, pack_states
+from surveysim.trunk.last_blocks import LastBlocks, _every_position, record_calls
+from surveysim.trunk.state_batches import StateBatch, pack_states
 
 WIDTH, HEADS, TOKENS = 192, 6, 120
 OWN_TOKENS = (20, 30)

@@ -14,7 +14,7 @@ import torch
 from benchmarks.speed.setting import Survey, estimator
 from surveysim.models import clear_models, load_model
 from surveysim.models.devices import resolve_device
-from surveysim.training.trunk import store_of
+from surveysim.trunk.store import store_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 

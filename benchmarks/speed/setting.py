@@ -19,8 +19,8 @@ from surveysim import DSARegressor, Question
 from surveysim.base import PredictCells
 from surveysim.models.devices import resolve_device, resolve_dtype
 from surveysim.prompts import get_template
-from surveysim.training.encode import encode_cells
-from surveysim.training.trunk import EncodedPrompts
+from surveysim.trunk.encode import encode_cells
+from surveysim.trunk.store import EncodedPrompts
 
 SHAPES = {  # width, layers, heads, key-value heads, size of a head, intermediate size
     "tiny": (64, 4, 4, 2, 16, 192),

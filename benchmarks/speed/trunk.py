@@ -11,7 +11,7 @@ from torch import nn
 
 from benchmarks.speed.setting import SHAPES, Clock, Survey
 from surveysim.models import load_model
-from surveysim.training.trunk import EncodedPrompts, store_of
+from surveysim.trunk.store import EncodedPrompts, store_of
 
 
 def trunk_rates(model: Path, survey: Survey, options: Any, clock: Clock) -> dict[str, float]:

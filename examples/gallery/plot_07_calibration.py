@@ -23,8 +23,8 @@ from scipy.special import softmax
 
 from surveysim import CalibratedElicitor
 from surveysim.datasets import make_survey
+from surveysim.elicitation.recorded import RecordedElicitor
 from surveysim.metrics import opinion_alignment
-from surveysim.recorded import RecordedElicitor
 
 survey = make_survey(1000, n_backgrounds=2, n_questions=60, n_levels=[2, 3], random_state=0)
 X, truth = survey.truth_X, survey.truth_P

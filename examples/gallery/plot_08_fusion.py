@@ -23,8 +23,8 @@ from scipy.special import softmax
 from surveysim import FusedRegressor, tabulate
 from surveysim.baselines import LogitRegressor
 from surveysim.datasets import make_survey
+from surveysim.elicitation.recorded import RecordedElicitor
 from surveysim.metrics import js_divergence
-from surveysim.recorded import RecordedElicitor
 
 population = make_survey(
     4000, n_backgrounds=2, n_questions=8, n_levels=[4, 5], ordered=False, effect=0.5, random_state=1

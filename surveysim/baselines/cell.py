@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from surveysim.base import PredictCells
 from surveysim.baselines.common import BaselineRegressor, uniform
-from surveysim.baselines.levels import LevelIndex
+from surveysim.levels import LevelIndex
 from surveysim.questions import Question
 
 __all__ = ["CellRegressor"]

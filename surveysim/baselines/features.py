@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.levels import UNSEEN, LevelIndex, as_numbers, is_number_column
+from surveysim.levels import UNSEEN, LevelIndex, as_numbers, is_number_column
 
 __all__ = ["BackgroundEncoder", "Block", "Design"]
 

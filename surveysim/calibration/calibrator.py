@@ -84,7 +84,7 @@ class DistributionCalibrator(BaseEstimator):
     See Also
     --------
     surveysim.CalibratedElicitor : elicits and calibrates.
-    surveysim.recorded.RecordedElicitor : recorded distributions as an estimator.
+    surveysim.elicitation.recorded.RecordedElicitor : recorded distributions as an estimator.
 
     References
     ----------

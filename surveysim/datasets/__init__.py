@@ -6,14 +6,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from surveysim.datasets.bunch import QuestionSet as QuestionSet
-    from surveysim.datasets.bunch import Survey as Survey
-    from surveysim.datasets.bunch import SurveyWarning as SurveyWarning
     from surveysim.datasets.dialogues import read_global_dialogues as read_global_dialogues
     from surveysim.datasets.examples import load_anes96 as load_anes96
     from surveysim.datasets.examples import load_fair as load_fair
     from surveysim.datasets.fetch import fetch_nonvoters as fetch_nonvoters
-    from surveysim.datasets.named import list_readers as list_readers
+    from surveysim.datasets.mappings import list_readers as list_readers
     from surveysim.datasets.opinionqa import read_opinionqa as read_opinionqa
     from surveysim.datasets.published import read_global_opinion_qa as read_global_opinion_qa
     from surveysim.datasets.published import read_subpop as read_subpop
@@ -26,15 +23,18 @@ if TYPE_CHECKING:
     from surveysim.datasets.readers import read_wvs as read_wvs
     from surveysim.datasets.simulated import SurveyTruth as SurveyTruth
     from surveysim.datasets.simulated import make_survey as make_survey
+    from surveysim.datasets.survey import QuestionSet as QuestionSet
+    from surveysim.datasets.survey import Survey as Survey
+    from surveysim.datasets.survey import SurveyWarning as SurveyWarning
     from surveysim.datasets.survey_file import read_survey as read_survey
 
 _ROOMS = {
-    "QuestionSet": "bunch",
-    "Survey": "bunch",
+    "QuestionSet": "survey",
+    "Survey": "survey",
     "SurveyTruth": "simulated",
-    "SurveyWarning": "bunch",
+    "SurveyWarning": "survey",
     "fetch_nonvoters": "fetch",
-    "list_readers": "named",
+    "list_readers": "mappings",
     "load_anes96": "examples",
     "load_fair": "examples",
     "make_survey": "simulated",

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.datasets.bunch import Report
 from surveysim.datasets.codebook import LabelBook, MissingBook
 from surveysim.datasets.roles import ORDERED_KINDS
+from surveysim.datasets.survey import Report
 from surveysim.datasets.values import Values, read_values
 
 __all__ = ["age_in_bands", "check_bands", "read_background"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surveysim.datasets.bunch import Report
+from surveysim.datasets.survey import Report
 from surveysim.datasets.wording import missing_kind
 from surveysim.tables.matching import as_number
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.datasets.bunch import QuestionSet, Report
 from surveysim.datasets.question_sets import (
     GroupAnswers,
     add_question,
@@ -20,6 +19,7 @@ from surveysim.datasets.question_sets import (
     need_columns,
     read_table,
 )
+from surveysim.datasets.survey import QuestionSet, Report
 from surveysim.questions import Question
 
 __all__ = ["read_global_dialogues"]

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from surveysim.datasets.backgrounds import check_bands
-from surveysim.datasets.bunch import Report, Survey
 from surveysim.datasets.files import RawSurvey, open_survey, require
 from surveysim.datasets.proposal import AGE_BANDS, Plan, build_survey
+from surveysim.datasets.survey import Report, Survey
 from surveysim.questions import Question
 from surveysim.tables.missing import as_missing
 
@@ -101,7 +101,7 @@ def fetch_nonvoters(
     >>> survey = fetch_nonvoters()  # doctest: +SKIP
     >>> cells = survey.tabulate(["age group", "education"], ["Q2_1", "Q6"])  # doctest: +SKIP
     """
-    text = resources.files("surveysim.datasets").joinpath("mappings", "nonvoters.toml").read_text(encoding="utf-8")
+    text = resources.files("surveysim.datasets").joinpath("surveys", "nonvoters.toml").read_text(encoding="utf-8")
     about = tomllib.loads(text)
     folder = _home(data_home)
     raw = open_survey(fetch_file("nonvoters_data.csv", about["url"], about["sha256"], folder, download=download))

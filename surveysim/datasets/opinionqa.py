@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.datasets.bunch import QuestionSet, Report, Survey
 from surveysim.datasets.files import RawSurvey
 from surveysim.datasets.proposal import Plan, build_survey
 from surveysim.datasets.question_sets import as_list, need_columns, read_table
+from surveysim.datasets.survey import QuestionSet, Report, Survey
 from surveysim.datasets.wording import missing_kind
 from surveysim.questions import Question
 from surveysim.tables import QUESTION_COLUMN

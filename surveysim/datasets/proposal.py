@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from surveysim.datasets.backgrounds import describe_values, read_background
-from surveysim.datasets.bunch import Report, Survey
 from surveysim.datasets.files import RawSurvey
 from surveysim.datasets.roles import background_kind, called_weight, looks_like_id, looks_like_weight
+from surveysim.datasets.survey import Report, Survey
 from surveysim.datasets.values import fit_question, read_values
 from surveysim.questions import Question
 from surveysim.tables import Missing

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from surveysim.datasets.bunch import QuestionSet, Report
 from surveysim.datasets.question_sets import (
     SUM_TOLERANCE,
     GroupAnswers,
@@ -21,6 +20,7 @@ from surveysim.datasets.question_sets import (
     parse_literal,
     read_table,
 )
+from surveysim.datasets.survey import QuestionSet, Report
 from surveysim.datasets.wording import missing_kind
 from surveysim.questions import Question
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.datasets.bunch import QuestionSet, Report
 from surveysim.datasets.files import BLANKS
+from surveysim.datasets.survey import QuestionSet, Report
 from surveysim.datasets.values import monotone
 from surveysim.datasets.wording import missing_kind, outside_scale, scale_scores
 from surveysim.questions import Question

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from surveysim.datasets.bunch import Survey
-from surveysim.datasets.named import read_named
+from surveysim.datasets.mappings import read_named
+from surveysim.datasets.survey import Survey
 
 __all__ = [
     "read_cfps",

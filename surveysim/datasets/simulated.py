@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from surveysim.datasets.bunch import Report, Survey
+from surveysim.datasets.survey import Report, Survey
 from surveysim.questions import Question
 from surveysim.tables import QUESTION_COLUMN
 

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from surveysim.datasets.backgrounds import check_bands
-from surveysim.datasets.bunch import Report, Survey
 from surveysim.datasets.files import RawSurvey, open_survey
 from surveysim.datasets.proposal import AGE_BANDS, MAX_LEVELS, MAX_OPTIONS, Plan, build_survey, require_variables
+from surveysim.datasets.survey import Report, Survey
 from surveysim.questions import Question
 from surveysim.tables.missing import as_missing
 

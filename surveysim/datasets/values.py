@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.datasets.bunch import Report
 from surveysim.datasets.codebook import LabelBook, MissingBook, key_of, plain_code
+from surveysim.datasets.survey import Report
 from surveysim.datasets.wording import MISSING_TEXTS, is_neutral, outside_scale, scale_scores
 from surveysim.questions import Question
 from surveysim.tables.matching import OptionMatcher, as_number, fold_text, list_values

@@ -20,7 +20,7 @@ MISSING_TEXTS = {
 """How each kind of missing answer is written into the data, so that `tabulate` recognises it."""
 
 _LISTS = tomllib.loads(
-    resources.files("surveysim.datasets").joinpath("mappings", "wording.toml").read_text(encoding="utf-8")
+    resources.files("surveysim.datasets").joinpath("surveys", "wording.toml").read_text(encoding="utf-8")
 )
 
 

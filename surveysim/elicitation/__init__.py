@@ -1,7 +1,7 @@
 """Eliciting distributions from language models: what is asked, how answers are read, and how they are averaged."""
 
-from surveysim.elicitation.journal import Journal
-from surveysim.elicitation.journaling import journaled
+from surveysim.asking.journal import Journal
+from surveysim.asking.journaled import journaled
 from surveysim.elicitation.methods import METHODS
 from surveysim.elicitation.parsing import (
     is_refusal,
@@ -10,8 +10,8 @@ from surveysim.elicitation.parsing import (
     parse_labels,
     parse_percentages,
 )
+from surveysim.elicitation.rater import SimilarityRater
 from surveysim.elicitation.result import Elicitation
-from surveysim.elicitation.similarity import SimilarityRater
 
 __all__ = [
     "METHODS",

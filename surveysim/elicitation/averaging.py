@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.elicitation.asking import Asked
+from surveysim.asking.asks import Answer
+from surveysim.elicitation.ask_plans import Asked
 from surveysim.elicitation.methods import Method
 from surveysim.elicitation.parsing import (
     is_refusal,
@@ -22,7 +23,6 @@ from surveysim.elicitation.parsing import (
     without_thoughts,
 )
 from surveysim.elicitation.result import Elicitation
-from surveysim.models.asking import Answer
 from surveysim.questions import Question
 from surveysim.validation import PredictCells
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from surveysim.elicitation.asking import KnownCells
+from surveysim.elicitation.ask_plans import KnownCells
 from surveysim.elicitation.methods import Method
 from surveysim.prompts import Template, get_template, template_names
 from surveysim.questions import Question

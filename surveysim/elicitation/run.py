@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from surveysim.elicitation.asking import Asked, Plan, plan_asks
+from surveysim.asking.asks import Answer, Answerer, LabelProbabilitiesUnavailable
+from surveysim.elicitation.ask_plans import Asked, Plan, plan_asks
 from surveysim.elicitation.averaging import Averaging, average_answers
 from surveysim.elicitation.result import Elicitation
-from surveysim.models.asking import Answer, LabelProbabilitiesUnavailable, Respondent
 from surveysim.validation import PredictCells
 
 __all__ = ["check_elicitation", "elicit_cells"]
@@ -30,7 +30,7 @@ _LISTED = 5
 
 
 def elicit_cells(
-    respondent: Respondent,
+    answerer: Answerer,
     cells: PredictCells,
     plan: Plan,
     averaging: Averaging,
@@ -44,7 +44,7 @@ def elicit_cells(
 
     Parameters
     ----------
-    respondent : Respondent
+    answerer : Answerer
         The model.
     cells : PredictCells
     plan : Plan
@@ -75,10 +75,10 @@ def elicit_cells(
     UserWarning
         If the fall-back was taken, label masses are low, many answers were dropped, or sequences came out short.
     """
-    labels = {n: tuple(respondent.labels(n)) for n in sorted(set(cells.n_options.tolist()))}
+    labels = {n: tuple(answerer.labels(n)) for n in sorted(set(cells.n_options.tolist()))}
     asked = plan_asks(cells, plan, labels)
     try:
-        answers = respondent.answer(asked.asks, verbose=verbose)
+        answers = answerer.answer(asked.asks, verbose=verbose)
     except LabelProbabilitiesUnavailable as error:
         if fall_back is None:
             raise
@@ -91,7 +91,7 @@ def elicit_cells(
         plan = fall_back
         averaging = replace(averaging, method=plan.method)
         asked = plan_asks(cells, plan, labels)
-        answers = respondent.answer(asked.asks, verbose=verbose)
+        answers = answerer.answer(asked.asks, verbose=verbose)
     result = average_answers(cells, asked, answers, averaging, n_columns)
     check_elicitation(result, cells, asked, answers, plan, on_failure)
     return result

@@ -1,7 +1,10 @@
 """What a prediction is worth, for which groups it fails, and whether a statistical model would have done."""
 
 from surveysim.evaluation.consistency import PromptConsistency, prompt_consistency
-from surveysim.evaluation.curves import respondent_curve
+from surveysim.evaluation.curves.protocol import FLOOR, SAMPLE
+from surveysim.evaluation.curves.run import respondent_curve
+from surveysim.evaluation.curves.savings import respondents_saved
+from surveysim.evaluation.curves.summaries import compare_models, summarise_curve
 from surveysim.evaluation.displays import (
     DistributionDisplay,
     GroupAlignmentDisplay,
@@ -11,11 +14,8 @@ from surveysim.evaluation.displays import (
 )
 from surveysim.evaluation.equivalents import EquivalentRespondents, NoisyTruthError, equivalent_respondents
 from surveysim.evaluation.floors import noise_floor
-from surveysim.evaluation.protocol import FLOOR, SAMPLE
 from surveysim.evaluation.reports import group_report
-from surveysim.evaluation.savings import respondents_saved
 from surveysim.evaluation.splitters import LeaveBothOut, LeaveCombinationsOut, LeaveLevelsOut, LeaveQuestionsOut
-from surveysim.evaluation.summaries import compare_models, summarise_curve
 
 __all__ = [
     "FLOOR",

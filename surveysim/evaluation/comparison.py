@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from surveysim.distributions import option_mask
 from surveysim.evaluation.levels import Groups, as_respondents, groups_of
 from surveysim.metrics import js_divergence
-from surveysim.metrics._pairs import check_pairs
+from surveysim.metrics.checks import check_pairs
 
 __all__ = ["MIN_RESPONDENTS", "Comparison", "Rows", "check_rows"]
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from surveysim.evaluation.protocol import passed_weight
+from surveysim.evaluation.curves.protocol import passed_weight
 from surveysim.metrics import js_divergence
 
 __all__ = ["PromptConsistency", "prompt_consistency"]

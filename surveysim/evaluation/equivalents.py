@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from surveysim.evaluation.comparison import MIN_RESPONDENTS, Comparison, Rows, check_rows
 from surveysim.evaluation.floors import noise_floor
 from surveysim.evaluation.levels import check_level
+from surveysim.evaluation.random_surveys import GROUP_SIZES, group_divergence, respondents_for, survey_divergence
 from surveysim.evaluation.resampling import check_confidence, choose_resampled, draw_sums, percentile_interval
-from surveysim.evaluation.surveys import GROUP_SIZES, group_divergence, respondents_for, survey_divergence
 from surveysim.metrics import js_divergence
 from surveysim.parameters import as_generator, check_number
 

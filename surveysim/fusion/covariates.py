@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from surveysim.baselines.levels import UNSEEN, LevelIndex
+from surveysim.levels import UNSEEN, LevelIndex
 from surveysim.questions import Question
 
 __all__ = ["ElicitedParts", "ElicitedShifts", "elicited_logits"]

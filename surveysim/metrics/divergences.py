@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import rel_entr, xlogy
 
-from surveysim.metrics._pairs import Pairs, check_pairs, refuse_debiasing
+from surveysim.metrics.checks import Pairs, check_pairs, refuse_debiasing
 
 __all__ = ["cross_entropy", "js_distance", "js_divergence", "kl_divergence", "rmse", "total_variation"]
 

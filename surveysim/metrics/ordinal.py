@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from surveysim.metrics._pairs import Pairs, check_pairs, refuse_debiasing
+from surveysim.metrics.checks import Pairs, check_pairs, refuse_debiasing
 from surveysim.questions import Question, as_questions
 
 __all__ = ["opinion_alignment", "option_values", "wasserstein"]

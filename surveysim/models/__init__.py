@@ -14,15 +14,11 @@ if TYPE_CHECKING:
     from surveysim.models.registry import clear_models as clear_models
     from surveysim.models.registry import load_model as load_model
     from surveysim.models.registry import set_model_limit as set_model_limit
-    from surveysim.models.remote import RemoteError as RemoteError
-    from surveysim.models.remote import RemoteRespondent as RemoteRespondent
 
 _LAZY = {
     "Labels": "labels",
     "LoadedModel": "loaded",
     "ModelNotFoundError": "errors",
-    "RemoteError": "remote",
-    "RemoteRespondent": "remote",
     "clear_models": "registry",
     "load_model": "registry",
     "resolve_device": "devices",
@@ -34,8 +30,6 @@ __all__ = [
     "Labels",
     "LoadedModel",
     "ModelNotFoundError",
-    "RemoteError",
-    "RemoteRespondent",
     "clear_models",
     "load_model",
     "resolve_device",
@@ -44,7 +38,13 @@ __all__ = [
 ]
 
 
+# Paths that were documented before `surveysim.asking` had a room of its own.
+_MOVED = {"RemoteError": "RemoteError", "RemoteRespondent": "RemoteAnswerer"}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MOVED:
+        return getattr(importlib.import_module("surveysim.asking"), _MOVED[name])
     if name in _LAZY:
         value = getattr(importlib.import_module(f"surveysim.models.{_LAZY[name]}"), name)
         globals()[name] = value

@@ -43,7 +43,7 @@ class LoadedModel:
     states : object or None
         The store of trunk states, which the training room puts here so that it lives as long as the model.
     passes : object or None
-        How prompts go through the network in batches (``surveysim.models.passes``), here for the same reason.
+        How prompts go through the network in batches (``surveysim.asking.passes``), here for the same reason.
     n_loads : int
         Class attribute: how many models this process has loaded.
 

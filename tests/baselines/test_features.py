@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from surveysim.baselines.features import BackgroundEncoder
-from surveysim.baselines.levels import MISSING, UNSEEN, LevelIndex
+from surveysim.levels import MISSING, UNSEEN, LevelIndex
 
 
 def encode(train, *, linear=True, pairs=False, ask=None):

@@ -13,7 +13,7 @@ from surveysim import CalibratedElicitor, Question
 from surveysim.calibration import Anchor
 from surveysim.calibration.anchor import fit_gaps, log_shift, move
 from surveysim.calibration.priors import prior_of
-from surveysim.recorded import RecordedElicitor
+from surveysim.elicitation.recorded import RecordedElicitor
 from tests.calibration.conftest import make_examples
 
 SCALE = ["no", "rather no", "rather yes", "yes"]

@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 
 from surveysim import CalibratedElicitor, Question, SimilarityElicitor, ZeroShotElicitor
+from surveysim.asking import chunks, local
+from surveysim.asking.asks import LabelProbabilitiesUnavailable
+from surveysim.asking.local import LocalAnswerer, answer_chunk
 from surveysim.elicitation import METHODS, Journal, SimilarityRater
-from surveysim.models import chunks, generate, load_model
-from surveysim.models.asking import LabelProbabilitiesUnavailable
-from surveysim.models.generate import LocalRespondent, answer_chunk
-from surveysim.models.spread import ModelAddress
+from surveysim.models import load_model
+from surveysim.models.processes import ModelAddress
+from tests.asking.asks import label_asks, text_asks
 from tests.clusters import begin, starts
-from tests.models.asks import label_asks, text_asks
 
 QUESTIONS = {
     "trust": Question("Do you trust the press?", ["no", "a little", "yes"]),
@@ -75,8 +76,8 @@ def elsewhere(monkeypatch, small_chunks):
     """Nobody answers here any more: call after the single process has."""
 
     def use(function=answer_chunk):
-        monkeypatch.setattr(generate, "answer_chunk", function)
-        monkeypatch.setattr(LocalRespondent, "_answer_here", forbidden)
+        monkeypatch.setattr(local, "answer_chunk", function)
+        monkeypatch.setattr(LocalAnswerer, "_answer_here", forbidden)
 
     return use
 
@@ -164,15 +165,15 @@ def fake(monkeypatch, small_chunks):
             given.append(items[index])
             yield index, function(model, items[index], *args)
 
-    monkeypatch.setattr(generate, "n_processes", lambda device: 2)
-    monkeypatch.setattr(generate, "spread", spread)
+    monkeypatch.setattr(local, "n_processes", lambda device: 2)
+    monkeypatch.setattr(local, "spread", spread)
     return given
 
 
 @pytest.fixture
 def respondent():
     model = load_model("nano")
-    return LocalRespondent(model, address=ModelAddress.of(model))
+    return LocalAnswerer(model, address=ModelAddress.of(model))
 
 
 def test_answers_come_in_the_order_of_asks_and_are_reported_as_chunks_arrive(fake, respondent, capsys):
@@ -191,7 +192,7 @@ def test_answers_come_in_the_order_of_asks_and_are_reported_as_chunks_arrive(fak
     assert list(reported) != sorted(reported)
     assert sum(map(len, fake)) == len(asks)
     assert len(fake) > 4
-    alone = LocalRespondent(respondent.model).answer(asks)
+    alone = LocalAnswerer(respondent.model).answer(asks)
     assert len(fake) == len(set(fake))  # without an address nothing is spread
     assert [answer.text for answer in answers] == [answer.text for answer in alone]
     for one, other in zip(answers[:30], alone, strict=False):
@@ -273,7 +274,7 @@ def test_what_is_wrong_with_asks_is_said_before_anybody_works(fake, respondent):
 
 @pytest.mark.parametrize("settings", [{"backend": "threading", "n_jobs": 2}, {"backend": "loky", "n_jobs": 1}])
 def test_threads_and_a_single_process_answer_here(settings, respondent, monkeypatch):
-    monkeypatch.setattr(generate, "spread", forbidden)
+    monkeypatch.setattr(local, "spread", forbidden)
     with joblib.parallel_config(**settings):
         assert len(respondent.answer(label_asks(60))) == 60
 

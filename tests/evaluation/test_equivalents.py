@@ -11,7 +11,7 @@ import pytest
 
 from surveysim.evaluation import EquivalentRespondents, NoisyTruthError, equivalent_respondents
 from surveysim.evaluation.comparison import check_rows
-from surveysim.evaluation.surveys import SURVEY_SIZES, respondents_for, survey_divergence
+from surveysim.evaluation.random_surveys import SURVEY_SIZES, respondents_for, survey_divergence
 from surveysim.metrics import js_divergence
 
 TRUTH = np.array([[0.2, 0.3, 0.5], [0.3, 0.3, 0.4], [0.4, 0.3, 0.3], [0.5, 0.3, 0.2]])

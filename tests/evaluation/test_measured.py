@@ -11,7 +11,7 @@ from benchmarks.protocol import survey_missing
 from benchmarks.surveys import load_nonvoters
 from surveysim.baselines import LogitRegressor
 from surveysim.evaluation import equivalent_respondents, respondent_curve, respondents_saved
-from surveysim.evaluation.protocol import Protocol, asked, fit_predict
+from surveysim.evaluation.curves.protocol import Protocol, asked, fit_predict
 
 pytestmark = pytest.mark.realdata
 

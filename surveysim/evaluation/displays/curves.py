@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.evaluation.curves import BASELINES, respondent_curve
+from surveysim.evaluation.curves.protocol import FLOOR, SAMPLE
+from surveysim.evaluation.curves.run import BASELINES, respondent_curve
+from surveysim.evaluation.curves.summaries import VALUES, curve_rows, summarise_curve
 from surveysim.evaluation.displays.style import BARS, COLORS, INK, MARKERS, SOFT, bare, label_ends, new_axes
-from surveysim.evaluation.protocol import FLOOR, SAMPLE
-from surveysim.evaluation.summaries import VALUES, curve_rows, summarise_curve
 
 __all__ = ["RespondentCurveDisplay"]
 

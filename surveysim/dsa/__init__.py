@@ -1,0 +1,5 @@
+"""Distribution shift alignment: the estimator, its training in two stages, the search, and what a fit leaves."""
+
+from surveysim.dsa.estimator import DSARegressor
+
+__all__ = ["DSARegressor"]

@@ -1,0 +1,424 @@
+"""`ZeroShotElicitor`: a language model is asked how groups of people answer, and nothing is trained."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from surveysim.base import DistributionRegressor, FitCells, PredictCells
+from surveysim.elicitation.ask_plans import KnownCells, Plan
+from surveysim.elicitation.averaging import Averaging, refusal_mask
+from surveysim.elicitation.methods import METHODS, Method, get_method
+from surveysim.elicitation.parameters import SMOOTHING, find_templates, known_cells
+from surveysim.elicitation.result import Elicitation
+from surveysim.parameters import as_generator, check_number, check_random_state
+from surveysim.prompts import Template
+from surveysim.prompts.orders import KINDS
+from surveysim.questions import Question
+from surveysim.tables.cells import Cells
+
+__all__ = ["ZeroShotElicitor"]
+
+REMOTE = "openai:"
+"""How the name of a model behind a server begins."""
+
+
+class ZeroShotElicitor(DistributionRegressor):
+    """Ask a language model how groups of people answer survey questions; nothing is trained.
+
+    Parameters
+    ----------
+    model : str, default="Qwen/Qwen3-4B"
+        A causal language model: a name on the Hugging Face hub (downloaded on first use), a local folder, ``"nano"``,
+        the model of 2 million parameters that comes with the package and knows no facts about people, or
+        ``"openai:NAME"`` for a model behind any server that speaks OpenAI's protocol.
+    method : {"verbalized", "logprob", "sampled", "paraphrased", "sequence"}, default="verbalized"
+        ``"verbalized"``: the model writes whole percentages as JSON; several answers are averaged. The best method
+        with large models. ``"logprob"``: the probabilities of the option labels as the next token, from one forward
+        pass; no sampling noise and the cheapest on this machine, but often far too sure of one option: calibrate it.
+        ``"sampled"``: one answer at a time, many draws. ``"paraphrased"``: one answer to each of several wordings of
+        the prompt. ``"sequence"``: one answer that lists the answers of many respondents.
+    question : Question or mapping of str to Question, optional
+        What is asked. A mapping for several questions; X then names each row's question in `question_column`. None:
+        options are called "1".."K", with K from the Y that is passed to `fit`.
+    question_column : str, default="question"
+        The column of X that names the question.
+    backgrounds : bool, default=True
+        Whether the prompt describes the background. False asks about everybody: all rows of a question get the same
+        distribution, at the price of one.
+    template : str or Template, or a sequence of them, default="default"
+        The wording of the prompt (`surveysim.prompts.template_names`). With ``method="paraphrased"`` the wordings;
+        ``"default"`` then stands for all that come with the package.
+    n_samples : int, optional
+        Answers per cell, spread evenly over the orders of options and the wordings and rounded up so that each gets
+        equally many. None: 3 verbalised, 30 sampled, one for each wording and order if paraphrased. With
+        ``"sequence"`` the draws that one answer lists (30), one answer for each order; with ``"logprob"`` it is not
+        used.
+    temperature : float, optional
+        Of the sampling; 0 takes the likeliest token each time. None: 0.7 for ``"verbalized"``, else 1, which samples
+        from the model's own distribution. Label probabilities are raised to the power of 1 / temperature.
+    option_orders : {"auto", "given", "reverse", "forward-reverse", "cyclic"}, default="auto"
+        The orders in which options are shown; distributions are averaged over them, because models favour the first
+        label. ``"auto"``: forward and reverse for ordinal questions, every rotation for nominal ones: one prompt an
+        option, so that 30 nominal options cost 30 answers a cell at least; ``"given"`` or ``"forward-reverse"`` are
+        cheaper. Pinned options stay last in all of them.
+    refusals : {"drop", "keep"}, default="drop"
+        Refusals are texts in which the model declines to answer, and options that stand for refusing ("Refused",
+        "Prefer not to say"; not "Don't know"). ``"drop"``: the distribution is that of the other answers, refusal
+        options get 0, and ``elicit(X).refusals`` has the share. How often a model refuses says little about how often
+        people do. ``"keep"``: refusal options are options like the others; a draw in which the model declines counts
+        for the question's refusal option, where it has one.
+    smoothing : float or "auto", default="auto"
+        Pseudo-draws added to each option (a symmetric Dirichlet prior) by the methods that count draws:
+        ``"sampled"``, ``"paraphrased"`` and ``"sequence"``. ``"auto"``: one, so that an option that was not drawn is
+        not impossible. 0: plain frequencies. Not used by the other methods.
+    on_failure : {"raise", "nan"}, default="raise"
+        What becomes of a cell for which no answer could be used: an error, or a row of NaN with a warning. Never a
+        made-up distribution.
+    examples : Cells or (X, Y), optional
+        Few-shot: cells with known distributions, as `tabulate` makes them or as a pair of X and Y with the columns
+        that `fit` sees. A prompt shows those of its question; a cell's own distribution is never shown when that cell
+        is asked for (the same background, in words).
+    base_url : str, optional
+        The server of an ``"openai:"`` model, such as ``"http://localhost:8000/v1"``; None: OpenAI's own.
+    api_key_env : str, optional
+        The *name* of the environment variable that holds the server's key, never the key. None: ``OPENAI_API_KEY`` for
+        OpenAI, no key for a `base_url`.
+    max_workers : int, default=8
+        Requests to a server at the same time.
+    journal : path, optional
+        A file that keeps every answer as soon as it is there; what it holds is not asked again.
+    device, dtype, revision, local_files_only
+        Of a local model, as in `DSARegressor`.
+    verbose : int, default=0
+        1: progress bars.
+    random_state : int, RandomState, Generator or None, default=None
+        Of the draws. An integer makes every call of `predict` and `elicit` repeat itself, whatever else is asked in
+        it; with a `journal`, None stands for 0, so that a run that is started again finds its answers.
+
+    Attributes
+    ----------
+    questions_ : dict of str to Question
+        The questions by name.
+    backgrounds_ : list of str
+        The columns of X that describe respondents.
+    n_options_ : int
+        Columns of predictions, K.
+
+    See Also
+    --------
+    surveysim.DSARegressor : Fine-tunes a model to cells.
+
+    Notes
+    -----
+    Equal prompts are asked once. `fit` only validates and learns nothing: no model is loaded and nothing is asked until
+    `predict` or `elicit`, and each call asks anew (use `elicit` once and keep the result, or a `journal`).
+
+    Verbalised, sampled, paraphrased and log-probability elicitation are those of [1]_; sequences and the comparison of
+    methods are those of [2]_. Whole percentages in JSON, the average over orders of options and the smoothing are
+    ours.
+
+    References
+    ----------
+    .. [1] Kambhatla, G. et al. (2026). arXiv:2507.00439; ACL 2026, pp. 34277-34305.
+    .. [2] Meister, N., Guestrin, C. and Hashimoto, T. (2024). "Benchmarking Distributional Alignment of Large Language
+       Models." arXiv:2411.05403.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim import Question, ZeroShotElicitor
+    >>> X = pd.DataFrame({"age": ["18-29", "30-64", "65+"], "gender": ["woman", "man", "woman"]})
+    >>> question = Question("Are you content with your town?", ["yes", "partly", "no"])
+    >>> elicitor = ZeroShotElicitor("nano", method="logprob", question=question).fit(X)
+    >>> elicitor.predict(X).shape
+    (3, 3)
+    >>> elicitation = elicitor.elicit(X)
+    >>> bool((elicitation.label_mass > 0.5).all())
+    True
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "Qwen/Qwen3-4B",
+        *,
+        method: str = "verbalized",
+        question: Question | Mapping[str, Question] | None = None,
+        question_column: str = "question",
+        backgrounds: bool = True,
+        template: str | Template | Sequence[str | Template] = "default",
+        n_samples: int | None = None,
+        temperature: float | None = None,
+        option_orders: str = "auto",
+        refusals: str = "drop",
+        smoothing: float | str = "auto",
+        on_failure: str = "raise",
+        examples: Cells | tuple[Any, ArrayLike] | None = None,
+        base_url: str | None = None,
+        api_key_env: str | None = None,
+        max_workers: int = 8,
+        journal: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        revision: str | None = None,
+        local_files_only: bool = False,
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
+        self.model = model
+        self.method = method
+        self.question = question
+        self.question_column = question_column
+        self.backgrounds = backgrounds
+        self.template = template
+        self.n_samples = n_samples
+        self.temperature = temperature
+        self.option_orders = option_orders
+        self.refusals = refusals
+        self.smoothing = smoothing
+        self.on_failure = on_failure
+        self.examples = examples
+        self.base_url = base_url
+        self.api_key_env = api_key_env
+        self.max_workers = max_workers
+        self.journal = journal
+        self.device = device
+        self.dtype = dtype
+        self.revision = revision
+        self.local_files_only = local_files_only
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X: Any, Y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> ZeroShotElicitor:
+        """Check parameters and data, and remember the columns. Nothing is learned and nothing is asked.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_cells, n_columns)
+            Backgrounds; with several questions also the question column.
+        Y : array of shape (n_cells, K), optional
+            Observed distributions: checked, and not used. Needed if ``question=None``, for the number of options.
+        sample_weight : array of shape (n_cells,), optional
+            Respondents per cell: checked, and not used.
+
+        Returns
+        -------
+        ZeroShotElicitor
+
+        Raises
+        ------
+        TypeError, ValueError
+            With the row, column or parameter at fault.
+
+        Warns
+        -----
+        UserWarning
+            If respondents refused (Y of an option such as "Refused" is above 0) and ``refusals="drop"``: predictions
+            are 0 there, so that the Kullback-Leibler divergence is infinite.
+        """
+        with self._atomic_fit():
+            self._check_parameters()
+            targets: Any = self._equal_shares(X) if Y is None and self.question is not None else Y
+            cells = self._validate_fit(X, targets, sample_weight)
+            self._known_cells()
+            if Y is not None and self.refusals == "drop":
+                self._warn_of_refusals(cells)
+        return self
+
+    def _warn_of_refusals(self, cells: FitCells) -> None:
+        """Say so where respondents chose what predictions leave out."""
+        for _, name, question, rows in cells.by_question():
+            shares = np.where(refusal_mask(question), cells.Y[rows, : question.n_options], 0.0)
+            if shares.max() > 0:
+                option = question.options[int(shares.max(axis=0).argmax())]
+                keep = ", or pass refusals='keep'" if "refusals" in self.get_params(deep=False) else ""
+                warnings.warn(
+                    f"Y: up to {shares.max():.1%} chose {option!r}{f' of question {name!r}' if name else ''}, but "
+                    "refusals are kept apart: predictions are 0 there, and the Kullback-Leibler divergence from Y is "
+                    f"infinite. Take the option out of the question and of Y{keep}.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+                return
+
+    def elicit(self, X: Any) -> Elicitation:
+        """Ask the model and return the distributions with everything that there is to know about them.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, n_features_in_)
+            Backgrounds, as in `predict`.
+
+        Returns
+        -------
+        Elicitation
+            ``P``, ``label_mass``, ``failures``, ``refusals``, ``answers`` and ``method``.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        ValueError
+            If a cell has no usable answer and ``on_failure="raise"``; the message shows what the model said.
+
+        Warns
+        -----
+        UserWarning
+            If label masses are low, many answers had to be dropped, lists of draws are short, or a model that tells
+            no probabilities is asked for percentages instead.
+        """
+        return self._elicit(self._validate_predict(X))
+
+    def _predict(self, cells: PredictCells) -> np.ndarray:
+        return self._elicit(cells).P
+
+    def _elicit(self, cells: PredictCells) -> Elicitation:
+        from surveysim.elicitation.run import elicit_cells
+
+        self._check_parameters()
+        method = self._method()
+        seed = self._seed()
+        plan = self._plan(method, seed)
+        return elicit_cells(
+            self._answerer(),
+            cells,
+            plan,
+            Averaging(
+                method,
+                temperature=plan.temperature,
+                smoothing=SMOOTHING if isinstance(self.smoothing, str) else float(self.smoothing),
+                keep_refusals=self.refusals == "keep",
+            ),
+            n_columns=self.n_options_,
+            on_failure=self.on_failure,
+            fall_back=self._plan(METHODS["verbalized"], seed) if method.kind == "label" else None,
+            verbose=self.verbose,
+        )
+
+    def _plan(self, method: Method, seed: int) -> Plan:
+        templates = find_templates(self.template, method)
+        return Plan(
+            method=method,
+            templates=templates,
+            backgrounds=bool(self.backgrounds),
+            n_samples=method.n_samples if self.n_samples is None else int(self.n_samples),
+            temperature=method.temperature if self.temperature is None else float(self.temperature),
+            option_orders=self.option_orders,
+            seed=seed,
+            examples=self._known_cells(),
+        )
+
+    def _method(self) -> Method:
+        return get_method(self.method)
+
+    def _seed(self) -> int:
+        random_state = 0 if self.random_state is None and self.journal is not None else self.random_state
+        return int(as_generator(random_state).integers(2**31))
+
+    def _answerer(self) -> Any:
+        """The model that answers, behind its journal."""
+        if self._is_remote():
+            answerer: Any = self._server()
+        else:
+            from surveysim.asking.local import LocalAnswerer
+            from surveysim.models.processes import ModelAddress
+
+            model = self._load()
+            address = ModelAddress.of(model, device=self.device, local_files_only=self.local_files_only)
+            answerer = LocalAnswerer(model, address=address)
+        if self.journal is None:
+            return answerer
+        from surveysim.asking.journaled import journaled
+
+        return journaled(answerer, self.journal)
+
+    def _server(self) -> Any:
+        from surveysim.asking.remote import RemoteAnswerer
+
+        return RemoteAnswerer(
+            str(self.model).removeprefix(REMOTE),
+            base_url=self.base_url,
+            api_key_env=self.api_key_env,
+            max_workers=self.max_workers,
+            verbose=self.verbose,
+        )
+
+    def _load(self) -> Any:
+        from surveysim.models import load_model
+
+        return load_model(
+            self.model,
+            revision=self.revision,
+            device=self.device,
+            dtype=self.dtype,
+            local_files_only=self.local_files_only,
+        )
+
+    def _is_remote(self) -> bool:
+        return isinstance(self.model, str) and self.model.startswith(REMOTE)
+
+    # --- checks -------------------------------------------------------------------------------------------------------
+
+    def _check_parameters(self) -> None:
+        """Everything about the parameters that can be wrong without looking at data."""
+        if not isinstance(self.model, str | os.PathLike) or not str(self.model):
+            raise TypeError(f"model must be a name or a folder, got {self.model!r}")
+        method = self._method()
+        find_templates(self.template, method)
+        for name, allowed in (
+            ("refusals", ("drop", "keep")),
+            ("on_failure", ("raise", "nan")),
+            ("option_orders", KINDS),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {list(allowed)}, got {getattr(self, name)!r}")
+        if not isinstance(self.backgrounds, bool | np.bool_):
+            raise TypeError(f"backgrounds must be True or False, got {self.backgrounds!r}")
+        if self.n_samples is not None:
+            check_number("n_samples", self.n_samples, integer=True, low=1)
+        if self.temperature is not None:
+            # The probabilities of one label would be infinitely many times those of the others.
+            check_number("temperature", self.temperature, low=0.0, open_low=method.kind == "label")
+        if self.smoothing != "auto":
+            check_number("smoothing", self.smoothing, low=0.0, auto=True)
+        check_number("max_workers", self.max_workers, integer=True, low=1)
+        check_random_state(self.random_state)
+        if self.journal is not None and not isinstance(self.journal, str | os.PathLike):
+            raise TypeError(f"journal must be a file or None, got {self.journal!r}")
+        for name in ("base_url", "api_key_env"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"{name} must be a string or None, got {type(value).__name__}")
+            if value is not None and not self._is_remote():
+                raise ValueError(
+                    f"{name} is for models behind a server, but model={str(self.model)!r} is not one: their names "
+                    f'begin with "{REMOTE}"'
+                )
+        if self._is_remote():
+            self._server()  # checks name, address and the name of the key's variable
+        else:
+            from surveysim.models.devices import resolve_device, resolve_dtype
+
+            resolve_dtype(self.dtype, resolve_device(self.device))
+
+    def _known_cells(self) -> KnownCells | None:
+        """The examples, checked against what the estimator was fitted on."""
+        if self.examples is None:
+            return None
+        return known_cells(
+            self.examples,
+            self.questions_,
+            self.backgrounds_,
+            self.question_column,
+            named=isinstance(self.question, Mapping),
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = False
+        return tags

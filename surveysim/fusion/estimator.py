@@ -1,0 +1,401 @@
+"""`FusedRegressor`: a small sample of respondents joined with what a language model says of the same groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+
+from surveysim.base import DistributionRegressor, FitCells, PredictCells
+from surveysim.baselines.common import uniform
+from surveysim.baselines.logit import LogitRegressor, check_interval_arguments
+from surveysim.fusion.covariates import ElicitedParts, ElicitedShifts
+from surveysim.fusion.model import FusionModel, effective_respondents
+from surveysim.fusion.sources import check_elicited, ready_elicitor, warn_missing
+from surveysim.parameters import as_generator, check_random_state
+from surveysim.questions import Question
+
+__all__ = ["FusedRegressor"]
+
+
+class FusedRegressor(DistributionRegressor):
+    """Join a small sample with a language model: elicited levels and shifts as covariates of the order-aware logit.
+
+    A language model says for each question where its answers lie (the *level*) and how groups differ (the *shifts*).
+    Both are informative and both are off: levels are too sure of themselves, shifts exaggerated. Here they enter the
+    logit as covariates, and the respondents decide how much of them to believe: a slope of the level for each number
+    of options, a slope of the shifts for each attribute, shared by all questions, none negative, shrunk to 0. What the
+    covariates leave over is learned from the respondents as in `LogitRegressor`. With many respondents the result is
+    the logit's; with none of a group's it is the language model's, corrected by what other groups and questions taught.
+
+    Parameters
+    ----------
+    elicitor : estimator or None
+        Where the language model's distributions come from: anything with ``fit`` and ``predict``, such as
+        `ZeroShotElicitor` or, for outputs recorded anywhere, `RecordedElicitor`. A fitted one is used as it is
+        (`clone` would lose its fit: under cross-validation wrap it in ``sklearn.frozen.FrozenEstimator``); one that is
+        not is cloned and fitted. It must not have learned from the respondents of `fit`. Rows of NaN that it predicts
+        are cells it has nothing to say of. None: no language model; the same hierarchical logit without covariates,
+        which is what `model_worth_` compares with.
+    question : Question or mapping of str to Question, optional
+        What was asked. A mapping for several questions; X then names each row's question in `question_column`.
+        None: options are called "1".."K".
+    question_column : str, default="question"
+        The column of X that names the question.
+    base : LogitRegressor, optional
+        Which logit is extended: its `ordered`, `prior`, `interactions` and `unseen` are used, never its fit. None: a
+        ``LogitRegressor(prior="eb")``, since a model's shifts change how large the remaining effects of an attribute
+        are.
+    random_state : int, RandomState, Generator or None, default=None
+        For draws, where `predict_draws` and `predict_interval` get none of their own. Fitting is deterministic.
+
+    Attributes
+    ----------
+    gap_inflation_ : dict of str to float
+        For each attribute how much of the elicited differences between its groups the respondents bear out: 1 all of
+        it, 0.2 a fifth (the model exaggerates fivefold), 0 nothing. Over all degrees of contrasts, each weighted by
+        how much the model shifts there; `slopes_` has them apart.
+    model_worth_ : float
+        How many respondents per cell (a group's respondents to one question) the language model was worth: the
+        effective respondents behind a cell's estimate, less those of the same logit without a language model. A cell's
+        effective respondents are the size of a simple sample with the posterior's variance. As trustworthy as
+        `predict_interval`; below 0 where the language model added more doubt than knowledge, as with very few cells.
+    effective_respondents_ : float
+        The effective respondents per cell of the fusion.
+    slopes_ : DataFrame
+        All shared slopes: kind ("mean": the common mean of questions with as many options, "level", "shift", "rest":
+        what the elicited combination of values adds to the sum of its shifts), what they are of (the number of options,
+        the attribute), the degree of contrast, the slope and its posterior standard deviation (0 for one held at 0).
+    level_variances_ : ndarray of shape (4,)
+        Learned variances of questions around their expected level, for contrasts without order and of degrees 1, 2, 3+.
+    prior_variances_ : DataFrame
+        Prior variances of the attributes' terms, as in `LogitRegressor`.
+    n_missing_ : int
+        Training cells without an elicited distribution.
+    n_iter_ : int
+        Rounds in which the variances were learned.
+    elicitor_ : estimator or None
+        The fitted elicitor.
+    questions_, n_options_, backgrounds_, n_dropped_, n_features_in_, feature_names_in_
+        As in every estimator of the library.
+
+    See Also
+    --------
+    surveysim.baselines.LogitRegressor : Without a language model, each question by itself.
+    surveysim.elicitation.recorded.RecordedElicitor : For what a model said elsewhere.
+    CalibratedElicitor : Corrects elicited distributions on a few examples, without modelling groups.
+
+    Notes
+    -----
+    With T_q the orthonormal contrasts of question q's options, x_b the terms of background b as in `LogitRegressor`,
+    and log p the elicited log shares, taken apart by additive least squares into a level l_q, a shift m_qa for each
+    attribute's value, and a rest r_qb::
+
+        scores(q, b) = mu_K + gamma_K T l_q + sum_a beta_a T m_qa(b) + rho T r_qb + delta_q + B_q x_b
+        logits(q, b) = T' scores(q, b)
+
+    gamma, beta (one for each degree of contrast), rho >= 0 with priors N(0, 0.5^2), mu ~ N(0, 0.25^2); delta_q has a
+    variance for each degree that is learned (empirical Bayes), and so have the terms' B_q with ``prior="eb"``. All are
+    fitted jointly by Newton's method on the block-arrow Hessian. 0.01 is added to elicited shares before the logarithm.
+
+    **Missing elicitations.** A cell without one has the level of its question and the shifts of its values, if other
+    cells of the question have them, and none otherwise. A question without any has a free level, as in
+    `LogitRegressor`. A warning counts the cells.
+
+    **Unseen questions** (in the mapping, no training cells) are predicted from the elicited distributions of the
+    training backgrounds, corrected by the slopes. Where the elicitor has none, ``base.unseen`` decides, as in
+    `LogitRegressor`.
+
+    References
+    ----------
+    D. J. C. MacKay (1992), Bayesian interpolation, Neural Computation 4(3), 415-447 (learned variances).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim import FusedRegressor, Question
+    >>> from surveysim.elicitation.recorded import RecordedElicitor
+    >>> question = Question("Should shops open on Sundays?", ["no", "it depends", "yes"])
+    >>> X = pd.DataFrame({"party": ["left", "right", "none"]})
+    >>> said = RecordedElicitor(X, [[0.1, 0.2, 0.7], [0.7, 0.2, 0.1], [0.3, 0.4, 0.3]], question=question)
+    >>> sample = [[0.2, 0.4, 0.4], [0.5, 0.4, 0.1]]  # ten respondents each; nobody without a party
+    >>> model = FusedRegressor(said, question=question, random_state=0).fit(X[:2], sample, sample_weight=[10, 10])
+    >>> model.predict(X).round(2)
+    array([[0.24, 0.38, 0.38],
+           [0.47, 0.36, 0.17],
+           [0.35, 0.39, 0.27]])
+    """
+
+    def __init__(
+        self,
+        elicitor: Any,
+        *,
+        question: Question | Mapping[str, Question] | None = None,
+        question_column: str = "question",
+        base: LogitRegressor | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.elicitor = elicitor
+        self.question = question
+        self.question_column = question_column
+        self.base = base
+        self.random_state = random_state
+
+    # --- fit ----------------------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> FusedRegressor:
+        """Ask the elicitor about the training cells, and fit slopes and coefficients jointly.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, n_columns)
+            Backgrounds, with the question column if `question` is a mapping.
+        Y : array of shape (n, K)
+            Observed distributions, NaN past the last option of a shorter question.
+        sample_weight : array of shape (n,), optional
+            Respondents per row; default one each. They decide how far elicited distributions and priors are overruled.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the data break the data contract, the elicitor has other questions, or it predicts what is neither NaN
+            nor a distribution.
+
+        Warns
+        -----
+        UserWarning
+            If cells have no elicited distribution, or an elicitor that learns from respondents is fitted to these.
+        """
+        with self._atomic_fit():
+            check_random_state(self.random_state)
+            base = self._check_base()
+            cells = self._validate_fit(X, Y, sample_weight)
+            base._check_options()
+            base._check_unseen()
+            self.elicitor_: Any = None
+            self._shifts: ElicitedShifts | None = None
+            parts, self.n_missing_ = None, 0
+            if self.elicitor is not None:
+                self.elicitor_ = ready_elicitor(self.elicitor, self.question, self.question_column, X, Y, sample_weight)
+                parts = self._elicit_training(cells, X)
+            self._unseen = base.unseen
+            self._model = FusionModel.train(cells, parts, base)
+            self._describe(cells, base)
+        return self
+
+    def _check_base(self) -> LogitRegressor:
+        if self.base is None:
+            return LogitRegressor(prior="eb")
+        if not isinstance(self.base, LogitRegressor):
+            raise TypeError(f"base must be a LogitRegressor or None, got {self.base!r}")
+        return clone(self.base)
+
+    def _elicit_training(self, cells: FitCells, X: Any) -> ElicitedParts:
+        asked = PredictCells(cells.backgrounds, cells.question_index, cells.questions)
+        everything = np.asarray(self.elicitor_.predict(X))
+        # rows without respondents were asked with the others, and are left out here
+        whole = everything.ndim == 2 and len(everything) == len(cells.rows) + self.n_dropped_
+        P = check_elicited(everything[cells.rows] if whole else everything, asked, self.n_options_)
+        warn_missing(P, asked, "in fit")
+        self.n_missing_ = int(np.isnan(P).all(axis=1).sum())
+        shifts = ElicitedShifts(cells.questions).fit(cells.backgrounds, cells.question_index, P, cells.n)
+        self._shifts = shifts
+        self._population: tuple[pd.DataFrame, pd.DataFrame, np.ndarray] | None = None
+        if isinstance(X, pd.DataFrame) and isinstance(self.question, Mapping) and self.question_column in X.columns:
+            # the training backgrounds stand for the population when a question without training cells is asked
+            by = cells.backgrounds.groupby(self.backgrounds_, dropna=False, observed=True, sort=False)
+            weights = np.bincount(by.ngroup(), weights=cells.n)
+            first = ~cells.backgrounds.duplicated().to_numpy()
+            distinct = cells.backgrounds[first].reset_index(drop=True)
+            self._population = X.iloc[cells.rows[first]], distinct, weights
+        return shifts.transform(cells.backgrounds, cells.question_index, P)
+
+    def _describe(self, cells: FitCells, base: LogitRegressor) -> None:
+        fit, slopes = self._model.fit, self._model.slopes
+        covariates = [data.covariates for data in self._model.problem.questions]
+        self.slopes_ = slopes.as_frame(fit.optimum.slopes, fit.optimum.slope_variances())
+        self.gap_inflation_ = slopes.gap_inflation(fit.optimum.slopes, covariates)
+        self.level_variances_ = fit.level_variances
+        self.prior_variances_ = fit.table.as_frame()
+        self.n_iter_ = max(fit.n_rounds, 1)
+        self.effective_respondents_ = effective_respondents(self._model)
+        alone = 0.0 if self.elicitor_ is None else effective_respondents(FusionModel.train(cells, None, base))
+        self.model_worth_ = 0.0 if self.elicitor_ is None else self.effective_respondents_ - alone
+
+    # --- predict ------------------------------------------------------------------------------------------------------
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the distribution of answers for each row; the elicitor is asked about them.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, n_features_in_)
+            Backgrounds, with the question column if the estimator was fitted with one.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+            Rows sum to 1 over their question's options; NaN past the last option of a shorter question.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before ``fit``.
+        ValueError
+            If columns are missing, a row names a question that is not in ``question=``, or one that has neither
+            training cells nor elicited distributions (unless the base has ``unseen="uniform"``).
+
+        Warns
+        -----
+        UserWarning
+            If cells have no elicited distribution.
+        """
+        cells = self._validate_predict(X)
+        parts, known = self._parts(cells, X)
+        P = self._model.predict(cells, parts, self.n_options_)
+        P[~known] = uniform(cells, self.n_options_)[~known]
+        return P
+
+    def predict_draws(self, X: Any, n_draws: int = 1000, *, random_state: Any = None) -> np.ndarray:
+        """Draw distributions from the Laplace approximation to the posterior.
+
+        One draw is one state of the world: rows belong together, so that any weighted mean of rows - a group's total,
+        `poststratify`'s population - has its own interval from the same draws. Only what a level that training did not
+        show may add is drawn for each row by itself: intervals of means over such rows are too narrow.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, n_features_in_)
+            As in `predict`.
+        n_draws : int, default=1000
+            How many.
+        random_state : int, RandomState, Generator or None, default=None
+            None: the estimator's own.
+
+        Returns
+        -------
+        float64 array of shape (n_draws, n, K)
+            NaN past the last option of a shorter question; equal shares in every draw where nothing is known and the
+            base has ``unseen="uniform"``.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from surveysim import FusedRegressor, poststratify
+        >>> from surveysim.elicitation.recorded import RecordedElicitor
+        >>> X = pd.DataFrame({"age": ["young", "old"]})
+        >>> said = RecordedElicitor(X, [[0.3, 0.7], [0.6, 0.4]])
+        >>> model = FusedRegressor(said).fit(X, [[0.2, 0.8], [0.6, 0.4]], sample_weight=[40, 60])
+        >>> draws = model.predict_draws(X, random_state=0)
+        >>> population = pd.DataFrame({"age": ["old", "young"], "share": [0.25, 0.75]})
+        >>> poststratify(draws, X, population).quantile([0.05, 0.95]).round(2)
+                 1     2
+        0.05  0.25  0.58
+        0.95  0.42  0.75
+        """
+        check_interval_arguments(0.9, n_draws)
+        cells = self._validate_predict(X)
+        parts, known = self._parts(cells, X)
+        draws = np.full((n_draws, len(cells), self.n_options_), np.nan)
+        for rows, P in self._model.draws(cells, parts, n_draws, self._generator(random_state)):
+            draws[:, rows, : P.shape[2]] = P
+        draws[:, ~known] = uniform(cells, self.n_options_)[~known]
+        return draws
+
+    def predict_interval(
+        self, X: Any, level: float = 0.9, *, n_draws: int = 1000, random_state: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Credible intervals of each option's share, by draws from the Laplace approximation to the posterior.
+
+        They are intervals of the *group's* share, not of the share in a sample of it, each option by itself, given the
+        learned variances.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, n_features_in_)
+            As in `predict`.
+        level : float, default=0.9
+            Probability that an interval holds, between 0 and 1.
+        n_draws : int, default=1000
+            Draws from the posterior; the ends of a 90% interval then have an error of a few percent of its width.
+        random_state : int, RandomState, Generator or None, default=None
+            None: the estimator's own.
+
+        Returns
+        -------
+        lower, upper : float64 arrays of shape (n, K)
+            NaN past the last option of a shorter question. Where nothing is known and the base has
+            ``unseen="uniform"``: 0 and 1.
+
+        Raises
+        ------
+        ValueError
+            If `level` is not between 0 and 1 or `n_draws` is not positive, and as in `predict`.
+        """
+        check_interval_arguments(level, n_draws)
+        cells = self._validate_predict(X)
+        parts, known = self._parts(cells, X)
+        exists = np.arange(self.n_options_) < cells.n_options[:, None]
+        lower, upper = np.where(exists, 0.0, np.nan), np.where(exists, 1.0, np.nan)
+        ends = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
+        for rows, P in self._model.draws(cells, parts, n_draws, self._generator(random_state)):
+            kept = known[rows]
+            quantiles = np.quantile(P[:, kept], ends, axis=0)
+            lower[rows[kept], : P.shape[2]], upper[rows[kept], : P.shape[2]] = quantiles
+        return lower, upper
+
+    def _generator(self, random_state: Any) -> np.random.Generator:
+        return as_generator(self.random_state if random_state is None else random_state)
+
+    def _parts(self, cells: PredictCells, X: Any) -> tuple[ElicitedParts | None, np.ndarray]:
+        """Elicited parts of the rows, and for which rows anything is known."""
+        fitted = np.array([q in self._model.place for q in cells.question_index])
+        if self._shifts is None:
+            self._refuse_unknown(cells, fitted)
+            return None, fitted
+        P = check_elicited(self.elicitor_.predict(X), cells, self.n_options_)
+        warn_missing(P, cells, "in predict")
+        self._elicit_new_questions(cells, fitted)
+        parts = self._shifts.transform(cells.backgrounds, cells.question_index, P)
+        known = fitted | parts.has_level
+        self._refuse_unknown(cells, known)
+        return parts, known
+
+    def _elicit_new_questions(self, cells: PredictCells, fitted: np.ndarray) -> None:
+        """Levels and shifts of questions without training cells: the elicitor is asked of the training backgrounds."""
+        assert self._shifts is not None
+        if self._population is None:
+            return
+        frame, backgrounds, weights = self._population
+        names = list(cells.questions)
+        for q in np.unique(cells.question_index[~fitted]):
+            if self._shifts.knows(int(q)):
+                continue
+            asked = frame.copy()
+            asked[self.question_column] = names[q]
+            index = np.full(len(asked), q)
+            P = check_elicited(
+                self.elicitor_.predict(asked), PredictCells(backgrounds, index, cells.questions), self.n_options_
+            )
+            self._shifts.add(backgrounds, index, P, weights)
+
+    def _refuse_unknown(self, cells: PredictCells, known: np.ndarray) -> None:
+        if self._unseen == "uniform" or known.all():
+            return
+        strange = np.flatnonzero(~known)
+        raise ValueError(
+            f"FusedRegressor saw neither training cells nor elicited distributions of question "
+            f"{cells.question_names[strange[0]]!r} (row {strange[0]} of X, {len(strange)} such rows) and cannot "
+            'predict it; base=LogitRegressor(prior="eb", unseen="uniform") predicts equal shares instead.'
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_model")

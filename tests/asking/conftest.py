@@ -1,0 +1,3 @@
+"""Fixtures of the tests on models that answer: tiny random models, an empty registry, and no network."""
+
+from tests.fixtures import empty_registry, no_network, tiny  # noqa: F401
