@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array
 
 from surveysim.distributions import check_distributions
+from surveysim.errors import warn
 from surveysim.questions import Question
 
 __all__ = [
@@ -302,12 +302,10 @@ def check_respondents(sample_weight: ArrayLike | None, n_rows: int) -> np.ndarra
         raise ValueError("sample_weight is zero in every row: no respondents to learn from")
     positive = n[n > 0]
     if positive.mean() < 1.5 and (positive != np.round(positive)).any():
-        warnings.warn(
+        warn(
             f"sample_weight looks normalised (mean {positive.mean():.3g}, not whole numbers). It means respondents per "
             "cell, which decides how much a cell is trusted: pass cells.n of surveysim.tabulate, not weights that were "
-            "scaled to average 1.",
-            UserWarning,
-            stacklevel=2,
+            "scaled to average 1."
         )
     return n
 

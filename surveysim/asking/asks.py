@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from surveysim.errors import SurveysimError
 from surveysim.prompts import Prompt
 
 __all__ = ["Answer", "Answerer", "Ask", "LabelProbabilitiesUnavailable"]
@@ -69,7 +70,7 @@ class Answer:
     failure: str | None = None
 
 
-class LabelProbabilitiesUnavailable(RuntimeError):
+class LabelProbabilitiesUnavailable(SurveysimError, RuntimeError):
     """A model does not tell the probabilities of its tokens; ask it for texts instead."""
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.lapack import dpotri
 from scipy.special import log_softmax, softmax
-from sklearn.exceptions import ConvergenceWarning
+
+from surveysim.errors import ConvergenceWarning, warn
 
 __all__ = ["LogitProblem", "curvature"]
 
@@ -129,10 +129,9 @@ class LogitProblem:
                     break
                 size /= 2
             B, value = candidate, candidate_value
-        warnings.warn(
+        warn(
             f"Newton's method did not reach the optimum in {MAX_STEPS} steps (decrement {decrement:.3g})",
             ConvergenceWarning,
-            stacklevel=2,
         )
         return B, MAX_STEPS
 

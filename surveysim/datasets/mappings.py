@@ -226,7 +226,7 @@ def read_named(
     )
     built.terms = mapping["terms"]
     built.source = raw.path.name
-    report.issue(raw.path.name, stacklevel=4)
+    report.issue(raw.path.name)
     return built
 
 

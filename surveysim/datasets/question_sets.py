@@ -106,7 +106,7 @@ def finish_set(
     X, Y, n, used = build_set(rows, questions, report, respondents=respondents)
     if assumed:
         report.note("", "n is assumed where the file has no counts", 0, f"from {n.min():g} to {n.max():g}")
-    report.issue(description, stacklevel=4)
+    report.issue(description)
     return QuestionSet(
         X=X,
         Y=Y,

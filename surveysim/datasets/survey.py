@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
+from surveysim.errors import SurveysimWarning, warn
 from surveysim.questions import Question
 from surveysim.tables import Cells, tabulate
 
@@ -20,7 +20,7 @@ __all__ = ["QuestionSet", "Report", "Survey", "SurveyWarning"]
 REPORT_COLUMNS = ("variable", "severity", "what", "respondents", "detail")
 
 
-class SurveyWarning(UserWarning):
+class SurveyWarning(SurveysimWarning):
     """Something in a survey file that the user should look at; listed in full in ``survey.report``."""
 
 
@@ -42,7 +42,7 @@ class Report:
         """All of it: variable, severity ("note" or "warning"), what, respondents concerned, detail."""
         return pd.DataFrame(self.rows, columns=list(REPORT_COLUMNS))
 
-    def issue(self, source: str, stacklevel: int = 3) -> None:
+    def issue(self, source: str) -> None:
         """One `SurveyWarning` for all warnings, a line for each kind with its variables."""
         kinds: dict[str, list[str]] = {}
         for variable, severity, what, respondents, _ in self.rows:
@@ -55,11 +55,10 @@ class Report:
         for what, variables in kinds.items():
             more = f" and {len(variables) - 5:,} more" if len(variables) > 5 else ""
             lines.append(f"  {what}: {', '.join(variables[:5])}{more}" if any(variables) else f"  {what}")
-        warnings.warn(
+        warn(
             f"{source}: {len(kinds)} kind{'s' if len(kinds) > 1 else ''} of anomalies, listed in .report\n"
             + "\n".join(lines),
             SurveyWarning,
-            stacklevel=stacklevel,
         )
 
 

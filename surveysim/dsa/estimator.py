@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 import os
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from surveysim.base import DistributionRegressor, FitCells, PredictCells
+from surveysim.errors import warn
 from surveysim.parameters import as_generator, check_number, check_random_state
 from surveysim.prompts import Template, get_template
 from surveysim.questions import Question
@@ -465,11 +465,9 @@ class DSARegressor(DistributionRegressor):
             return
         names = [name for _, name, _, _ in cells.by_question() if name not in self._seen_questions]
         if names:
-            warnings.warn(
+            warn(
                 f"no training cells for {names}: with init={self.init!r} levels are learned for each question, so "
-                "these get the language model's logits alone. For unseen questions fit with init=None.",
-                UserWarning,
-                stacklevel=4,
+                "these get the language model's logits alone. For unseen questions fit with init=None."
             )
 
     def __sklearn_tags__(self) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ from surveysim.dsa.search import Search, default_plan
 from surveysim.dsa.selection import Split, split_respondents
 from surveysim.dsa.threads import n_at_once, run_together
 from surveysim.dsa.trainer import Fitted, Plan, Settings, Start, Trainer
+from surveysim.errors import warn
 from surveysim.prompts import Template
 from surveysim.trunk.adapters import LoraRecipe
 from surveysim.trunk.recipe import Recipe
@@ -133,11 +133,9 @@ def fit_members(
         recipe, inputs = trunk_inputs(model, params, template, cells)
         trainer = make_trainer(model, params, recipe, inputs, cells, seed, bar)
         if params.shift_weight != 0 and not trainer.has_pairs:
-            warnings.warn(
+            warn(
                 "stage 2 is skipped: no two cells of a question differ in exactly one attribute, so there are no "
-                "shifts to align. shift_weight=0 says so without this warning.",
-                UserWarning,
-                stacklevel=4,
+                "shifts to align. shift_weight=0 says so without this warning."
             )
         splits: list[Split] = []
         if params.validation_fraction > 0:

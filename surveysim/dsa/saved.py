@@ -8,7 +8,6 @@ import math
 import os
 import shutil
 import uuid
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from surveysim.errors import warn
 from surveysim.questions import Question
 
 __all__ = ["load", "save"]
@@ -132,11 +132,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     if state.get("tensors_sha256") != _sha256(folder / TENSOR_FILE):
         raise ValueError(f"{folder / TENSOR_FILE} is damaged: its checksum is not the one that was saved")
     if state["surveysim"] != surveysim.__version__:
-        warnings.warn(
+        warn(
             f"{folder} was saved by surveysim {state['surveysim']}, this is {surveysim.__version__}: predictions may "
-            "differ slightly",
-            UserWarning,
-            stacklevel=2,
+            "differ slightly"
         )
     return _restore(_classes()[state["class"]], state, load_file(folder / TENSOR_FILE))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from surveysim.asking.asks import Answer, Answerer, LabelProbabilitiesUnavailabl
 from surveysim.elicitation.ask_plans import Asked, Plan, plan_asks
 from surveysim.elicitation.averaging import Averaging, average_answers
 from surveysim.elicitation.result import Elicitation
+from surveysim.errors import warn
 from surveysim.validation import PredictCells
 
 __all__ = ["check_elicitation", "elicit_cells"]
@@ -82,11 +82,9 @@ def elicit_cells(
     except LabelProbabilitiesUnavailable as error:
         if fall_back is None:
             raise
-        warnings.warn(
+        warn(
             f"{error}. Distributions are elicited by method={fall_back.method.name!r} instead of "
-            f"{plan.method.name!r}; pass that method to be rid of this warning.",
-            UserWarning,
-            stacklevel=4,
+            f"{plan.method.name!r}; pass that method to be rid of this warning."
         )
         plan = fall_back
         averaging = replace(averaging, method=plan.method)
@@ -114,36 +112,30 @@ def check_elicitation(
                 f"{message} Try more samples (n_samples), another method or a larger model; on_failure='nan' returns "
                 "NaN for such cells."
             )
-        warnings.warn(f"{message} They are NaN.", UserWarning, stacklevel=5)
+        warn(f"{message} They are NaN.")
     if dropped.mean() > MANY_FAILURES:
         reasons = distinct.loc[dropped, "failure"].value_counts()
         listed = "; ".join(f"{reason} ({count})" for reason, count in reasons.head(3).items())
-        warnings.warn(
+        warn(
             f"{int(dropped.sum())} of {len(distinct)} answers were dropped: {listed}. What is left may be a selection: "
-            "look at elicit(X).answers before you use it.",
-            UserWarning,
-            stacklevel=5,
+            "look at elicit(X).answers before you use it."
         )
     low = np.flatnonzero(result.label_mass < LOW_MASS)
     if len(low):
         worst = int(low[np.argmin(result.label_mass[low])])
         censored = max((answer.censored_mass for answer in answers), default=0.0)
         hidden = f" (the model keeps up to {censored:.2f} of its probability to itself)" if censored > 0 else ""
-        warnings.warn(
+        warn(
             f"the label mass is below {LOW_MASS} in {len(low)} of {len(cells)} cells{hidden}; least in row {worst}: "
             f"{result.label_mass[worst]:.3g}. The model would rather say something else than a label, so its label "
-            "probabilities mean little. Use a model that is tuned to follow instructions, or method='verbalized'.",
-            UserWarning,
-            stacklevel=5,
+            "probabilities mean little. Use a model that is tuned to follow instructions, or method='verbalized'."
         )
     if plan.method.name == "sequence":
         draws = distinct.loc[distinct["draws"] > 0, "draws"]
         if len(draws) and draws.mean() < FEW_DRAWS * plan.n_samples:
-            warnings.warn(
+            warn(
                 f"answers list {draws.mean():.1f} draws on average, {plan.n_samples} were asked for. Small models do "
-                "not count; method='sampled' draws as many as you want.",
-                UserWarning,
-                stacklevel=5,
+                "not count; method='sampled' draws as many as you want."
             )
 
 

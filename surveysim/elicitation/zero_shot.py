@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from surveysim.elicitation.averaging import Averaging, refusal_mask
 from surveysim.elicitation.methods import METHODS, Method, get_method
 from surveysim.elicitation.parameters import SMOOTHING, find_templates, known_cells
 from surveysim.elicitation.result import Elicitation
+from surveysim.errors import warn
 from surveysim.parameters import as_generator, check_number, check_random_state
 from surveysim.prompts import Template
 from surveysim.prompts.orders import KINDS
@@ -237,12 +237,10 @@ class ZeroShotElicitor(DistributionRegressor):
             if shares.max() > 0:
                 option = question.options[int(shares.max(axis=0).argmax())]
                 keep = ", or pass refusals='keep'" if "refusals" in self.get_params(deep=False) else ""
-                warnings.warn(
+                warn(
                     f"Y: up to {shares.max():.1%} chose {option!r}{f' of question {name!r}' if name else ''}, but "
                     "refusals are kept apart: predictions are 0 there, and the Kullback-Leibler divergence from Y is "
-                    f"infinite. Take the option out of the question and of Y{keep}.",
-                    UserWarning,
-                    stacklevel=3,
+                    f"infinite. Take the option out of the question and of Y{keep}."
                 )
                 return
 

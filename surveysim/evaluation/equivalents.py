@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from surveysim.errors import SurveysimError
 from surveysim.evaluation.comparison import MIN_RESPONDENTS, Comparison, Rows, check_rows
 from surveysim.evaluation.floors import noise_floor
 from surveysim.evaluation.levels import check_level
@@ -23,7 +24,7 @@ LARGEST_FLOOR = 0.5
 """Share of the raw divergence that may be the truth's own noise: above it, what is left is mostly noise as well."""
 
 
-class NoisyTruthError(ValueError):
+class NoisyTruthError(SurveysimError, ValueError):
     """The truth has too few respondents to tell how good a prediction is."""
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.special import log_softmax, softmax
-from sklearn.exceptions import ConvergenceWarning
+
+from surveysim.errors import ConvergenceWarning, warn
 
 __all__ = ["JointLogit", "Optimum", "QuestionData"]
 
@@ -320,10 +320,9 @@ class JointLogit:
                     break
                 size /= 2
             B, slopes, value = new_B, new_slopes, new_value
-        warnings.warn(
+        warn(
             f"Newton's method did not reach the optimum in {MAX_STEPS} steps (decrement {decrement:.3g})",
             ConvergenceWarning,
-            stacklevel=2,
         )
         return self._optimum(B, slopes, free, factor, parts, precisions, slope_precision, value)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from surveysim.distributions import check_distributions
+from surveysim.errors import warn
 from surveysim.validation import PredictCells
 
 __all__ = ["check_elicited", "ready_elicitor", "warn_missing"]
@@ -59,12 +59,10 @@ def ready_elicitor(
     else:
         return elicitor
     if LEARNERS & {parent.__name__ for parent in type(elicitor).__mro__}:
-        warnings.warn(
+        warn(
             f"elicitor {type(elicitor).__name__} is not fitted and now learns from the same respondents that it is "
             "then joined with: what it adds will look larger than it is. Fit it on others, and pass "
-            "sklearn.frozen.FrozenEstimator(fitted).",
-            UserWarning,
-            stacklevel=4,
+            "sklearn.frozen.FrozenEstimator(fitted)."
         )
     elicitor = clone(elicitor)
     parameters = elicitor.get_params(deep=False)
@@ -105,12 +103,10 @@ def warn_missing(P: np.ndarray, cells: PredictCells, when: str) -> None:
     background = ", ".join(f"{name}={value}" for name, value in cells.backgrounds.iloc[row].items())
     name = cells.question_names[row]
     where = f"question {name!r}, {background}" if name else background
-    warnings.warn(
+    warn(
         f"the elicitor has no distribution for {len(missing)} of {len(cells)} cells {when} (the first: row {row}, "
         f"{where}): for these the fusion falls back to what respondents say, and to what the elicitor said of "
-        "other cells of the same question.",
-        UserWarning,
-        stacklevel=4,
+        "other cells of the same question."
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.exceptions import UndefinedMetricWarning
 
+from surveysim.errors import UndefinedMetricWarning, warn
 from surveysim.metrics import divergences, ordinal
 
 __all__ = ["skill"]
@@ -87,10 +86,6 @@ def skill(
     except ValueError as error:
         raise ValueError(f"in Y_reference (called Y_pred here): {error}") from None
     if not 0 < reference < np.inf:
-        warnings.warn(
-            f"the reference's {metric} is {reference:.3g}: skill is undefined (NaN)",
-            UndefinedMetricWarning,
-            stacklevel=2,
-        )
+        warn(f"the reference's {metric} is {reference:.3g}: skill is undefined (NaN)", UndefinedMetricWarning)
         return float("nan")
     return 1 - model / reference

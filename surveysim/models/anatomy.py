@@ -7,12 +7,14 @@ from typing import Any
 
 from torch import nn
 
+from surveysim.errors import SurveysimError
+
 __all__ = ["Anatomy", "UnfitModelError", "dissect"]
 
 _ATTENTION_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
 
 
-class UnfitModelError(ValueError):
+class UnfitModelError(SurveysimError, ValueError):
     """A model's structure does not allow what was asked."""
 
 

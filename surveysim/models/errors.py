@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from surveysim.errors import SurveysimError
+
 __all__ = ["ADVICE", "ModelNotFoundError"]
 
 #: Ends every message about a model that cannot be had.
@@ -12,5 +14,5 @@ ADVICE = (
 )
 
 
-class ModelNotFoundError(ValueError):
+class ModelNotFoundError(SurveysimError, ValueError):
     """There is no usable model at that name or folder, or it cannot be downloaded from here."""

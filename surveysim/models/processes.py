@@ -15,6 +15,7 @@ import torch
 from joblib._parallel_backends import LokyBackend, MultiprocessingBackend
 from joblib.parallel import get_active_backend
 
+from surveysim.errors import warn
 from surveysim.models.loaded import LoadedModel
 from surveysim.models.registry import load_model
 
@@ -152,11 +153,7 @@ def spread(
                     f"workers died {ATTEMPTS} times over the same {len(left)} of {len(items)} pieces of work; the last "
                     f"time: {type(error).__name__}: {error}. They may be short of memory"
                 ) from error
-            warnings.warn(
-                f"a worker died ({type(error).__name__}): {len(left)} of {len(items)} pieces of work are done again",
-                UserWarning,
-                stacklevel=2,
-            )
+            warn(f"a worker died ({type(error).__name__}): {len(left)} of {len(items)} pieces of work are done again")
 
 
 def _by_joblib(calls: list[_Call], backend: Any, n_jobs: int | None) -> Generator[tuple[int, Any], None, None]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from surveysim.errors import SurveysimError
 from surveysim.questions import Question
 from surveysim.tables.matching import CodeBook, OptionMatcher, list_values
 from surveysim.tables.missing import MISSING_KINDS, MISSING_OPTIONS, Missing, kind_of_text
@@ -15,7 +16,7 @@ from surveysim.tables.missing import MISSING_KINDS, MISSING_OPTIONS, Missing, ki
 __all__ = ["CodedAnswers", "UnknownAnswersError", "code_answers"]
 
 
-class UnknownAnswersError(ValueError):
+class UnknownAnswersError(SurveysimError, ValueError):
     """Answers that match no option, collected over the questions before they are reported."""
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from surveysim.errors import warn
 from surveysim.questions import Question
 from surveysim.tables.answers import CodedAnswers, UnknownAnswersError, code_answers
 from surveysim.tables.backgrounds import apply_labels, blank_to_missing, combine, level_codes
@@ -332,7 +332,7 @@ def _report_unanswered(questions: Mapping[str, Question], tables: list[dict[str,
     if len(unanswered) == len(tables):
         raise ValueError(f"all answers are missing: nobody answered {unanswered}")
     if unanswered:
-        warnings.warn(f"nobody answered {unanswered}: these questions have no cells", UserWarning, stacklevel=3)
+        warn(f"nobody answered {unanswered}: these questions have no cells")
 
 
 def _excluded(names: list[str], tables: list[dict[str, Any]], n_weightless: int) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from surveysim.errors import warn
 from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
 from surveysim.trunk.block_calls import BlockCall, record_calls
 from surveysim.trunk.frozen_blocks import Prefix, run_prefix, run_suffixes
@@ -119,11 +119,9 @@ class Recipe(OutputLayer):
             reason = self._mismatch(network, probes)
             if reason is not None:
                 self.apart = False
-                warnings.warn(
+                warn(
                     f"{type(network).__name__}: its last block cannot be run apart ({reason}). Training falls back to "
-                    "whole forward passes, which is slower and otherwise the same.",
-                    UserWarning,
-                    stacklevel=2,
+                    "whole forward passes, which is slower and otherwise the same."
                 )
                 reason = self._mismatch(network, probes)
                 if reason is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surveysim.errors import warn
 from surveysim.models.processes import ModelAddress, spread
 from surveysim.trunk.recipe import Recipe
 
@@ -50,11 +50,9 @@ class PassSize:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         if not warned:
-            warnings.warn(
+            warn(
                 f"memory ran out with {tokens} tokens in one pass through the frozen blocks: it goes on with half as "
-                "many, or fewer if need be. Results stay the same",
-                UserWarning,
-                stacklevel=2,
+                "many, or fewer if need be. Results stay the same"
             )
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from surveysim.asking.asks import Answer, LabelProbabilitiesUnavailable
 from surveysim.asking.remote import RemoteAnswerer, RemoteError
+from surveysim.errors import SurveysimWarning
 from tests.asking.asks import LABELS, SCHEMA, label_asks, text_asks
 from tests.servers import BROKEN, BUSY, CUT, EMPTY, GARBAGE, HANG, Body, Canned, Fault, LoopbackServer, Nano
 
@@ -308,7 +309,7 @@ def test_a_server_that_breaks_down_in_the_middle_leaves_what_was_answered() -> N
         return Fault.error(401, "key revoked") if number >= 5 else None
 
     with LoopbackServer(Canned(age_of), faults=fault) as server:
-        with pytest.warns(RuntimeWarning, match="key revoked.*asks were left"):
+        with pytest.warns(SurveysimWarning, match="key revoked.*asks were left"):
             answers = respondent(server, max_workers=1).answer(text_asks(9))
         assert len(server.requests) == 6
     assert [answer.text for answer in answers] == ["20", "21", "22", "23", "24"] + [None] * 4

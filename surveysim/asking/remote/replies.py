@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from surveysim.asking.asks import Answer, LabelProbabilitiesUnavailable
+from surveysim.errors import SurveysimError
 
 __all__ = ["BadReply", "is_json", "parse_body", "read_labels", "read_texts"]
 
@@ -15,7 +16,7 @@ __all__ = ["BadReply", "is_json", "parse_body", "read_labels", "read_texts"]
 _SPACES = " \t\n\r\u0120\u2581"
 
 
-class BadReply(ValueError):
+class BadReply(SurveysimError, ValueError):
     """What came back is no chat completion."""
 
 

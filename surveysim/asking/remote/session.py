@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ from surveysim.asking.remote.replies import BadReply, is_json, parse_body, read_
 from surveysim.asking.remote.requests import ServerTraits, build_request
 from surveysim.asking.remote.troubles import Outcome, Patience, RemoteError, Trouble, judge
 from surveysim.asking.remote.workers import Workers
+from surveysim.errors import warn
 
 __all__ = ["Session"]
 
@@ -246,5 +246,5 @@ class Session:
         if not self._answered:
             raise RemoteError(message)
         left = sum(answer is None for answer in self._answers)
-        warnings.warn(f"{message}. {left} asks were left", RuntimeWarning, stacklevel=4)
+        warn(f"{message}. {left} asks were left")
         self._answers = [answer or Answer(failure=f"not asked: {reason}") for answer in self._answers]

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from surveysim.asking.remote.keys import Key, scrub
+from surveysim.errors import SurveysimError
 
 __all__ = ["Outcome", "Patience", "RemoteError", "Trouble", "judge", "retry_after"]
 
@@ -29,7 +30,7 @@ _OUT_OF_MONEY = re.compile(r"insufficient_quota|exceeded your current quota|bill
 _TRY_AGAIN = frozenset({408, 409, 425, 429})
 
 
-class RemoteError(RuntimeError):
+class RemoteError(SurveysimError, RuntimeError):
     """A server cannot be used: it is out of reach, refuses the key, or does not know the model."""
 
 

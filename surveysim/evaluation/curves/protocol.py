@@ -7,7 +7,6 @@ is a sample too, so beside the raw divergence stands the one with its expected n
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import pandas as pd
 import sklearn
 from sklearn.base import clone
 
+from surveysim.errors import warn
 from surveysim.evaluation.comparison import MIN_RESPONDENTS, Comparison, Rows
 from surveysim.evaluation.curves.truth_jackknife import TRUTH_GROUPS, WITHOUT, divergence_without, group_numbers
 from surveysim.evaluation.levels import LEVELS, question_names
@@ -202,11 +202,9 @@ def passed_weight(estimator: Any, weight: Any) -> dict[str, Any]:
     )
     if "sample_weight" in parameters or routed:
         return {"sample_weight": weight}
-    warnings.warn(
+    warn(
         f"{type(estimator).__name__}.fit takes no sample_weight: it is fitted with every cell counting alike. For "
-        "a pipeline or search, enable scikit-learn's metadata routing.",
-        UserWarning,
-        stacklevel=3,
+        "a pipeline or search, enable scikit-learn's metadata routing."
     )
     return {}
 

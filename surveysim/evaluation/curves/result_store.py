@@ -11,13 +11,14 @@ import math
 import os
 import types
 import uuid
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from surveysim.errors import warn
 
 __all__ = ["Store", "describe", "describe_data"]
 
@@ -53,7 +54,7 @@ class Store:
             table = pd.DataFrame(kept["columns"])
             return table.astype({name: float for name in table if table[name].isna().all()})
         except (ValueError, KeyError, TypeError) as error:
-            warnings.warn(f"{path} cannot be used ({error}); the run is repeated", UserWarning, stacklevel=2)
+            warn(f"{path} cannot be used ({error}); the run is repeated")
             return None
 
     def put(self, description: Mapping[str, Any], table: pd.DataFrame) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 import os
 import time
-import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
 from surveysim.baselines import LogitRegressor, MarginalRegressor
+from surveysim.errors import warn
 from surveysim.evaluation.comparison import MIN_RESPONDENTS
 from surveysim.evaluation.curves.protocol import (
     FLOOR,
@@ -350,9 +350,7 @@ def _warn_missing_levels(curve: pd.DataFrame, min_respondents: float) -> None:
         levels = set(rows["level"])
         for level in LEVELS:
             if level not in levels:
-                warnings.warn(
+                warn(
                     f"at n={n} no group of level {level!r} has {min_respondents:g} held-out respondents: the level is "
-                    "missing. Use fewer backgrounds, or a smaller min_respondents.",
-                    UserWarning,
-                    stacklevel=3,
+                    "missing. Use fewer backgrounds, or a smaller min_respondents."
                 )
