@@ -16,7 +16,7 @@ from surveysim.dsa.shifts import REFERENCES
 from surveysim.metrics import js_divergence
 from surveysim.models import load_model
 from surveysim.trunk import recipe, store
-from surveysim.trunk.whole_passes import WholePass
+from surveysim.trunk.whole_blocks import WholeBlocks
 from tests.simulated import HAPPY, QUESTIONS, quick, simulate, weights_hash
 
 
