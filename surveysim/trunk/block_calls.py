@@ -1,4 +1,4 @@
-"""How a model calls its blocks: captured as it comes, by place and name, so that copies can be called in the same way."""
+"""How a model calls its blocks: captured as it comes, so that copies can be called in the same way."""
 
 from __future__ import annotations
 

@@ -60,6 +60,11 @@ class OutputLayer:
         return self.way != "whole model"
 
     @property
+    def shares(self) -> bool:
+        """Whether prompts' shared beginnings are run once."""
+        return False
+
+    @property
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.anatomy.decoder.parameters()).device
@@ -146,6 +151,11 @@ class Recipe(OutputLayer):
             raise UnfitModelError(
                 f"{name} cannot be trained by its last blocks: {reason}. Use tuning='lora', or another model"
             )
+
+    @property
+    def shares(self) -> bool:
+        """Whether prompts' shared beginnings are run once."""
+        return self.frozen.shares
 
     def calls(self, length: int) -> list[BlockCall]:
         """How the model calls its trained blocks, over at least `length` positions."""

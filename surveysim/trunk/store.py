@@ -117,7 +117,7 @@ class TrunkInputs:
         """Inputs of these cells, padded, on the model's device."""
         rows = self._prompts.index[np.asarray(cells)]
         prompts, recipe = self._prompts, self._recipe
-        if isinstance(recipe, LoraRecipe):
+        if not isinstance(recipe, Recipe):
             return pad_tokens([prompts.whole(row) for row in rows], recipe.device)
         groups, group = np.unique(prompts.group[rows], return_inverse=True)
         return recipe.batch(
