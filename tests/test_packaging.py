@@ -112,7 +112,7 @@ class TestMismatch:
             ('version = "', 'version = "9'),
             ("line-length = 120", "line-length = 100"),
             ("dependencies = [\n", "dependencies = [\n  # a comment\n"),
-            ('"joblib>=1.4,<2",\n  "tqdm>=4.66",\n', '"tqdm>=4.66",\n  "joblib>=1.4,<2",\n'),
+            ('"safetensors>=0.4.5,<1",\n  "joblib>=1.4,<2",\n', '"joblib>=1.4,<2",\n  "safetensors>=0.4.5,<1",\n'),
         ],
     )
     def test_is_not_told_where_nothing_that_is_needed_changed(self, clone, old, new):
