@@ -19,7 +19,7 @@ NEWEST := .venv-newest
 # uv renews the lock and resolves the range; what it writes lies here, too
 UV     := .venv-uv
 UV_VERSION := 0.13.9
-CPU_INDEX  := https://download.pytorch.org/whl/cpu
+CPU_INDEX := https://download.pytorch.org/whl/cpu
 # what an environment is made from
 SET_UP := pyproject.toml Makefile tools/lock.py
 
@@ -42,9 +42,7 @@ test-fast: $(VENV)/.dev  ## the tests that take less than ten seconds each
 test-lowest: $(LOWEST)/.done  ## the fast tests with the lowest versions that pyproject.toml allows
 	$(call pytest,$(LOWEST)) -m "not slow" $(ROOMS)
 
-test-newest: newest  ## the fast tests with today's newest versions
-	$(call begin,$(NEWEST))
-	$(call install,$(NEWEST),$(UV)/newest.txt)
+test-newest: $(NEWEST)/.done  ## the fast tests with today's newest versions
 	$(call pytest,$(NEWEST)) -m "not slow" $(ROOMS)
 
 check: $(VENV)/.dev  ## lint, format and types
@@ -77,17 +75,19 @@ define begin
 	$(PYTHON) -m venv $(1)
 endef
 
-# $(call install,environment,compiled file,options): that file and nothing else, torch, and the project in place. Wheels
-# alone: what builds a source distribution stands in no lock. The project itself is built by the setuptools of the file.
+# $(call install,environment,compiled file,options,--lowest or nothing): that file and nothing else, torch, and the
+# project in place. Wheels alone: what builds a source distribution stands in no lock. The project itself is built by the
+# setuptools of the file. The lowest torch is taken where it is to be had.
 define install
 	$(1)/bin/python -m pip --disable-pip-version-check install --no-deps --only-binary :all: $(3) -r $(2)
-	@pip="$(1)/bin/python -m pip --disable-pip-version-check install" torch="$$($(PYTHON) tools/lock.py requirement torch)"; \
+	@pip="$(1)/bin/python -m pip --disable-pip-version-check install"; \
+	range="$$($(PYTHON) tools/lock.py requirement torch)" torch="$$($(PYTHON) tools/lock.py requirement torch $(4))"; \
 	if [ -n "$(strip $(TORCH))" ]; then $$pip "$(strip $(TORCH))"; \
 	elif nvidia-smi >/dev/null 2>&1; then $$pip "$$torch"; \
 	else \
 	  PIP_CONFIG_FILE=/dev/null PIP_EXTRA_INDEX_URL= \
 	    $$pip --no-deps --retries 0 --timeout 15 --index-url $(CPU_INDEX) "$$torch" \
-	  || $$pip --no-deps --no-index "$$torch" \
+	  || $$pip --no-deps --no-index "$$range" \
 	  || $$pip "$$torch"; \
 	fi
 	$(1)/bin/python -m pip --disable-pip-version-check install --no-deps --no-build-isolation -e .
@@ -113,11 +113,22 @@ $(VENV)/.dev: requirements/dev.txt $(SET_UP)
 $(LOWEST)/.done: $(UV)/.done requirements/uv.toml $(SET_UP)
 	$(UV)/bin/python tools/lock.py resolve lowest-direct $(UV)/lowest.txt
 	$(call begin,$(LOWEST))
-	$(call install,$(LOWEST),$(UV)/lowest.txt)
+	$(call install,$(LOWEST),$(UV)/lowest.txt,,--lowest)
 	@touch $@
 
-newest: $(UV)/.done
-	$(UV)/bin/python tools/lock.py resolve highest $(UV)/newest.txt
+# resolved at every call, and made from nothing when there is anything newer
+$(NEWEST)/.done: $(UV)/newest.txt $(SET_UP)
+	rm -rf $(NEWEST)
+	$(call begin,$(NEWEST))
+	$(call install,$(NEWEST),$<)
+	@touch $@
+
+newest: $(UV)/newest.txt
+
+$(UV)/newest.txt: $(UV)/.done FORCE
+	$(UV)/bin/python tools/lock.py resolve highest $@
+
+FORCE:
 
 $(UV)/.done: Makefile
 	$(call begin,$(UV))

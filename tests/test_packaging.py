@@ -41,6 +41,11 @@ def lock_files() -> list[str]:
     return [f"requirements/{name}" for name in lock.LOCKS]
 
 
+def lowest_torch() -> str:
+    [need] = [need for need in THIRD_PARTY if need.name == "torch"]
+    return "torch==" + next(part.version for part in need.specifier if part.operator == ">=")
+
+
 def change(file: Path, old: str, new: str) -> None:
     text = file.read_text(encoding="utf-8")
     assert old in text
@@ -146,18 +151,20 @@ class TestMake:
         stand_in.write_text(
             f'#!/bin/sh\necho "$*" >> {clone}/asked\n'
             'case "$*" in\n'
+            f'  "tools/lock.py resolve "*) cmp -s {clone}/newest "$4" || cp {clone}/newest "$4" ;;\n'
             f'  tools/lock.py*) exec "{sys.executable}" -I -S "$@" ;;\n'
             f'  "-m venv "*) mkdir -p "$3/bin"; cp {stand_in} "$3/bin/python" ;;\n'
             f"  *requirements/*) test ! -e {clone}/broken ;;\n"
             "esac\n"
         )
+        (clone / "newest").write_text("transformers==5.99\n")
         stand_in.chmod(stand_in.stat().st_mode | stat.S_IXUSR)
 
-        def run(*targets: str, works: bool = True) -> tuple[str, list[str]]:
+        def run(*targets: str, works: bool = True, TORCH: str = "torch==2.13.0") -> tuple[str, list[str]]:
             asked = clone / "asked"
             asked.write_text("")
             environment = {k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
-            command = ["make", *targets, f"PYTHON={stand_in}", "VENV=.venv", "TORCH=torch==2.13.0"]
+            command = ["make", *targets, f"PYTHON={stand_in}", "VENV=.venv", f"TORCH={TORCH}"]
             done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
             assert (done.returncode == 0) == works, done.stdout + done.stderr
             return done.stdout + done.stderr, asked.read_text().splitlines()
@@ -199,6 +206,28 @@ class TestMake:
         assert any("--require-hashes" in line for line in asked)
         assert not (clone / ".venv" / "half").exists()
         assert make(".venv/.demo")[1] == []
+
+    def test_the_lowest_versions_have_an_environment_of_their_own(self, make, clone):
+        _, asked = make("test-lowest", "ROOMS=tests/metrics", TORCH="")
+        assert "tools/lock.py resolve lowest-direct .venv-uv/lowest.txt" in asked
+        installs = [line for line in asked if " install " in line]
+        assert installs[1].endswith(" --no-deps --only-binary :all: -r .venv-uv/lowest.txt")
+        assert f" {lowest_torch()}" in installs[2]
+        assert asked[-1].endswith("-m not slow tests/metrics")
+        assert (clone / ".venv-lowest" / ".done").exists()
+        assert not (clone / ".venv").exists()
+
+    def test_the_newest_versions_are_looked_up_always_and_installed_when_there_are_newer_ones(self, make, clone):
+        make("test-newest")
+        (clone / ".venv-newest" / "old").touch()
+        _, asked = make("test-newest")
+        assert "tools/lock.py resolve highest .venv-uv/newest.txt" in asked
+        assert not [line for line in asked if " install " in line]
+        (clone / "newest").write_text("transformers==5.100\n")
+        os.utime(clone / ".venv-newest" / ".done", (1e9, 1e9))
+        _, asked = make("test-newest")
+        assert any(line.endswith(" -r .venv-uv/newest.txt") for line in asked)
+        assert not (clone / ".venv-newest" / "old").exists()
 
     @pytest.mark.parametrize(
         "target", ["demo", "test", "test-fast", "test-lowest", "test-newest", "check", "docs", "lock", "clean"]

@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -95,11 +96,11 @@ def pins(file: Path) -> dict[str, str]:
     return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", file.read_text(encoding="utf-8"), flags=re.MULTILINE))
 
 
-def requirement(root: Path, package: str) -> str:
-    """What pyproject.toml asks of one dependency, like ``torch>=2.6,<3``."""
+def requirement(root: Path, package: str, lowest: bool = False) -> str:
+    """What pyproject.toml asks of one dependency, like ``torch>=2.6,<3``; its lowest version alone, ``torch==2.6``."""
     needs = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     [found] = [need for need in needs if re.match(rf"{re.escape(package)}[<>=]", need)]
-    return found
+    return re.sub(r">=([^,]+).*", r"==\1", found) if lowest else found
 
 
 def main() -> None:
@@ -111,7 +112,9 @@ def main() -> None:
     other = commands.add_parser("resolve", help="what pyproject.toml allows, for this Python, outside the locks")
     other.add_argument("resolution", choices=["highest", "lowest-direct"])
     other.add_argument("file", type=Path)
-    commands.add_parser("requirement", help="what pyproject.toml asks of a dependency").add_argument("package")
+    asked = commands.add_parser("requirement", help="what pyproject.toml asks of a dependency")
+    asked.add_argument("package")
+    asked.add_argument("--lowest", action="store_true", help="its lowest version alone")
     pin = commands.add_parser("pin", help="the version of a package in a compiled file")
     pin.add_argument("package")
     pin.add_argument("file", type=Path)
@@ -122,9 +125,13 @@ def main() -> None:
         write(ROOT)
     elif given.command == "resolve":
         options = [f"--resolution={given.resolution}", f"--python={sys.executable}"]
-        resolve(ROOT, LOCKS["dev.txt"], given.file, options)
+        with tempfile.TemporaryDirectory() as folder:
+            resolved = Path(folder) / given.file.name
+            resolve(ROOT, LOCKS["dev.txt"], resolved, options)
+            if not given.file.exists() or given.file.read_bytes() != resolved.read_bytes():  # make looks at its time
+                shutil.copyfile(resolved, given.file)
     elif given.command == "requirement":
-        print(requirement(ROOT, given.package))
+        print(requirement(ROOT, given.package, given.lowest))
     else:
         print(pins(given.file)[given.package])
 
