@@ -84,11 +84,11 @@ class Nano:
         self._draws += 1
         generator = torch.Generator().manual_seed(body.get("seed", self._draws))
         temperature = body.get("temperature", 1.0)
-        ids, written, cache = self._ids(body), [], None
+        # Read whole for every token: slow, and the same with every version of transformers.
+        ids, written = self._ids(body), []
         with self.model.lock, torch.no_grad():
             for _ in range(body.get("max_tokens") or body["max_completion_tokens"]):
-                output = self.model.network(ids, past_key_values=cache, use_cache=True)
-                logits, cache = output.logits[0, -1], output.past_key_values
+                logits = self.model.network(ids).logits[0, -1]
                 if temperature == 0:
                     token = int(logits.argmax())
                 else:
@@ -96,7 +96,7 @@ class Nano:
                 if token == self.model.tokenizer.eos_token_id:
                     break
                 written.append(token)
-                ids = torch.tensor([[token]])
+                ids = torch.cat([ids, torch.tensor([[token]])], dim=1)
         return self.model.tokenizer.decode(written)
 
 

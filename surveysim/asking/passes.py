@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -111,6 +111,7 @@ class Passes:
         taken = inspect.signature(model.network.forward).parameters
         self._keep = {"logits_to_keep": 1} if "logits_to_keep" in taken else {}
         self._takes_positions = "position_ids" in taken
+        self._cache_name = _cache_name(taken)
         config = model.network.config.get_text_config()
         windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
         self._window = min((int(window) for window in windows if window), default=None)
@@ -256,13 +257,13 @@ class Passes:
         output = self._network(
             input_ids=ids,
             attention_mask=mask.long(),
-            past_key_values=cache,
             use_cache=True,
+            **{self._cache_name: cache},
             **arguments,
             **self._keep,
         )
         self.n_tokens_run += ids.numel()
-        return output.logits[:, -1].float(), output.past_key_values
+        return output.logits[:, -1].float(), output[self._cache_name]
 
     def _state_of(self, prefix: tuple[int, ...]) -> State:
         """One row that has read a prefix: a copy, because a pass changes the cache that it is given."""
@@ -359,6 +360,15 @@ class _ExactLogits:
         if float((better - rounded).abs().max()) > 2e-2 * float(rounded.abs().max().clamp_min(1.0)):
             return logits
         return logits.index_copy(1, index, better)
+
+
+def _cache_name(taken: Collection[str]) -> str:
+    """What a model calls the keys and values of earlier tokens, in its arguments and its output alike.
+
+    transformers renamed them in 5.24, family by family, and warns of the old name; code that came with a model may
+    have either.
+    """
+    return "cache" if "cache" in taken and "past_key_values" not in taken else "past_key_values"
 
 
 def _bytes_per_token(config: Any, dtype: torch.dtype) -> int:
