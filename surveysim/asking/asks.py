@@ -9,7 +9,9 @@ from typing import Literal, Protocol
 from surveysim.errors import SurveysimError
 from surveysim.prompts import Prompt
 
-__all__ = ["Answer", "Answerer", "Ask", "LabelProbabilitiesUnavailable"]
+__all__ = ["Answer", "Answerer", "Ask", "Ended", "LabelProbabilitiesUnavailable"]
+
+Ended = Literal["stop", "length", "refusal"]
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,16 @@ class Answer:
         local models.
     failure : str or None
         Why there is no answer.
+    ended : {"stop", "length", "refusal"}
+        Why the text ends where it does: the model was done, it was cut at `max_tokens`, or the model refused, in words
+        of its own that are the text.
     """
 
     text: str | None = None
     label_logprobs: tuple[float, ...] | None = None
     censored_mass: float = 0.0
     failure: str | None = None
+    ended: Ended = "stop"
 
 
 class LabelProbabilitiesUnavailable(SurveysimError, RuntimeError):
