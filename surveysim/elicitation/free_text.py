@@ -13,9 +13,10 @@ from surveysim.base import PredictCells
 from surveysim.elicitation.ask_plans import Asked, Plan, background_records
 from surveysim.elicitation.averaging import Averaging, Reading, average_readings
 from surveysim.elicitation.methods import Method
-from surveysim.elicitation.parsing import is_refusal
 from surveysim.elicitation.rater import SimilarityRater
+from surveysim.elicitation.refusing import is_refusal
 from surveysim.elicitation.result import Elicitation
+from surveysim.elicitation.texts import without_thoughts
 from surveysim.elicitation.zero_shot import ZeroShotElicitor
 from surveysim.parameters import check_number
 from surveysim.prompts import Prompt, Template, describe_background
@@ -213,7 +214,9 @@ random_state
         readings = [reading or Reading(failure="the text is equally similar to all options") for reading in plain]
         for name, question in self.questions_.items():
             own = [i for i, other in enumerate(names) if other == name and plain[i] is None]
-            P = rater.rate([answers[i].text for i in own], question, anchors=(self.anchors or {}).get(name))
+            P = rater.rate(
+                [without_thoughts(answers[i].text or "") for i in own], question, anchors=(self.anchors or {}).get(name)
+            )
             for i, shares in zip(own, P, strict=True):
                 if not np.isnan(shares).any():
                     readings[i] = Reading(shares=shares, draws=1)
@@ -240,6 +243,11 @@ def _without_similarity(answer: Answer) -> Reading | None:
     """What is plain without looking at the words' meaning."""
     if answer.failure is not None:
         return Reading(failure=answer.failure)
-    if not (answer.text or "").strip():
+    if answer.ended == "refusal":
+        return Reading(refused=True, draws=1)
+    text = without_thoughts(answer.text or "")
+    if text is None:
+        return Reading(failure="the text ended before the model stopped reasoning")
+    if not text.strip():
         return Reading(failure="the text is empty")
-    return Reading(refused=True, draws=1) if is_refusal(answer.text or "") else None
+    return Reading(refused=True, draws=1) if is_refusal(text) else None

@@ -60,7 +60,8 @@ def until_reset(headers: Mapping[str, str], now: float | None = None) -> float |
     90.0
     """
     now = time.time() if now is None else now
-    spent, others = [], []
+    spent: list[float] = []
+    others: list[float] = []
     for name in headers:
         if "ratelimit" not in name.lower() or "reset" not in name.lower():
             continue
