@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from surveysim.errors import SurveysimError
 from surveysim.prompts import Prompt
 
-__all__ = ["Answer", "Answerer", "Ask", "Ended", "LabelProbabilitiesUnavailable"]
+__all__ = ["Answer", "Answerer", "Ask", "Ended", "KeptAnswers", "LabelProbabilitiesUnavailable"]
 
 Ended = Literal["stop", "length", "refusal"]
 
@@ -74,6 +74,25 @@ class Answer:
     censored_mass: float = 0.0
     failure: str | None = None
     ended: Ended = "stop"
+
+
+class KeptAnswers:
+    """An `on_answer` that only keeps what has come, in case the call breaks off.
+
+    Nobody acts on an answer before the call ends, so a journal need not flush each one to the disk for its sake; and it
+    takes answers, too, that a journal could not store: they are paid for.
+
+    Attributes
+    ----------
+    answers : dict of int to Answer
+        By the ask's position.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[int, Answer] = {}
+
+    def __call__(self, position: int, answer: Answer) -> None:
+        self.answers[position] = answer
 
 
 class LabelProbabilitiesUnavailable(SurveysimError, RuntimeError):

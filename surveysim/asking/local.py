@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from surveysim.asking.asks import Answer, Ask
 from surveysim.asking.chunks import make_chunks
 from surveysim.asking.line_ends import until_line_break
-from surveysim.asking.passes import Batch, Passes, State, pass_overhead, passes_of
+from surveysim.asking.passes import PassBatch, Passes, State, pass_overhead, passes_of
 from surveysim.models.loaded import LoadedModel
 from surveysim.models.processes import ModelAddress, n_processes, spread
 from surveysim.prompts import Prompt
@@ -27,7 +27,7 @@ __all__ = ["LocalAnswerer"]
 _SAMPLER = "inverse-cdf/1"
 _LINE_SAMPLER = f"{_SAMPLER}, one line"
 
-Report = Callable[[int, Answer], None]
+OnAnswer = Callable[[int, Answer], None]
 
 
 class LocalAnswerer:
@@ -85,7 +85,7 @@ class LocalAnswerer:
         self,
         asks: Sequence[Ask],
         *,
-        on_answer: Report | None = None,
+        on_answer: OnAnswer | None = None,
         verbose: int = 0,
     ) -> list[Answer]:
         """Answer all asks, in their order.
@@ -121,7 +121,7 @@ class LocalAnswerer:
         assert all(answer is not None for answer in answers)
         return answers  # type: ignore[return-value]
 
-    def _answer_here(self, asks: Sequence[Ask], tokens: Sequence[tuple[int, ...]], report: Report) -> None:
+    def _answer_here(self, asks: Sequence[Ask], tokens: Sequence[tuple[int, ...]], report: OnAnswer) -> None:
         passes = passes_of(self.model)
         prompts = list(dict.fromkeys(tokens))
         place = {ids: row for row, ids in enumerate(prompts)}
@@ -144,7 +144,7 @@ class LocalAnswerer:
         n = 1 if self.address is None else n_processes(self.model.device)
         return [] if n == 1 else make_chunks(asks, tokens, n, overhead=pass_overhead(self.model.device))
 
-    def _answer_elsewhere(self, asks: Sequence[Ask], chunks: Sequence[Sequence[int]], report: Report) -> None:
+    def _answer_elsewhere(self, asks: Sequence[Ask], chunks: Sequence[Sequence[int]], report: OnAnswer) -> None:
         assert self.address is not None
         for labels in {ask.labels for ask in asks if ask.kind == "label"}:
             self._entries(labels)  # what is wrong with them is said before anybody works
@@ -171,7 +171,7 @@ class LocalAnswerer:
         asks: Sequence[Ask],
         prompts: list[tuple[int, ...]],
         wanted: list[list[int]],
-        report: Report,
+        report: OnAnswer,
     ) -> None:
         entries = {labels: self._entries(labels) for labels in {ask.labels for ask in asks if ask.kind == "label"}}
         for batch in passes.batches(prompts):
@@ -211,7 +211,7 @@ class LocalAnswerer:
         asks: Sequence[Ask],
         prompts: list[tuple[int, ...]],
         wanted: list[list[int]],
-        report: Report,
+        report: OnAnswer,
     ) -> None:
         longest = max(asks[position].max_tokens for positions in wanted for position in positions)
         # More draws of one prompt than fit read it again; so do all where the state cannot be copied.
@@ -307,7 +307,7 @@ def answer_chunk(model: LoadedModel, asks: Sequence[Ask]) -> list[Answer]:
     return LocalAnswerer(model).answer(asks)
 
 
-def _report_all(answers: Sequence[tuple[int, Answer]], report: Report) -> None:
+def _report_all(answers: Sequence[tuple[int, Answer]], report: OnAnswer) -> None:
     """Report what has arrived, all of it: Ctrl-C waits until then, a second one does not."""
     interrupted: KeyboardInterrupt | None = None
     left = list(reversed(answers))
@@ -361,5 +361,5 @@ def _uniforms(ask: Ask, prompt: Sequence[int], n: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(key=key)).random(n)
 
 
-def _suffixes(batch: Batch, prompts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def _suffixes(batch: PassBatch, prompts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     return [prompts[row][len(batch.prefix) :] for row in batch.rows]

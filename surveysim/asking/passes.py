@@ -16,7 +16,7 @@ from surveysim.models.anatomy import UnfitModelError, dissect
 from surveysim.models.loaded import LoadedModel
 from surveysim.models.prefixes import PrefixGroup, group_by_prefix
 
-__all__ = ["Batch", "Passes", "State", "pass_overhead", "passes_of"]
+__all__ = ["PassBatch", "Passes", "State", "pass_overhead", "passes_of"]
 
 TOKENS_PER_PASS = 8192
 """Tokens that go through the model at once, padding included."""
@@ -38,7 +38,7 @@ MODES = ("shared", "padded", "plain")
 
 
 @dataclass(frozen=True)
-class Batch:
+class PassBatch:
     """Prompts that are read in one pass.
 
     Attributes
@@ -126,7 +126,7 @@ class Passes:
 
     def batches(
         self, prompts: Sequence[Sequence[int]], copies: Sequence[int] | None = None, new_tokens: int = 0
-    ) -> Iterator[Batch]:
+    ) -> Iterator[PassBatch]:
         """Divide prompts into batches that fit.
 
         Parameters
@@ -159,11 +159,11 @@ class Passes:
                     or (self.mode == "plain" and batch and length != len(prompts[batch[-1]]))
                 )
                 if batch and full:
-                    yield Batch(number, prefix, batch)
+                    yield PassBatch(number, prefix, batch)
                     batch, n_copies = [], 0
                 batch.append(row)
                 n_copies += more
-            yield Batch(number, prefix, batch)
+            yield PassBatch(number, prefix, batch)
 
     def most_copies(self, n_tokens: int) -> int:
         """How many rows of so many tokens fit into a batch, at least one."""

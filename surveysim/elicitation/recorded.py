@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from surveysim.base import DistributionRegressor, PredictCells
-from surveysim.calibration.priors import prior_of
 from surveysim.distributions import check_distributions
+from surveysim.elicitation.methods import MethodName, OnFailure, check_elicited_by
 from surveysim.levels import LevelIndex
 from surveysim.questions import Question
 from surveysim.validation import as_matrix, check_backgrounds, pair_questions
@@ -85,8 +85,8 @@ class RecordedElicitor(DistributionRegressor):
         *,
         question: Question | Mapping[str, Question] | None = None,
         question_column: str = "question",
-        on_missing: str = "raise",
-        elicited_by: str | None = None,
+        on_missing: OnFailure = "raise",
+        elicited_by: MethodName | None = None,
     ) -> None:
         self.X_recorded = X_recorded
         self.P_recorded = P_recorded
@@ -120,7 +120,7 @@ class RecordedElicitor(DistributionRegressor):
         with self._atomic_fit():
             if self.on_missing not in ("raise", "nan"):
                 raise ValueError(f"on_missing must be 'raise' or 'nan', got {self.on_missing!r}")
-            prior_of(self.elicited_by)  # refuses methods that there are not
+            check_elicited_by(self.elicited_by)
             self._validate_fit(X, Y, sample_weight)
             self._index_recordings()
         return self

@@ -215,8 +215,10 @@ def test_while_a_base_model_writes_its_answer_may_go_on() -> None:
 
 # --- time -------------------------------------------------------------------------------------------------------------
 
-PIECES = ["[", "{", '["', '{"A":', "[1,", "A ", "A(", "A 1.", "1.", " ", "\n", "answer ", "answer is ", "not the ",
-          "i ", "<think>", "assistantfinal", "good ", "A, good ", '{"A": "1', "person ", "B", '"', "\\", "E) go"]  # fmt: skip
+PIECES = [
+    *("[", "{", '["', '{"A":', "[1,", "A ", "A(", "A 1.", "1.", " ", "\n", "answer ", "answer is ", "not the ", "i "),
+    *("<think>", "assistantfinal", "good ", "A, good ", '{"A": "1', "person ", "B", '"', "\\", "E) go"),
+]
 
 
 def seconds(read: Callable[[str], object], text: str) -> float:

@@ -13,7 +13,7 @@ from surveysim.asking.remote.bodies import BadReply, ReportedError, parse_body
 from surveysim.asking.remote.keys import Key, scrub, scrub_answer
 from surveysim.asking.remote.replies import is_json, read_label_answer, read_texts
 from surveysim.asking.remote.requests import ServerTraits
-from surveysim.asking.remote.troubles import Outcome, Patience, Trouble, judge, judge_reported
+from surveysim.asking.remote.troubles import Outcome, Patience, Trouble, judge_error, judge_reported
 
 __all__ = ["MOST_BYTES", "Exchange", "Reply", "within"]
 
@@ -105,7 +105,7 @@ class Exchange:
                         return Trouble(Outcome.RETRY, said, unreachable=True)
                 return b"".join(parts).decode("utf-8", "replace"), dict(response.headers)
         except openai.OpenAIError as error:
-            return judge(error, self.key, self.patience)
+            return judge_error(error, self.key, self.patience)
         except Exception as error:  # of the client's transport, which it does not wrap while a reply is read
             if "Timeout" in type(error).__name__:
                 return Trouble(Outcome.RETRY, "the server did not answer in time", unreachable=True)

@@ -14,7 +14,7 @@ from surveysim.asking.remote.server_words import ServerWords, read_words
 from surveysim.asking.remote.waits import retry_after, until_reset
 from surveysim.errors import SurveysimError
 
-__all__ = ["Outcome", "Patience", "RemoteError", "Trouble", "judge", "judge_reported"]
+__all__ = ["Outcome", "Patience", "RemoteError", "Trouble", "judge_error", "judge_reported"]
 
 # Codes of requests that are refused for their own text; the next one may be answered.
 _ABOUT_THIS_PROMPT = re.compile(
@@ -116,7 +116,7 @@ class Patience:
         return own if asked is None else asked + min(own, 1.0)
 
 
-def judge(error: Any, key: Key | None, patience: Patience) -> Trouble:
+def judge_error(error: Any, key: Key | None, patience: Patience) -> Trouble:
     """What an exception of the `openai` client means.
 
     Parameters
