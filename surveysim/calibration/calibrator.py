@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from surveysim.baselines.features import BackgroundEncoder
 from surveysim.calibration.dirichlet import DirichletCalibrator
-from surveysim.calibration.examples import CELL_NOISE, Examples, as_positions, check_elicited
+from surveysim.calibration.examples import CELL_NOISE, Examples, as_positions, check_answered
 from surveysim.calibration.gate import Gate, judge
 from surveysim.calibration.maps import Calibrator, IdentityCalibrator, PriorCorrection
 from surveysim.calibration.objectives import OBJECTIVES
@@ -205,7 +205,7 @@ class DistributionCalibrator(BaseEstimator):
         self, P: Any, Y: Any, groups: Any, sample_weight: Any, backgrounds: Any, values: Any
     ) -> Examples:  # fmt: skip
         """Validated examples of both kinds; positions and groups as the user's."""
-        P, answered = check_elicited(P)
+        P, answered = check_answered(P)
         n_rows, self.n_options_ = P.shape
         n = None if sample_weight is None else check_respondents(sample_weight, n_rows)
         kept = answered if n is None else answered & (n > 0)
@@ -313,7 +313,7 @@ class DistributionCalibrator(BaseEstimator):
             As in `fit`.
         """
         check_is_fitted(self, "calibrators_")
-        array, answered = check_elicited(P)
+        array, answered = check_answered(P)
         positions = as_positions(values, ~np.isnan(array))
         features = self._features(backgrounds, len(array))
         examples = Examples(

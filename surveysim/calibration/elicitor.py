@@ -17,7 +17,7 @@ from surveysim.base import DistributionRegressor
 from surveysim.calibration.anchor import Anchor, Gaps, as_anchor
 from surveysim.calibration.anchored import AnchoredGroups
 from surveysim.calibration.calibrator import DistributionCalibrator
-from surveysim.calibration.examples import check_elicited
+from surveysim.calibration.examples import check_answered
 from surveysim.calibration.maps import Calibrator
 from surveysim.calibration.priors import ELICITED_BY
 from surveysim.calibration.refusals import LeftOut
@@ -291,7 +291,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
                 f"the estimator's predictions have shape {P.shape}, expected {(n_rows, self.n_options_)}: a "
                 "distribution over the options for each row of X"
             )
-        return check_elicited(P, name="the estimator's predictions")[0]
+        return check_answered(P, name="the estimator's predictions")[0]
 
     def _fit_calibrator(
         self, cells: FitCells, sample_weight: ArrayLike | None, labelled: bool

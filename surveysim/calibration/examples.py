@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from surveysim.calibration.scale import Scale
 from surveysim.distributions import check_distributions, renormalize
 
-__all__ = ["Examples", "as_positions", "check_elicited"]
+__all__ = ["Examples", "as_positions", "check_answered"]
 
 CELL_NOISE = 300.0
 """Respondents at which a cell's own sampling noise is as large as what no calibrator can fit; a cell of n respondents
@@ -141,7 +141,7 @@ class Examples:
         return np.where(self.exists, centred, 0.0)
 
 
-def check_elicited(P: ArrayLike, name: str = "P") -> tuple[np.ndarray, np.ndarray]:
+def check_answered(P: ArrayLike, name: str = "P") -> tuple[np.ndarray, np.ndarray]:
     """Elicited distributions as float64 that sum to 1, and which rows hold one.
 
     A row of NaN only stands for a cell for which there is no usable answer. Everything else must be a distribution.
