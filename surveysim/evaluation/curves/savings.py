@@ -15,7 +15,7 @@ from surveysim.evaluation.curves.run import BASELINE
 from surveysim.evaluation.curves.summaries import curve_rows, curve_unit
 from surveysim.evaluation.curves.truth_jackknife import WITHOUT
 from surveysim.evaluation.equivalents import is_too_noisy
-from surveysim.evaluation.levels import LEVELS, check_level
+from surveysim.evaluation.report_levels import LEVELS, check_level
 from surveysim.evaluation.random_surveys import respondents_for
 from surveysim.evaluation.resampling import check_confidence, draw_respondents, draw_sums, percentile_interval
 from surveysim.parameters import as_generator, check_number
@@ -179,7 +179,7 @@ def _save(
         needed = _solve_measured(own_mean, reference, sizes, n_train)
     else:
         needed = _solve_survey(own_mean, reference, sizes)
-    low, high = percentile_interval(needed[1:], confidence)
+    low, high = percentile_interval(needed[1:], confidence, None if unit == "respondents" else len(numbers))
     if kind == "baseline":  # what lies outside the measured sizes is only known to lie outside
         low, high = (sizes[-1] if low > sizes[-1] else low), (sizes[0] if high < sizes[0] else high)
     value, note = float(needed[0]), ""
