@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from surveysim.errors import SurveysimError
 from surveysim.evaluation.comparison import MIN_RESPONDENTS, Comparison, check_rows
 from surveysim.evaluation.floors import noise_floor
-from surveysim.evaluation.report_levels import check_level
 from surveysim.evaluation.random_surveys import GROUP_SIZES, group_divergence, respondents_for, survey_divergence
+from surveysim.evaluation.report_levels import check_level
 from surveysim.evaluation.resampling import check_confidence, choose_resampled
 from surveysim.evaluation.worth_intervals import over_respondents, over_units
 from surveysim.parameters import as_generator, check_number

@@ -68,7 +68,7 @@ def over_units(
         positive = drawn > 0
         times, drawn = times[positive], drawn[positive]
         own = np.log(D.sum() / survey.sum())
-        error = _standard_error(D / D.sum() - survey / survey.sum(), np.ones(len(D)))
+        error = float(_standard_error(D / D.sum() - survey / survey.sum(), np.ones(len(D))))
         drawn_survey = times @ survey
         residual = D / drawn[:, None] - survey / drawn_survey[:, None]
         far = _in_errors(np.log(drawn / drawn_survey) - own, _standard_error(residual, times), error)
@@ -76,7 +76,7 @@ def over_units(
         ends = np.exp(own - np.array([upper, lower]) * error) * survey.sum() / count.sum()
     else:
         own = (D - survey).sum() / count.sum()
-        error = _standard_error(D - survey - count * own, np.ones(len(D))) / count.sum()
+        error = float(_standard_error(D - survey - count * own, np.ones(len(D)))) / count.sum()
         drawn_count = times @ count
         means = times @ (D - survey) / drawn_count
         residual = D - survey - count * means[:, None]

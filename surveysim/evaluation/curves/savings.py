@@ -15,8 +15,8 @@ from surveysim.evaluation.curves.run import BASELINE
 from surveysim.evaluation.curves.summaries import curve_rows, curve_unit
 from surveysim.evaluation.curves.truth_jackknife import WITHOUT
 from surveysim.evaluation.equivalents import is_too_noisy
-from surveysim.evaluation.report_levels import LEVELS, check_level
 from surveysim.evaluation.random_surveys import respondents_for
+from surveysim.evaluation.report_levels import LEVELS, check_level
 from surveysim.evaluation.resampling import check_confidence, draw_respondents, draw_sums, percentile_interval
 from surveysim.parameters import as_generator, check_number
 
