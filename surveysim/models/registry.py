@@ -213,7 +213,7 @@ def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> Load
 
 
 def _caps_scores(config: Mapping[str, Any]) -> bool:
-    """Whether attention scores are capped (Gemma 2): up to 5.20 transformers chose an attention that ignores the cap."""
+    """Whether scores are capped (Gemma 2): up to 5.20 transformers chose an attention that ignores the cap."""
     text = config.get("text_config")
     return any(part.get("attn_logit_softcapping") for part in (config, text) if isinstance(part, Mapping))
 

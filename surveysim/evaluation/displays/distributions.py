@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from surveysim.distributions import check_distributions
 from surveysim.evaluation.displays.style import BARS, COLORS, INK, SOFT, bare, pyplot
-from surveysim.evaluation.levels import as_respondents, level_names, question_names
+from surveysim.evaluation.report_levels import as_respondents, level_names, question_names
 from surveysim.questions import Question, as_questions
 
 __all__ = ["DistributionDisplay"]
