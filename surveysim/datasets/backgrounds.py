@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.datasets.codebook import LabelBook, MissingBook
+from surveysim.datasets.codebook import LabelBook, MissingBook, Overrides
 from surveysim.datasets.roles import ORDERED_KINDS
 from surveysim.datasets.survey import Report
 from surveysim.datasets.values import Values, read_values
@@ -60,7 +60,7 @@ def read_background(
     column: pd.Series,
     labels: Mapping[Hashable, str],
     declared: Sequence[Any],
-    overrides: Mapping[Hashable, str],
+    overrides: Overrides,
     kind: str,
     report: Report,
     *,
@@ -135,7 +135,7 @@ _NOMINAL = frozenset(
 
 def _numbers(
     name: str, column: pd.Series, labels: Mapping[Hashable, str], declared: Sequence[Any],
-    overrides: Mapping[Hashable, str], report: Report,
+    overrides: Overrides, report: Report,
 ) -> pd.Series | None:  # fmt: skip
     """The variable as numbers, codes for missing answers as NaN; None if it is no number."""
     if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(column.dtype):

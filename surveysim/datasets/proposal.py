@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.datasets.backgrounds import describe_values, read_background
+from surveysim.datasets.codebook import Overrides
 from surveysim.datasets.files import RawSurvey
 from surveysim.datasets.roles import background_kind, called_weight, looks_like_id, looks_like_weight
 from surveysim.datasets.survey import Report, Survey
@@ -136,7 +137,7 @@ def _add_background(
         raw.data[name],
         plan.value_labels.get(name, {}),
         raw.missing_codes.get(name, []),
-        plan.missing.codes_of(name),
+        Overrides.of(plan.missing, name),
         kind,
         report,
         bands=plan.age_bands,
@@ -172,7 +173,7 @@ def _add_question(
 ) -> None:  # fmt: skip
     column = raw.data[name]
     labels, declared = plan.value_labels.get(name, {}), raw.missing_codes.get(name, [])
-    overrides = plan.missing.codes_of(name)
+    overrides = Overrides.of(plan.missing, name)
     given = None if plan.questions is None else plan.questions.get(name)
     if given is not None:
         values = fit_question(name, column, labels, declared, overrides, given, report)
@@ -191,7 +192,7 @@ def _add_question(
             elif labels:
                 report.note(name, "not proposed as a question", 0, found)
             return
-        report.rows += aside.rows
+        report.add(aside)
         values = found
         if name in plan.ordinal:
             values.ordered, values.why = plan.ordinal[name], "as named"

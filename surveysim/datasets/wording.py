@@ -9,7 +9,7 @@ from importlib import resources
 
 from surveysim.tables.matching import fold_text
 
-__all__ = ["MISSING_TEXTS", "is_neutral", "missing_kind", "outside_scale", "scale_scores"]
+__all__ = ["MISSING_TEXTS", "is_neutral", "outside_scale", "scale_scores"]
 
 MISSING_TEXTS = {
     "don't know": "Don't know",
@@ -34,30 +34,6 @@ def _bare(label: str) -> str:
     text = re.sub(r"(?<=\w)\([a-z]\)$", "", text)  # GSS: "NA(n)", "DK(d)"
     text = re.sub(r"^[\[(<{*\s.:-]+|[\])>}*\s.:;,!-]+$", "", text)
     return re.sub(r"\s*/\s*", "/", text)
-
-
-_KIND_OF_PHRASE = {_bare(phrase): kind for kind, phrases in _LISTS["missing"].items() for phrase in phrases}
-
-
-def missing_kind(label: str) -> str | None:
-    """The kind of missing answer that a value label names (see `surveysim.tables.MISSING_KINDS`), or None.
-
-    Examples
-    --------
-    >>> missing_kind("98. (Don't know)"), missing_kind("Refusal"), missing_kind("Agree")
-    ("don't know", 'refused', None)
-    """
-    text = re.sub(r"^\d+ (?=\D)", "", _bare(label))
-    if text in _KIND_OF_PHRASE:
-        return _KIND_OF_PHRASE[text]
-    # WVS and EVS: "Missing; Not available", "Not asked in this country", "Don't know/ no opinion; ..."
-    if re.match(r"(missing|not available)\b", text):
-        return "skipped"
-    if re.match(r"not (asked|applicable)\b|inapplicable\b", text):
-        return "not asked"
-    if re.match(r"(don't|do not) know\b", text) and len(text) < 40:
-        return "don't know"
-    return None
 
 
 _OUTSIDE = re.compile(
