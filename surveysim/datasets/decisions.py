@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from surveysim.datasets.codebook import MissingBook, key_of, plain_code
 from surveysim.datasets.no_answer import LabelReading, is_abbreviation, plain_text, read_label
+from surveysim.datasets.scales import is_neutral, scale_scores
 from surveysim.datasets.sentinels import codes_apart
 from surveysim.datasets.survey import Report
-from surveysim.datasets.wording import is_neutral, outside_scale, scale_scores
+from surveysim.datasets.wording import outside_scale
 from surveysim.tables.matching import as_number
 
 __all__ = ["MOST_LABELS", "Decisions", "LabelledCode", "decide"]
@@ -193,7 +194,7 @@ class _Places:
         return any(len(words & _words(other)) >= min(2, len(words)) for other in others)
 
     def breaks_scale(self, item: LabelledCode) -> bool:
-        """Whether the others are a scale of at least three and all of them together are none."""
+        """Whether it is the last code, or a 0 before them, and the others are a scale which it is not on."""
         if self._ends is None:
             self._ends = self._scale_breakers()
         return item.key in self._ends
@@ -203,7 +204,7 @@ class _Places:
         line = [item for item in line if not outside_scale(item.label)]
         if not self._are_numbers or len(line) < 4 or scale_scores([item.label for item in line]) is not None:
             return set()
-        ends = [(line[-1], line[:-1]), (line[0], line[1:])]
+        ends = [(line[-1], line[:-1])] + [(line[0], line[1:])] * (line[0].number == 0)
         return {
             end.key
             for end, rest in ends

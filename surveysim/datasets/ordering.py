@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from surveysim.datasets.codebook import plain_code
+from surveysim.datasets.scales import is_neutral, is_zero, scale_scores
 from surveysim.datasets.survey import Report
-from surveysim.datasets.wording import is_neutral, outside_scale, scale_scores
+from surveysim.datasets.wording import outside_scale
 from surveysim.tables.matching import as_number
 
 __all__ = [
@@ -102,6 +103,11 @@ def _place_line(line: list[Entry], name: str, report: Report, has_order: bool) -
             rest.insert(len(rest) // 2, middle[0])
             report.note(name, "the neutral option was moved to the middle of the scale", 0, repr(line[middle[0]][1]))
             return Ordered([line[i] for i in rest], True, "a scale; its neutral option moved to the middle", [])
+    zero = [i for i, (_, text) in enumerate(line) if is_zero(text)]
+    if len(zero) == 1 and monotone([score for i, score in enumerate(scores) if i != zero[0]]):
+        line = [entry for _, entry in sorted(zip(scores, line, strict=True), key=lambda pair: pair[0])]
+        report.note(name, "the option of none was moved to its place among the amounts", 0, repr(line[0][1]))
+        return Ordered(line, True, "amounts; none moved to its place", [])
     return Ordered(line, None, "labels of a scale, but codes in another order", [])
 
 

@@ -15,8 +15,9 @@ import pandas as pd
 from surveysim.datasets.files import BLANKS
 from surveysim.datasets.no_answer import missing_kind
 from surveysim.datasets.ordering import monotone
+from surveysim.datasets.scales import scale_scores
 from surveysim.datasets.survey import QuestionSet, Report
-from surveysim.datasets.wording import outside_scale, scale_scores
+from surveysim.datasets.wording import outside_scale
 from surveysim.questions import Question
 from surveysim.tables import QUESTION_COLUMN
 

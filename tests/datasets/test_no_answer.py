@@ -12,13 +12,11 @@ import hashlib
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from surveysim.datasets import SurveyWarning, read_survey
+from surveysim.datasets import read_survey
 from surveysim.datasets.no_answer import missing_kind, read_label
-from surveysim.tables import Missing, tabulate
 
 LABELS = Path(__file__).parent / "labels"
 SCALE = {1: "good", 2: "fair", 3: "bad"}
@@ -73,7 +71,9 @@ class TestRecall:
 
     @pytest.mark.parametrize("held_out", [False, True])
     def test_answers_that_look_close_stay_answers(self, held_out):
-        taken = [row["label"] for row in labels("answers.tsv", held_out=held_out) if read_label(row["label"]).is_certain]
+        taken = [
+            row["label"] for row in labels("answers.tsv", held_out=held_out) if read_label(row["label"]).is_certain
+        ]
         assert taken == []
 
     def test_answers_among_answers_stay_answers(self):

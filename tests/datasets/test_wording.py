@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from surveysim.datasets.no_answer import missing_kind
-from surveysim.datasets.wording import MISSING_TEXTS, is_neutral, outside_scale, scale_scores
+from surveysim.datasets.scales import is_neutral, scale_scores
+from surveysim.datasets.wording import MISSING_TEXTS, outside_scale
 from surveysim.tables.missing import kind_of_text
 
 
