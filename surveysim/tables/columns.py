@@ -19,7 +19,12 @@ __all__ = ["check_columns", "check_names", "code_questions", "read_backgrounds",
 
 
 def check_columns(
-    data: pd.DataFrame, backgrounds: Sequence[str], answers: Mapping[str, Question] | Question, others: list[Any]
+    data: pd.DataFrame,
+    backgrounds: Sequence[str],
+    answers: Mapping[str, Question] | Question,
+    others: list[Any],
+    *,
+    name: str = "backgrounds",
 ) -> tuple[list[str], dict[str, Question]]:
     """The backgrounds and the questions by column, after a check of everything about names that can be wrong.
 
@@ -31,17 +36,19 @@ def check_columns(
         A single one where `data` has one column that is not named otherwise.
     others : list
         Further parameters that may name a column (weights, strata ...).
+    name : str, default="backgrounds"
+        What messages call the backgrounds; only those of that name may not be empty.
     """
     if not isinstance(data, pd.DataFrame):
         raise TypeError(f"data must be a pandas DataFrame, one row a respondent, got {type(data).__name__}")
     if isinstance(backgrounds, str) or not isinstance(backgrounds, Sequence | pd.Index | np.ndarray):
-        raise TypeError(f"backgrounds must be a list of columns, got {backgrounds!r}")
+        raise TypeError(f"{name} must be a list of columns, got {backgrounds!r}")
     backgrounds = list(backgrounds)
-    if not backgrounds:
+    if not backgrounds and name == "backgrounds":
         raise ValueError("backgrounds is empty: name at least one column that describes the respondents")
     named = {other for other in others if isinstance(other, str)}
     answers = _as_mapping(data, answers, {*backgrounds, *named})
-    for parameter, columns in (("backgrounds", backgrounds), ("answers", list(answers))):
+    for parameter, columns in ((name, backgrounds), ("answers", list(answers))):
         require_columns(data, columns, parameter)
     overlap = [column for column in backgrounds if column in answers]
     if overlap:

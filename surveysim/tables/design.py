@@ -81,7 +81,8 @@ class SampleDesign:
         n = len(given[0]) if given else n_respondents
         if n is None:
             raise ValueError("fpc alone describes no design: pass the number of respondents")
-        stratum, names = np.zeros(n, dtype=np.int64), pd.Index(["the sample"])
+        stratum: np.ndarray = np.zeros(n, dtype=np.int64)
+        names: list[Any] = ["the sample"]
         if strata is not None:
             stratum, names = _numbered(strata, "strata")
         if cluster is None:
@@ -171,11 +172,11 @@ def read_design(
     )
 
 
-def _numbered(column: pd.Series, name: str) -> tuple[np.ndarray, pd.Index]:
+def _numbered(column: pd.Series, name: str) -> tuple[np.ndarray, list[Any]]:
     codes, names = pd.factorize(column)
     if (codes < 0).any():
         raise ValueError(f"{name} is missing in {rows_named(column.to_frame(), codes < 0)}")
-    return codes.astype(np.int64), pd.Index(names)
+    return codes.astype(np.int64), names.tolist()
 
 
 def _is_number(value: Any) -> bool:
@@ -183,7 +184,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _fractions(
-    fpc: pd.Series | Mapping[Hashable, float] | float, stratum: np.ndarray, names: pd.Index, sizes: np.ndarray
+    fpc: pd.Series | Mapping[Hashable, float] | float, stratum: np.ndarray, names: list[Any], sizes: np.ndarray
 ) -> np.ndarray:
     """The sampled fraction of each stratum from `fpc`, which is a population size or a fraction."""
     if isinstance(fpc, pd.Series):
