@@ -14,7 +14,7 @@ from sklearn.utils.validation import has_fit_parameter
 from surveysim.distributions import check_distributions
 from surveysim.tables.cells import QUESTION_COLUMN, Cells
 
-__all__ = ["CrossFit", "Predictor", "cross_fit"]
+__all__ = ["CrossFit", "Predictor", "cross_fit", "no_predictions"]
 
 
 class Predictor(Protocol):
@@ -82,6 +82,13 @@ def cross_fit(model: Predictor, cells: Cells, people: pd.DataFrame, *, refit: bo
         in_cells.append(_predict(fitted, cells.X, shape[1]))
         in_population.append(_predict(fitted, rows, shape[1]))
     return CrossFit(counts, np.stack(in_cells), np.stack(in_population))
+
+
+def no_predictions(cells: Cells, people: pd.DataFrame) -> CrossFit:
+    """Respondents without a model: it predicts nothing for anybody."""
+    counts = cells.n[:, None] * np.nan_to_num(cells.Y)
+    nothing = np.zeros((1, len(cells.questions) * len(people), cells.Y.shape[1]))
+    return CrossFit(counts[None], np.zeros((1, *counts.shape)), nothing)
 
 
 def population_rows(cells: Cells, people: pd.DataFrame) -> pd.DataFrame:

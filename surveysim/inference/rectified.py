@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from surveysim.inference.population import Population, group_population, groups_
 from surveysim.inference.rectified_shares import GroupMoments, RectifiedShares, learn_power
 from surveysim.tables.cells import QUESTION_COLUMN, Cells
 
-__all__ = ["question_moments", "rectify"]
+__all__ = ["check_cells", "question_moments", "rectify"]
 
 
 def rectify(
@@ -104,7 +105,7 @@ def rectify(
     1     no   50.0        120.0
     """
     level = check_level(level)
-    columns = _check(cells, by)
+    columns = check_cells(cells, by)
     people = read_population(population, cells.backgrounds)
     groups = group_population(people, columns)
     fitted = cross_fit(model, cells, people.people, refit=refit)
@@ -179,7 +180,8 @@ def _effective(cells: Cells, rows: np.ndarray, effect: float) -> float:
     return float(weight.sum() ** 2 / (weight**2 / cells.n_kish[rows]).sum() / effect)
 
 
-def _check(cells: Cells, by: str | Sequence[str] | None) -> list[str]:
+def check_cells(cells: Cells, by: str | Sequence[str] | None) -> list[str]:
+    """The columns of `by`, after a check that they are backgrounds of the cells."""
     if not isinstance(cells, Cells):
         raise TypeError(f"cells must be the Cells that tabulate returns, got {type(cells).__name__}")
     if len(cells) == 0:
@@ -196,17 +198,16 @@ def _table(group: pd.DataFrame, question: str, cells: Cells, rectified: Rectifie
     options = cells.questions[question].options
     lower, upper = rectified.interval(level)
     table = group.iloc[np.zeros(len(options), dtype=int)].reset_index(drop=True)
-    return table.assign(
-        **{
-            QUESTION_COLUMN: question,
-            "option": list(options),
-            "share": 100 * rectified.shares,
-            "se": 100 * rectified.errors,
-            "lower": 100 * lower,
-            "upper": 100 * upper,
-            "sample": 100 * rectified.moments.shares,
-            "respondents": rectified.moments.n,
-            "worth": rectified.worth,
-            "power": rectified.power,
-        }
-    )
+    values: dict[str, Any] = {
+        QUESTION_COLUMN: question,
+        "option": list(options),
+        "share": 100 * rectified.shares,
+        "se": 100 * rectified.errors,
+        "lower": 100 * lower,
+        "upper": 100 * upper,
+        "sample": 100 * rectified.moments.shares,
+        "respondents": rectified.moments.n,
+        "worth": rectified.worth,
+        "power": rectified.power,
+    }
+    return table.assign(**values)
