@@ -94,10 +94,6 @@ def no_predictions(cells: Cells, people: pd.DataFrame) -> CrossFit:
 def population_rows(cells: Cells, people: pd.DataFrame) -> pd.DataFrame:
     """X of the population, once for each question."""
     people = people[cells.backgrounds].reset_index(drop=True)
-    for column in cells.backgrounds:  # a model knows the levels of the cells, in their order
-        dtype = cells.X[column].dtype
-        if isinstance(dtype, pd.CategoricalDtype) and set(people[column].dropna()) <= set(dtype.categories):
-            people[column] = people[column].astype(dtype)
     if QUESTION_COLUMN not in cells.X:
         return people
     copies = [people.assign(**{QUESTION_COLUMN: name}) for name in cells.questions]

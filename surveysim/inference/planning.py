@@ -115,7 +115,7 @@ def plan_respondents(
             raise ValueError(f"{name} must be one of {list(get_args(allowed))}, got {value!r}")
     if minimum < 1:
         raise ValueError(f"minimum must be at least 1, got {minimum!r}")
-    people = read_population(_own_population(cells) if population is None else population, cells.backgrounds)
+    people = read_population(_own_population(cells) if population is None else population, cells.X[cells.backgrounds])
     groups = group_population(people, columns)
     predicted = (
         no_predictions(cells, people.people) if model is None else cross_fit(model, cells, people.people, refit=refit)

@@ -34,8 +34,14 @@ class Population:
     size: float
 
 
-def read_population(population: pd.DataFrame, backgrounds: Sequence[str]) -> Population:
+def read_population(population: pd.DataFrame, like: pd.DataFrame) -> Population:
     """Known shares ("share" or "n" is a column), or else people, one a row, who are a sample themselves.
+
+    Parameters
+    ----------
+    population : DataFrame
+    like : DataFrame
+        The backgrounds of the cells, whose levels and order of levels the population's take over.
 
     Raises
     ------
@@ -48,6 +54,7 @@ def read_population(population: pd.DataFrame, backgrounds: Sequence[str]) -> Pop
         raise TypeError(f"population must be a pandas DataFrame, got {type(population).__name__}")
     if len(population) == 0:
         raise ValueError("population is empty")
+    backgrounds = list(like.columns)
     lacking = [column for column in backgrounds if column not in population.columns]
     if lacking:
         raise ValueError(f"population lacks the backgrounds {lacking} of the cells; it has {list(population.columns)}")
@@ -55,7 +62,10 @@ def read_population(population: pd.DataFrame, backgrounds: Sequence[str]) -> Pop
     shares = population_shares(population) if known else np.full(len(population), 1.0 / len(population))
     codes = [matching_codes(population[column], population[column])[0] for column in backgrounds]
     background, first = combine([(code, int(code.max()) + 1) for code in codes])
-    people = population[list(backgrounds)].iloc[first].reset_index(drop=True)
+    people = population[backgrounds].iloc[first].reset_index(drop=True)
+    for column, dtype in like.dtypes.items():
+        if isinstance(dtype, pd.CategoricalDtype) and set(people[column].dropna()) <= set(dtype.categories):
+            people[str(column)] = people[column].astype(dtype)
     summed = np.bincount(background, weights=shares)
     return Population(people, summed, np.inf if known else float(len(population)))
 

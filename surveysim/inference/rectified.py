@@ -106,7 +106,7 @@ def rectify(
     """
     level = check_level(level)
     columns = check_cells(cells, by)
-    people = read_population(population, cells.backgrounds)
+    people = read_population(population, cells.X[cells.backgrounds])
     groups = group_population(people, columns)
     fitted = cross_fit(model, cells, people.people, refit=refit)
     tables, silent = [], []
