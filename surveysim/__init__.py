@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from surveysim.elicitation.recorded import RecordedElicitor as RecordedElicitor
     from surveysim.elicitation.zero_shot import ZeroShotElicitor as ZeroShotElicitor
     from surveysim.fusion.estimator import FusedRegressor as FusedRegressor
+    from surveysim.inference import plan_respondents as plan_respondents
+    from surveysim.inference import rectify as rectify
+    from surveysim.inference import survey_estimates as survey_estimates
     from surveysim.tables import poststratify as poststratify
     from surveysim.tables import rake as rake
     from surveysim.tables import tabulate as tabulate
@@ -30,8 +33,11 @@ _LAZY = {
     "SimilarityElicitor": "surveysim.elicitation.free_text",
     "ZeroShotElicitor": "surveysim.elicitation.zero_shot",
     "load": "surveysim.dsa.saved",
+    "plan_respondents": "surveysim.inference",
     "poststratify": "surveysim.tables",
     "rake": "surveysim.tables",
+    "rectify": "surveysim.inference",
+    "survey_estimates": "surveysim.inference",
     "tabulate": "surveysim.tables",
 }
 
@@ -45,8 +51,11 @@ __all__ = [
     "ZeroShotElicitor",
     "__version__",
     "load",
+    "plan_respondents",
     "poststratify",
     "rake",
+    "rectify",
+    "survey_estimates",
     "tabulate",
 ]
 
