@@ -38,6 +38,18 @@ class RespondentPlan:
     compare : int or None
     level : float
         Of the margins of error.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim import Question, plan_respondents, tabulate
+    >>> pilot = pd.DataFrame({"age": ["young", "old"] * 50, "rain": [1, 1, 2, 1, 1, 2, 2, 2, 1, 2] * 10})
+    >>> cells = tabulate(pilot, ["age"], {"rain": Question("Do you like rain?", ["yes", "no"])})
+    >>> plan = plan_respondents(cells, 300, by="age")
+    >>> plan.groups[["age", "population", "respondents", "margin"]].round(1)
+         age  population  respondents  margin
+    0    old        50.0          ...     ...
+    1  young        50.0          ...     ...
     """
 
     budget: float

@@ -99,10 +99,10 @@ def rectify(
     >>> cells = tabulate(survey, ["age"], {"rain": question}, folds=5)
     >>> population = pd.DataFrame({"age": ["young", "old"], "share": [0.5, 0.5]})
     >>> table = rectify(LogitRegressor(question=question), cells, population)
-    >>> table[["option", "share", "respondents"]]
+    >>> table[["option", "share", "respondents"]].round(1)
       option  share  respondents
-    0    yes   50.0        120.0
-    1     no   50.0        120.0
+    0    yes   50.1        120.0
+    1     no   49.9        120.0
     """
     level = check_level(level)
     columns = check_cells(cells, by)

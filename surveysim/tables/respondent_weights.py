@@ -33,6 +33,18 @@ class RespondentWeights:
     margins : DataFrame
         "variable", "level", and the shares (per cent) in the population ("target"), with the weights that went in
         ("before"), and with these ("after"). Trimming may leave a gap. Empty for weights that know no margins.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim import rake
+    >>> weighted = rake({"sex": {"f": 0.5, "m": 0.5}}, respondents=pd.DataFrame({"sex": ["f", "f", "f", "m"]}))
+    >>> weighted.margins
+      variable level  target  before  after
+    0      sex     f    50.0    75.0   50.0
+    1      sex     m    50.0    25.0   50.0
+    >>> round(weighted.n_effective, 1)
+    3.0
     """
 
     weights: pd.Series
