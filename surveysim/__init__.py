@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from surveysim.elicitation.recorded import RecordedElicitor as RecordedElicitor
     from surveysim.elicitation.zero_shot import ZeroShotElicitor as ZeroShotElicitor
     from surveysim.fusion.estimator import FusedRegressor as FusedRegressor
+    from surveysim.inference import plan_respondents as plan_respondents
+    from surveysim.inference import rectify as rectify
+    from surveysim.inference import survey_estimates as survey_estimates
     from surveysim.loading import load as load
     from surveysim.tables import poststratify as poststratify
     from surveysim.tables import rake as rake
@@ -29,8 +32,11 @@ _LAZY = {
     "SimilarityElicitor": "surveysim.elicitation.free_text",
     "ZeroShotElicitor": "surveysim.elicitation.zero_shot",
     "load": "surveysim.loading",
+    "plan_respondents": "surveysim.inference",
     "poststratify": "surveysim.tables",
     "rake": "surveysim.tables",
+    "rectify": "surveysim.inference",
+    "survey_estimates": "surveysim.inference",
     "tabulate": "surveysim.tables",
 }
 
@@ -44,8 +50,11 @@ __all__ = [
     "ZeroShotElicitor",
     "__version__",
     "load",
+    "plan_respondents",
     "poststratify",
     "rake",
+    "rectify",
+    "survey_estimates",
     "tabulate",
 ]
 

@@ -19,7 +19,7 @@ ORDER = [
     {"metrics"},
     {"base"},
     {"tables"},
-    {"datasets", "prompts"},
+    {"datasets", "prompts", "inference"},
     {"models"},
     {"asking", "trunk", "baselines"},
     {"elicitation"},
