@@ -58,6 +58,10 @@ class Design:
         """The matrix after a column of ones, (n, 1 + n_columns)."""
         return np.column_stack([np.ones(len(self.matrix)), self.matrix])
 
+    def __getitem__(self, rows: np.ndarray | slice) -> Design:
+        """Some of the rows."""
+        return Design(self.matrix[rows], self.unseen[rows])
+
 
 class BackgroundEncoder:
     """Learn from training backgrounds how any background becomes a row of numbers.

@@ -220,11 +220,11 @@ class FusedRegressor(DistributionRegressor):
 
     def _describe(self, cells: FitCells, base: LogitRegressor) -> None:
         fit, slopes = self._model.fit, self._model.slopes
-        covariates = [data.covariates for data in self._model.problem.questions]
+        covariates = [data.covariates for data in self._model.family.problem.questions]
         self.slopes_ = slopes.as_frame(fit.optimum.slopes, fit.optimum.slope_variances())
         self.gap_inflation_ = slopes.gap_inflation(fit.optimum.slopes, covariates)
-        self.level_variances_ = fit.level_variances
-        self.prior_variances_ = fit.table.as_frame()
+        self.level_variances_ = fit.found.levels
+        self.prior_variances_ = fit.found.table.as_frame()
         self.n_iter_ = max(fit.n_rounds, 1)
         self.effective_respondents_ = effective_respondents(self._model)
         alone = 0.0 if self.elicitor_ is None else effective_respondents(FusionModel.train(cells, None, base))
