@@ -197,35 +197,37 @@ class LogitFamily:
         Journal of the Royal Statistical Society B 39(1), 1-38.
         """
         found, optimum = self.start, self.solve(self.start)
-        learn_terms, weight = self.prior_kind != "fixed", self._weight()
-        unknown = np.full(found.table.variances.shape, np.nan)
-        learn_levels = any(self.has_level)
-        determined, level_determined = unknown, np.full(len(found.levels), np.nan)
-        for n_rounds in range(1, MAX_ROUNDS + 1):
-            if not (learn_terms or learn_levels):
-                return JointFit(optimum, found, determined, level_determined, weight, 0)
-            squares, informed = self._moments(found, optimum)
-            level_sums = self._level_sums(squares), self._level_sums(informed)
-            level_determined = level_sums[1] + weight
-            new_levels = (level_sums[0] + weight * self.start.levels) / level_determined
-            updated = replace(found, levels=new_levels)
-            if learn_terms:
-                table = found.table
-                determined = sum(table.add_up(one, d) for one, d in zip(informed, self.degrees, strict=True)) + weight
-                total = sum(table.add_up(one, d) for one, d in zip(squares, self.degrees, strict=True))
-                start = self.start.table.variances
-                if self.prior_kind == "auto":
-                    start = _scaled_start(self.start.table, total, determined - weight)
-                variances = (total + weight * start) / determined
-                updated = Hyperparameters(
-                    PriorTable(table.blocks, variances), new_levels, self._resemblance(found, optimum)
-                )
-            done = _close(found, updated)
-            found = updated
-            optimum = self.solve(found, optimum)
+        shape = found.table.variances.shape
+        fit = JointFit(optimum, found, np.full(shape, np.nan), np.full(shape[1:], np.nan), self._weight(), 0)
+        if self.prior_kind == "fixed" and not any(self.has_level):
+            return fit
+        while fit.n_rounds < MAX_ROUNDS:
+            updated = self._round(fit)
+            done = _close(fit.found, updated.found)
+            fit = replace(updated, optimum=self.solve(updated.found, fit.optimum))
             if done:
                 break
-        return JointFit(optimum, found, determined, level_determined, weight, n_rounds)
+        return fit
+
+    def _round(self, fit: JointFit) -> JointFit:
+        """One round of learning, before the optimum follows."""
+        found, weight = fit.found, fit.weight
+        squares, informed = self._moments(found, fit.optimum)
+        level_determined = self._level_sums(informed) + weight
+        levels = (self._level_sums(squares) + weight * self.start.levels) / level_determined
+        fit = replace(fit, level_determined=level_determined, n_rounds=fit.n_rounds + 1)
+        if self.prior_kind == "fixed":
+            return replace(fit, found=replace(found, levels=levels))
+        total, determined = (
+            sum((found.table.add_up(one, d) for one, d in zip(values, self.degrees, strict=True)), start=np.zeros(()))
+            for values in (squares, informed)
+        )
+        start = self.start.table
+        if self.prior_kind == "auto":
+            start = _scaled(start, total, determined)
+        table = PriorTable(start.blocks, (total + weight * start.variances) / (determined + weight))
+        learned = Hyperparameters(table, levels, self._resemblance(found, fit.optimum))
+        return replace(fit, found=learned, determined=determined + weight)
 
     def _weight(self) -> float:
         """How many coefficients the start counts for."""
@@ -294,19 +296,20 @@ class LogitFamily:
         return replace(fit.found, table=fit.found.table.drawn(degrees, generator), levels=levels)
 
 
-def _scaled_start(table: PriorTable, squares: np.ndarray, determined: np.ndarray) -> np.ndarray:
-    """The start's variances times a factor for each attribute and one for each degree, as far as the data tell.
+def _scaled(table: PriorTable, squares: np.ndarray, determined: np.ndarray) -> PriorTable:
+    """A table times a factor for each attribute and one for each degree, as far as the data tell.
 
-    Groups that are far apart on one degree are so on others: few factors are learned before single variances.
+    Each factor is learned as a variance is, from the sums (n_blocks, 4) of squares and of what is determined, with 1
+    counting for `FACTOR_COEFFICIENTS`.
     """
     attributes = [block.attributes for block in table.blocks]
-    start = table.variances
-    for rows in [[i for i, a in enumerate(attributes) if a == own] for own in dict.fromkeys(attributes)]:
-        ratio = (squares[rows] / start[rows]).sum() + FACTOR_COEFFICIENTS
-        start = start.copy()
-        start[rows] *= ratio / (determined[rows].sum() + FACTOR_COEFFICIENTS)
-    factor = ((squares / start).sum(axis=0) + FACTOR_COEFFICIENTS) / (determined.sum(axis=0) + FACTOR_COEFFICIENTS)
-    return start * factor
+    variances = table.variances.copy()
+    for own in dict.fromkeys(attributes):
+        rows = [i for i, a in enumerate(attributes) if a == own]
+        ratio = (squares[rows] / variances[rows]).sum() + FACTOR_COEFFICIENTS
+        variances[rows] *= ratio / (determined[rows].sum() + FACTOR_COEFFICIENTS)
+    by_degree = (squares / variances).sum(axis=0) + FACTOR_COEFFICIENTS
+    return PriorTable(table.blocks, variances * by_degree / (determined.sum(axis=0) + FACTOR_COEFFICIENTS))
 
 
 def _close(found: Hyperparameters, updated: Hyperparameters) -> bool:
