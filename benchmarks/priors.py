@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -59,7 +60,7 @@ def measure(survey: Survey, sizes: list[int], n_splits: int, *, chosen: bool) ->
             for name, (parameters, constants) in variants(chosen).items():
                 model = LogitRegressor(question=split.train.questions, unseen="uniform", **parameters)
                 started = time.perf_counter()
-                with patch.multiple(learning, **constants):
+                with patch.multiple(learning, **constants) if constants else nullcontext():
                     model.fit(split.train.X, split.train.Y, sample_weight=split.train.n)
                 seconds = time.perf_counter() - started
                 js = js_divergence(Y, model.predict(X), truth_respondents=respondents)
