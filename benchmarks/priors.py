@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -60,7 +60,9 @@ def measure(survey: Survey, sizes: list[int], n_splits: int, *, chosen: bool) ->
             for name, (parameters, constants) in variants(chosen).items():
                 model = LogitRegressor(question=split.train.questions, unseen="uniform", **parameters)
                 started = time.perf_counter()
-                with patch.multiple(learning, **constants) if constants else nullcontext():
+                with ExitStack() as stack:
+                    for constant, value in constants.items():
+                        stack.enter_context(patch.object(learning, constant, value))
                     model.fit(split.train.X, split.train.Y, sample_weight=split.train.n)
                 seconds = time.perf_counter() - started
                 js = js_divergence(Y, model.predict(X), truth_respondents=respondents)
@@ -81,21 +83,20 @@ def standard_errors(results: pd.DataFrame) -> pd.DataFrame:
     wide = results.pivot_table(index=["survey", "n", "split"], columns="model", values="js", sort=False)
     apart = wide.sub(wide["fixed"], axis=0).groupby(["survey", "n"], sort=False)
     fixed = wide["fixed"].groupby(["survey", "n"], sort=False).mean()
-    return (apart.std() / np.sqrt(apart.size()).to_numpy()[:, None]).div(fixed, axis=0)
+    return apart.std().div(np.sqrt(apart.size()) * fixed, axis=0)
 
 
 def criterion(ratios: pd.DataFrame) -> pd.Series:
     """Mean of the clipped logarithms for each combination; every survey counts alike."""
-    own = ratios[[column for column in ratios if column.startswith("auto ")]]
-    logs = np.log1p(own).clip(lower=np.log1p(-LARGEST_GAIN))
-    return logs.groupby("survey").mean().mean()
+    own = ratios[[name_of(values) for values in GRID]].clip(lower=-LARGEST_GAIN)
+    return own.apply(np.log1p).groupby("survey").mean().mean()
 
 
 def leave_one_out(ratios: pd.DataFrame) -> pd.DataFrame:
     """For each survey the combination that is best on the others, and what it does on this one."""
     rows = []
     for survey in ratios.index.unique("survey"):
-        best = criterion(ratios.drop(index=survey, level="survey")).idxmin()
+        best = str(criterion(ratios.drop(index=survey, level="survey")).idxmin())
         own = ratios.xs(survey, level="survey")[best]
         rows.append({"survey": survey, "chosen": best} | {f"n = {n}": value for n, value in own.items()})
     return pd.DataFrame(rows).set_index("survey")

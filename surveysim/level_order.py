@@ -78,7 +78,7 @@ def order_of(levels: Iterable[object]) -> dict[object, float] | None:
     >>> order_of(["east", "north", "south"]) is None
     True
     """
-    texts = {}
+    texts: dict[object, str] = {}
     for level in levels:
         if not isinstance(level, str):
             return None

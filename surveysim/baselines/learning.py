@@ -37,10 +37,10 @@ RESEMBLANCE_TOLERANCE = 0.01
 IDENTITY_TERMS = 20.0
 """How many terms the identity counts for when the resemblance of questions is learned."""
 
-AUTO_COEFFICIENTS = 4.0
+AUTO_COEFFICIENTS = 30.0
 """How many coefficients the fixed variances count for with ``prior="auto"``."""
 
-FACTOR_COEFFICIENTS = 4.0
+FACTOR_COEFFICIENTS = 24.0
 """How many coefficients 1 counts for when the factors of attributes and degrees are learned."""
 
 MAX_COUPLED = 4000

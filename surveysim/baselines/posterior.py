@@ -86,10 +86,11 @@ def draw_states(
         expected variance of cells.
     """
     if centers:
-        found = [family.draw(fit, generator) for _ in range(VARIANCE_DRAWS)]
+        drawn = [family.draw(fit, generator) for _ in range(VARIANCE_DRAWS)]
+        optima = [family.problem.step(family.prior(found), fit.optimum) for found in drawn]
         return [
-            PosteriorState(one, optimum, optimum.shared[None], lack_of_fit.mean())
-            for one, optimum in ((one, family.problem.step(family.prior(one), fit.optimum)) for one in found)
+            PosteriorState(found, optimum, optimum.shared[None], lack_of_fit.mean())
+            for found, optimum in zip(drawn, optima, strict=True)
         ]
     n_states = min(max(VARIANCE_DRAWS, n_draws // 100), n_draws)
     states = []
