@@ -13,7 +13,7 @@ LONGEST = 400
 
 ORDER = [
     {"errors", "version"},
-    {"questions", "distributions", "contrasts", "levels", "parameters"},
+    {"questions", "distributions", "contrasts", "level_order", "levels", "parameters"},
     {"cells"},
     {"validation", "saving"},
     {"metrics"},
