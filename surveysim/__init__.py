@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from surveysim.elicitation.recorded import RecordedElicitor as RecordedElicitor
     from surveysim.elicitation.zero_shot import ZeroShotElicitor as ZeroShotElicitor
     from surveysim.fusion.estimator import FusedRegressor as FusedRegressor
+    from surveysim.reporting.groups import group_estimates as group_estimates
+    from surveysim.reporting.page import report as report
     from surveysim.tables import poststratify as poststratify
     from surveysim.tables import rake as rake
     from surveysim.tables import tabulate as tabulate
@@ -29,9 +31,11 @@ _LAZY = {
     "RecordedElicitor": "surveysim.elicitation.recorded",
     "SimilarityElicitor": "surveysim.elicitation.free_text",
     "ZeroShotElicitor": "surveysim.elicitation.zero_shot",
+    "group_estimates": "surveysim.reporting.groups",
     "load": "surveysim.dsa.saved",
     "poststratify": "surveysim.tables",
     "rake": "surveysim.tables",
+    "report": "surveysim.reporting.page",
     "tabulate": "surveysim.tables",
 }
 
@@ -44,9 +48,11 @@ __all__ = [
     "SimilarityElicitor",
     "ZeroShotElicitor",
     "__version__",
+    "group_estimates",
     "load",
     "poststratify",
     "rake",
+    "report",
     "tabulate",
 ]
 

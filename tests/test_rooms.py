@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "surveysim"
 LONGEST = 400
 
 ORDER = [
-    {"errors"},
+    {"errors", "progress"},
     {"questions", "distributions", "contrasts", "levels", "parameters"},
     {"validation", "saving"},
     {"metrics"},
@@ -25,7 +25,9 @@ ORDER = [
     {"calibration", "fusion"},
     {"dsa"},
     {"evaluation"},
-    {"loading"},
+    {"loading", "reporting"},
+    {"cli"},
+    {"__main__"},
     {"recorded", "similarity", "surveysim"},
 ]
 """Rooms from bottom to top; those of one storey do not know each other. The last three only hand on names."""

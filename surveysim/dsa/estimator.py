@@ -314,26 +314,57 @@ class DSARegressor(DistributionRegressor):
         ----------
         .. [1] Kott, P. S. (2001). "The delete-a-group jackknife." Journal of Official Statistics 17(4), 521-526.
         """
-        from surveysim.dsa.intervals import (
-            calibrate,
-            combined_interval,
-            expected_variance,
-            refit_without_each_group,
-        )
-        from surveysim.dsa.predict import predict_each
+        from surveysim.dsa.intervals import combined_interval, expected_variance
 
         cells = self._validate_predict(X)
         if not isinstance(level, numbers.Real) or not 0 < level < 1:
             raise ValueError(f"level must be a number between 0 and 1, got {level!r}")
+        center, refits, calibration = self._refits(cells)
+        variance = expected_variance(calibration.logit, cells, center)
+        variance = np.where(np.isnan(variance), calibration.typical, variance)
+        return combined_interval(center, refits, calibration.factor * variance, level)
+
+    def predict_draws(self, X: Any, n_draws: int = 1000, *, random_state: Any = None) -> np.ndarray:
+        """Draw distributions around the prediction: for intervals of whatever is made of several cells.
+
+        In each cell they are as wide as `predict_interval`. The cells of one question belong together in a draw: what
+        the statistical model leaves open is drawn from its joint posterior, and how far the prediction's distance from
+        that model is an error is one number for all cells of a question, so that it does not average out in a group or
+        in the population. Questions are drawn independently. The first call refits, as `predict_interval` does.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, n_features_in_)
+            Backgrounds, as in `predict`.
+        n_draws : int, default=1000
+            How many.
+        random_state : int, RandomState, Generator or None, default=None
+            Of the draws.
+
+        Returns
+        -------
+        float64 array of shape (n_draws, n, K)
+            NaN past the last option of a shorter question.
+        """
+        from surveysim.dsa.draws import draw_predictions
+
+        cells = self._validate_predict(X)
+        check_number("n_draws", n_draws, integer=True, low=1)
+        generator = as_generator(random_state)
+        center, refits, calibration = self._refits(cells)
+        return draw_predictions(calibration, cells, center, refits, n_draws, generator)
+
+    def _refits(self, cells: PredictCells) -> tuple[np.ndarray, np.ndarray, Calibration]:
+        """The prediction, those of the refits without each group, and what intervals need beside; refits once."""
+        from surveysim.dsa.intervals import calibrate, refit_without_each_group
+        from surveysim.dsa.predict import predict_each
+
         if self._replicates is None:
             self._replicates = refit_without_each_group(self._load(check=True), self)
         if self._calibration is None:
             self._calibration = calibrate(self._load(check=True), self)
-        center = self._predict(cells)
         refits = predict_each(self._load(check=True), self, cells, self._replicates)
-        variance = expected_variance(self._calibration.logit, cells, center)
-        variance = np.where(np.isnan(variance), self._calibration.typical, variance)
-        return combined_interval(center, refits, self._calibration.factor * variance, level)
+        return self._predict(cells), refits, self._calibration
 
     def sample(self, X: Any, n: int = 1, random_state: Any = None) -> pd.DataFrame:
         """Draw answers of simulated respondents.
