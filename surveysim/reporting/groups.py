@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -20,6 +21,8 @@ __all__ = ["group_estimates"]
 
 Difference = str | Mapping[str, tuple[Any, Any]] | GroupEstimates | None
 
+
+NUMBER = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?")
 
 SAY_NOTHING = ("yes", "no", "True", "False", NOT_STATED)
 """Levels that need the name of their attribute, as numbers do."""
@@ -293,7 +296,7 @@ def _group_names(labels: pd.DataFrame) -> np.ndarray:
     names = []
     for row in labels.itertuples(index=False, name=None):
         parts = [
-            f"{column} {value}" if value in SAY_NOTHING or value.replace(".", "").replace("-", "").isdigit() else value
+            f"{column} {value}" if value in SAY_NOTHING or NUMBER.fullmatch(value) else value
             for column, value in zip(labels.columns, row, strict=True)
         ]
         names.append(", ".join(parts))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["BARS", "COLORS", "INK", "SOFT", "bare", "label_ends", "new_axes", "pyplot"]
+__all__ = ["BARS", "COLORS", "INK", "SOFT", "bare", "label_ends", "new_axes", "pyplot", "whole_words"]
 
 INK, SOFT, BARS = "#22272e", "#6e7781", "#dfe3e8"
 COLORS = ("#c2255c", "#0b6bcb", "#9a6700", "#2b8a3e", "#7048e8", "#0c8599")
@@ -76,3 +77,19 @@ def label_ends(ax: Any, x: float, ends: Sequence[tuple[float, str, str]], *, gap
     for place, i in zip(placed, order, strict=True):
         _, text, color = ends[i]
         ax.text(1.02, place, text, color=color, transform=ax.transAxes, va="center", ha="left", fontsize=10)
+
+
+def whole_words(text: str, inches: float, points: float) -> str:
+    """Text in lines of at most so many inches, words whole, nothing left out; a longer word stays on a line of its own.
+
+    Parameters
+    ----------
+    text : str
+    inches : float
+        Room for a line.
+    points : float
+        Size of the font; a character is a little over half as wide.
+    """
+    characters = max(4, int(inches * 72 / (0.54 * points)))
+    lines = textwrap.wrap(text, characters, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines)
