@@ -177,9 +177,11 @@ class EstimatesDisplay:
             return
         inches = self.figure_.get_size_inches()[0] - 0.3
         self.figure_.suptitle(whole_words(wording, inches, 11.5), x=0.01, ha="left", fontsize=11.5, color=INK)
-        self.figure_.supxlabel(unit, fontsize=9.5, color=INK)
-        if several:
-            self.figure_.legend(
+        if several:  # the unit above the marks: a label of the axes would run into them
+            legend = self.figure_.legend(
                 self.marks_[0].values(), self.sources, loc="outside lower left", ncols=min(len(self.sources), 4),
-                frameon=False, labelcolor=INK, fontsize=9.5,
+                frameon=False, labelcolor=INK, fontsize=9.5, title=unit, title_fontsize=9.5, alignment="left",
             )  # fmt: skip
+            legend.get_title().set_color(INK)
+        else:
+            self.figure_.supxlabel(unit, fontsize=9.5, color=INK)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.reporting.intervals import Interval, difference_interval
-from surveysim.reporting.written import html_table, markdown_table, wide_table
+from surveysim.reporting.written import WideTable, html_table, markdown_table, wide_table
 
 __all__ = ["EVERYBODY", "FIXED_COLUMNS", "GroupEstimates"]
 
@@ -193,23 +193,26 @@ class GroupEstimates(pd.DataFrame):
         """
         return markdown_table(self._wide(decimals), intervals=intervals)
 
-    def to_html_table(self, *, decimals: int = 0, intervals: bool = True) -> str:
+    def to_html_table(self, *, decimals: int = 0, intervals: bool = True, wording: bool = True) -> str:
         """The table in HTML, options side by side, with a caption; all text is escaped.
 
         Parameters
         ----------
         decimals, intervals
             As in `to_markdown`.
+        wording : bool, default=True
+            Whether the caption says the question.
 
         Returns
         -------
         str
             One ``<table class="surveysim">`` a question, without styles of its own.
         """
-        return html_table(self._wide(decimals), intervals=intervals)
+        return html_table(self._wide(decimals, wording=wording), intervals=intervals)
 
-    def _wide(self, decimals: int) -> list[Any]:
-        return [wide_table(self.of_question(name), decimals) for name in dict.fromkeys(self["question"])]
+    def _wide(self, decimals: int, *, wording: bool = True) -> list[WideTable]:
+        names = dict.fromkeys(self["question"])
+        return [wide_table(self.of_question(name), decimals, wording=wording) for name in names]
 
     def _repr_html_(self) -> str | None:  # type: ignore[override]
         if len(self) == 0 or self.duplicated(["question", "group", "option", "source"]).any():

@@ -164,7 +164,7 @@ class _Page:
         """Table and picture of a question, then the same by what stands beside."""
         own = self.main.of_question(name)
         wording = self.main.attrs["questions"][name]
-        parts = [f'<div class="wide">{own.to_html_table(decimals=self.decimals)}</div>']
+        parts = [f'<div class="wide">{own.to_html_table(decimals=self.decimals, wording=False)}</div>']
         drawn = pd.concat([*(table.of_question(name) for table in self.beside.values()), own], ignore_index=True)
         drawn.attrs = self.main.attrs
         description = f"Estimated shares of the answers to: {wording}, by group, with intervals. The table has the figures."
@@ -172,7 +172,7 @@ class _Page:
         for called, table in self.beside.items():
             other = table.of_question(name)
             parts.append(f"<h3>For comparison: {_text(called)}</h3>")
-            parts.append(f'<div class="wide">{other.to_html_table(decimals=self.decimals)}</div>')
+            parts.append(f'<div class="wide">{other.to_html_table(decimals=self.decimals, wording=False)}</div>')
         return _section(wording, "\n".join(parts))
 
     def sample_section(self) -> str:

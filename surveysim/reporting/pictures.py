@@ -13,6 +13,10 @@ from surveysim.reporting.estimates import GroupEstimates
 __all__ = ["inline_svg", "picture"]
 
 
+PIXELS = 110
+"""To an inch of a picture, at most, on a page."""
+
+
 def picture(estimates: GroupEstimates, question: str, description: str) -> str:
     """The estimates of a question, drawn, as an HTML figure that a screen reader can name."""
     plt = pyplot()
@@ -42,7 +46,8 @@ def inline_svg(figure: Any, description: str) -> str:
     opening, rest = svg.split(">", 1)
     opening = re.sub(r'\s(width|height)="[^"]*"', "", opening)
     label = html.escape(description, quote=True)
-    svg = f'{opening} role="img" aria-label="{label}">{rest}'
+    widest = figure.get_size_inches()[0] * PIXELS
+    svg = f'{opening} style="max-width: {widest:.0f}px" role="img" aria-label="{label}">{rest}'
     for color, instead in ((INK, "currentColor"), (BARS, "#8c95a04d"), (SOFT, "#7d8792")):
         svg = svg.replace(color, instead)
     return svg.strip()

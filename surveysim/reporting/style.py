@@ -24,7 +24,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 caption { text-align: left; padding: 0 0 .4em; font-size: .9rem; }
 th, td { padding: .28em .7em; text-align: right; vertical-align: baseline; border-bottom: 1px solid var(--line); }
 thead th { vertical-align: bottom; min-width: 4.6em; max-width: 11em; font-weight: 600; }
-.label { text-align: left; font-weight: 500; max-width: 18em; }
+.label { text-align: left; font-weight: 500; min-width: 9em; max-width: 18em; }
 thead .label { font-weight: 600; }
 .text td { text-align: left; }
 .interval { display: block; font-size: .8rem; color: var(--soft); white-space: nowrap; }

@@ -50,8 +50,8 @@ class WideTable:
     respondents: list[str]
 
 
-def wide_table(estimates: GroupEstimates, decimals: int) -> WideTable:
-    """One question's estimates with the options side by side."""
+def wide_table(estimates: GroupEstimates, decimals: int, *, wording: bool = True) -> WideTable:
+    """One question's estimates with the options side by side; the caption with the question's `wording` or without."""
     statistic, attributes = estimates.statistic, estimates.attributes
     places = decimals if statistic == "share" else decimals + 2
     sources = list(dict.fromkeys(estimates["source"]))
@@ -71,7 +71,7 @@ def wide_table(estimates: GroupEstimates, decimals: int) -> WideTable:
         heads.append("estimate")
     unknown = ("–", "")
     return WideTable(
-        caption=_caption(estimates, statistic),
+        caption=_caption(estimates, statistic, wording=wording),
         heads=heads,
         labels=[list(key if len(sources) > 1 else key[:-1]) for key in rows],
         options=options,
@@ -97,14 +97,13 @@ def _interval(lower: float, upper: float, places: int, *, signed: bool) -> str:
     return (" to " if signed else "–").join(number(end, places, signed=signed) for end in (lower, upper))
 
 
-def _caption(estimates: GroupEstimates, statistic: str) -> str:
+def _caption(estimates: GroupEstimates, statistic: str, *, wording: bool) -> str:
     name = estimates["question"].iloc[0]
-    wording = estimates.attrs.get("questions", {}).get(name, name)
     unit = "mean" if statistic == "mean" else "percentage points" if estimates.is_difference else "percent"
     level = estimates.attrs.get("level")
-    known = estimates["lower"].notna().any()
-    within = f", {100 * level:g}% intervals" if level is not None and known else ""
-    return f"{wording} ({'difference, ' if estimates.is_difference else ''}{unit}{within})"
+    known = level is not None and estimates["lower"].notna().any()
+    said = ("difference, " if estimates.is_difference else "") + unit + (f", {100 * level:g}% intervals" if known else "")
+    return f"{estimates.attrs.get('questions', {}).get(name, name)} ({said})" if wording else said.capitalize()
 
 
 def markdown_table(tables: Sequence[WideTable], *, intervals: bool) -> str:
