@@ -25,14 +25,20 @@ def estimate(chosen: argparse.Namespace) -> None:
     """Read, tabulate, fit, and write what was asked for."""
     _check_endings(chosen)
     breakdowns = [_names(item) for item in chosen.by] or [[]]
-    survey, backgrounds = _survey(chosen, breakdowns)
+    typed = [name for by in breakdowns for name in by] + _names(chosen.backgrounds)
+    typed += [chosen.difference] if chosen.difference else []
+    survey, called = _survey(chosen, typed)
+    breakdowns = [[called[name] for name in by] for by in breakdowns]
+    backgrounds = list(dict.fromkeys(called[name] for name in typed)) or list(survey.backgrounds)
+    if not backgrounds:
+        raise ValueError("no backgrounds were recognised: name them, --by gender,age or --backgrounds gender,age")
     cells = survey.tabulate(backgrounds, chosen.question, **({} if chosen.model == "sample" else {"folds": 5}))
     population = None if chosen.population is None else pd.read_csv(chosen.population)
     model = _fitted(chosen.model, cells, chosen.seed)
     parameters = {
         "level": chosen.level,
         "population": population,
-        "difference": chosen.difference,
+        "difference": called[chosen.difference] if chosen.difference else None,
         "statistic": "mean" if chosen.mean else "share",
         "name": {"logit": "statistical model", "none": "statistical model"}.get(chosen.model, chosen.model),
         "random_state": chosen.seed,
@@ -67,27 +73,29 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _survey(chosen: argparse.Namespace, breakdowns: list[list[str]]) -> tuple[Survey, list[str]]:
-    """The survey, and the backgrounds of its cells: those that are named, else all that are recognised."""
-    named = [name for by in breakdowns for name in by] + _names(chosen.backgrounds)
-    named = list(dict.fromkeys([*named, *([chosen.difference] if chosen.difference else [])]))
+def _survey(chosen: argparse.Namespace, typed: list[str]) -> tuple[Survey, dict[str, str]]:
+    """The survey, and the background that each name typed stands for: "age" for the age groups made of it."""
     survey = read(chosen, questions=chosen.question)
-    unknown = [name for name in named if name not in survey.backgrounds]
-    if unknown:  # not recognised: the user knows better
-        survey = read(chosen, questions=chosen.question, backgrounds=_with_sources(survey, named))
-    backgrounds = named or list(survey.backgrounds)
-    if not backgrounds:
-        raise ValueError("no backgrounds were recognised: name them, --by gender,age or --backgrounds gender,age")
-    return survey, backgrounds
+    called = _backgrounds(survey)
+    if any(name not in called for name in typed):  # not recognised as a background, but in the file
+        unknown = [name for name in typed if name not in called and name not in survey.variables["name"].tolist()]
+        if unknown:
+            there = list(dict.fromkeys([*survey.backgrounds, *survey.variables["name"]]))
+            more = f" and {len(there) - 40:,} more" if len(there) > 40 else ""
+            raise ValueError(f"{unknown} are not in the file; it has {', '.join(there[:40])}{more}")
+        sources = {column: name for name, column in called.items() if name != column}
+        survey = read(
+            chosen, questions=chosen.question, backgrounds=list(dict.fromkeys(sources.get(name, name) for name in typed))
+        )
+        called = _backgrounds(survey)
+    return survey, called
 
 
-def _with_sources(survey: Survey, named: list[str]) -> list[str]:
-    """The columns to read as backgrounds; a name of ours such as "age group" stays what it was read from."""
-    absent = [name for name in named if name not in survey.variables["name"].tolist()]
-    if absent:
-        there = ", ".join([*survey.backgrounds, *survey.variables["name"]][:40])
-        raise ValueError(f"{absent} are not in the file; it has {there}")
-    return named
+def _backgrounds(survey: Survey) -> dict[str, str]:
+    """The backgrounds by their own name and by that of the variable they come from."""
+    variables = survey.variables[survey.variables["role"] == "background"]
+    called = dict(zip(variables["name"], variables["column"], strict=True)) if "column" in variables else {}
+    return {**called, **{name: name for name in survey.backgrounds}}
 
 
 def _fitted(name: str, cells: Cells, seed: int) -> Any:
