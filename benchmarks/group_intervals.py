@@ -1,4 +1,4 @@
-"""Do 90% intervals of groups hold 90%? ``python -m benchmarks.group_intervals``: simulated surveys, whose truth is known.
+"""Do 90% intervals of groups hold 90%? ``python -m benchmarks.group_intervals``: simulated surveys with a known truth.
 
 Of cells, of groups of a single attribute and of the population, by `surveysim.group_estimates` with the population's
 joint shares: the sample's own shares where it has somebody in every cell of the group, the logit, and DSA on nano. The
@@ -72,7 +72,11 @@ def measure(n_surveys: int, n: int, interaction: float, *, logit_only: bool) -> 
         population = population_of(survey)
         truth = Truth(survey)
         for name, model in fitted(cells, logit_only=logit_only).items():
-            levels = [("cell", survey.backgrounds), *[("attribute", [a]) for a in survey.backgrounds], ("population", [])]
+            levels = [
+                ("cell", survey.backgrounds),
+                *[("attribute", [a]) for a in survey.backgrounds],
+                ("population", []),
+            ]
             for level, by in levels:
                 try:
                     table = group_estimates(model, cells, by, level=LEVEL, population=population)

@@ -6,22 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from surveysim.questions import Question
+from surveysim.version import __version__
 
 if TYPE_CHECKING:
     from surveysim.calibration.elicitor import CalibratedElicitor as CalibratedElicitor
     from surveysim.dsa.estimator import DSARegressor as DSARegressor
-    from surveysim.dsa.saved import load as load
     from surveysim.elicitation.free_text import SimilarityElicitor as SimilarityElicitor
     from surveysim.elicitation.recorded import RecordedElicitor as RecordedElicitor
     from surveysim.elicitation.zero_shot import ZeroShotElicitor as ZeroShotElicitor
     from surveysim.fusion.estimator import FusedRegressor as FusedRegressor
+    from surveysim.loading import load as load
     from surveysim.reporting.groups import group_estimates as group_estimates
     from surveysim.reporting.page import report as report
     from surveysim.tables import poststratify as poststratify
     from surveysim.tables import rake as rake
     from surveysim.tables import tabulate as tabulate
-
-__version__ = "0.1.0"
 
 # Imported on first use: torch and transformers take seconds to import, and tables and metrics do not need them.
 _LAZY = {
@@ -32,7 +31,7 @@ _LAZY = {
     "SimilarityElicitor": "surveysim.elicitation.free_text",
     "ZeroShotElicitor": "surveysim.elicitation.zero_shot",
     "group_estimates": "surveysim.reporting.groups",
-    "load": "surveysim.dsa.saved",
+    "load": "surveysim.loading",
     "poststratify": "surveysim.tables",
     "rake": "surveysim.tables",
     "report": "surveysim.reporting.page",

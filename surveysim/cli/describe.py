@@ -35,7 +35,9 @@ def _head(survey: Survey) -> list[str]:
         weights = survey.data[survey.weight].to_numpy(dtype=float, na_value=np.nan)
         weights = weights[np.isfinite(weights)]
         worth = weights.sum() ** 2 / (weights**2).sum() if (weights > 0).any() else 0.0
-        weight = f"{survey.weight} ({weights.min():.2f} to {weights.max():.2f}; {len(weights):,} are worth {worth:,.0f})"
+        weight = (
+            f"{survey.weight} ({weights.min():.2f} to {weights.max():.2f}; {len(weights):,} are worth {worth:,.0f})"
+        )
     return [f"{survey.source}: {len(survey.data):,} respondents", f"weight: {weight}"]
 
 

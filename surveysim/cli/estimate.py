@@ -85,7 +85,9 @@ def _survey(chosen: argparse.Namespace, typed: list[str]) -> tuple[Survey, dict[
             raise ValueError(f"{unknown} are not in the file; it has {', '.join(there[:40])}{more}")
         sources = {column: name for name, column in called.items() if name != column}
         survey = read(
-            chosen, questions=chosen.question, backgrounds=list(dict.fromkeys(sources.get(name, name) for name in typed))
+            chosen,
+            questions=chosen.question,
+            backgrounds=list(dict.fromkeys(sources.get(name, name) for name in typed)),
         )
         called = _backgrounds(survey)
     return survey, called
@@ -104,7 +106,7 @@ def _fitted(name: str, cells: Cells, seed: int) -> Any:
         return None
     if name in ("logit", "none"):
         return LogitRegressor(question=cells.questions).fit(cells.X, cells.Y, sample_weight=cells.n)
-    from surveysim import DSARegressor
+    from surveysim.dsa.estimator import DSARegressor
 
     model = DSARegressor(name, question=dict(cells.questions), init="baseline", random_state=seed)
     return model.fit(cells.X, cells.Y, sample_weight=cells.n, folds=cells.folds)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from surveysim.cli.describe import describe
 from surveysim.cli.estimate import estimate
+from surveysim.version import __version__
 
 __all__ = ["main"]
 
@@ -62,15 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    import surveysim
-
     parser = argparse.ArgumentParser(
         prog="surveysim",
         description="From a survey file to estimates by group, with intervals.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"surveysim {surveysim.__version__}")
+    parser.add_argument("--version", action="version", version=f"surveysim {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="{describe,estimate}")
     _add_describe(commands)
     _add_estimate(commands)
@@ -82,7 +81,11 @@ def _add_file(command: argparse.ArgumentParser) -> None:
     command.add_argument("--weights", metavar="COLUMN", help="the survey weight; 'none' for none; default: recognised")
     command.add_argument("--encoding", help="of the file's text, if the file does not say")
     command.add_argument(
-        "--missing", metavar="CODE", action="append", default=[], help="a code or text that is no answer; may be repeated"
+        "--missing",
+        metavar="CODE",
+        action="append",
+        default=[],
+        help="a code that is no answer; may be repeated",
     )
 
 

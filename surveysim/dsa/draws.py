@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import norm, t
 
-from surveysim.base import PredictCells
-from surveysim.dsa.intervals import Calibration, expected_variance, jackknife_variance
-from surveysim.dsa.predict import with_questions
+from surveysim.cells import PredictCells
+from surveysim.dsa.fitted import with_questions
+from surveysim.dsa.intervals import Uncertainty, expected_variance, jackknife_variance
 
 __all__ = ["draw_predictions"]
 
@@ -17,7 +17,7 @@ LEVEL = 0.9
 
 
 def draw_predictions(
-    calibration: Calibration,
+    uncertainty: Uncertainty,
     cells: PredictCells,
     center: np.ndarray,
     refits: np.ndarray,
@@ -35,7 +35,7 @@ def draw_predictions(
 
     Parameters
     ----------
-    calibration : Calibration
+    uncertainty : Uncertainty
         The logit of the training cells, and by how much the expected variance is to be multiplied.
     cells : PredictCells
         What is predicted.
@@ -50,11 +50,11 @@ def draw_predictions(
     -------
     float64 array of shape (n_draws, n, K)
     """
-    reference = calibration.logit
+    reference = uncertainty.logit
     X = with_questions(reference, cells)
     level = reference.predict(X)
     expected = expected_variance(reference, cells, center)
-    width = _widths(expected, calibration, refits)
+    width = _widths(expected, uncertainty, refits)
     errors = _log(reference.predict_draws(X, n_draws, random_state=generator)) - _log(level)
     distance = _log(level) - _log(center)
     known = ~np.isnan(expected)
@@ -65,18 +65,18 @@ def draw_predictions(
             shared = generator.standard_normal((n_draws, 1, 1))
             error = errors[own] + shared * distance[own[1:]]
         else:  # the question has no training cells: its level is off by the same in all cells
-            error = np.sqrt(calibration.typical) * _unit_log_odds(center[own[1:]], n_draws, generator)
+            error = np.sqrt(uncertainty.typical) * _unit_log_odds(center[own[1:]], n_draws, generator)
         found[own] = softmax(_log(center[own[1:]]) + width[rows, None] * error, axis=-1)
     return found
 
 
-def _widths(expected: np.ndarray, calibration: Calibration, refits: np.ndarray) -> np.ndarray:
+def _widths(expected: np.ndarray, uncertainty: Uncertainty, refits: np.ndarray) -> np.ndarray:
     """By what each cell's draws are multiplied, (n,): the factor, and where the jackknife is wider, that as well."""
-    variance = calibration.factor * np.where(np.isnan(expected), calibration.typical, expected)
+    variance = uncertainty.factor * np.where(np.isnan(expected), uncertainty.typical, expected)
     tails = t.ppf(0.5 + LEVEL / 2, len(refits) - 1) / norm.ppf(0.5 + LEVEL / 2)
     wider = np.maximum(tails**2 * jackknife_variance(refits), variance)
     exists = ~np.isnan(refits[0])
-    return np.sqrt(calibration.factor * np.mean(wider / variance, axis=1, where=exists))
+    return np.sqrt(uncertainty.factor * np.mean(wider / variance, axis=1, where=exists))
 
 
 def _unit_log_odds(P: np.ndarray, n_draws: int, generator: np.random.Generator) -> np.ndarray:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from surveysim.base import DistributionRegressor, PredictCells
+from surveysim.base import DistributionRegressor
 from surveysim.calibration.priors import prior_of
+from surveysim.cells import PredictCells
 from surveysim.distributions import check_distributions
 from surveysim.levels import LevelIndex
 from surveysim.questions import Question

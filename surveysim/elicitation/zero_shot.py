@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from surveysim.base import DistributionRegressor, FitCells, PredictCells
+from surveysim.base import DistributionRegressor
+from surveysim.cells import FitCells, PredictCells
 from surveysim.elicitation.ask_plans import KnownCells, Plan
 from surveysim.elicitation.averaging import Averaging, refusal_mask
 from surveysim.elicitation.methods import METHODS, Method, get_method

@@ -27,7 +27,9 @@ def as_breakdowns(by: Sequence[Breakdown] | str | None, cells: Cells) -> list[li
     return [[item] if isinstance(item, str) else list(item) for item in ([by] if isinstance(by, str) else by)]
 
 
-def stacked_estimates(model: Any, cells: Cells, breakdowns: Sequence[Sequence[str]], **parameters: Any) -> GroupEstimates:
+def stacked_estimates(
+    model: Any, cells: Cells, breakdowns: Sequence[Sequence[str]], **parameters: Any
+) -> GroupEstimates:
     """Estimates of everybody and of the groups of each breakdown, with groups named "gender: woman".
 
     Parameters

@@ -37,9 +37,9 @@ class GroupEstimates(pd.DataFrame):
     """Estimates by group, one row a group and option: what `group_estimates` returns.
 
     A `pandas.DataFrame`, since rows are chosen, tables of several models are put below each other (`pandas.concat`),
-    and everything is saved with what pandas offers; what is derived from it stays a GroupEstimates while its columns are
-    there. It writes and draws itself: in notebooks as a formatted table with the options side by side, by `to_markdown`,
-    `to_html_table` and `plot`. ``pandas.DataFrame(estimates)`` is the plain frame, with pandas' own plots.
+    and everything is saved with what pandas offers. What is derived from it stays a GroupEstimates while its columns
+    are there. It writes and draws itself: in notebooks as a formatted table with the options side by side, by
+    `to_markdown`, `to_html_table` and `plot`. ``pandas.DataFrame(estimates)`` is the plain frame, with pandas' plots.
 
     Attributes
     ----------
@@ -178,7 +178,7 @@ class GroupEstimates(pd.DataFrame):
         return chosen
 
     def to_markdown(self, *, decimals: int = 0, intervals: bool = True) -> str:  # type: ignore[override]
-        """The table in Markdown: a row for each group, a column for each option; for several questions one after another.
+        """The table in Markdown: a row for each group, a column for each option; one table for each question.
 
         Parameters
         ----------

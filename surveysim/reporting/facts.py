@@ -130,8 +130,10 @@ def _worth(model: Any) -> list[tuple[str, str]]:
         )
     stack = getattr(model, "stack_weight_", None)
     if stack is not None and getattr(model, "init", None) == "baseline":
-        meaning = "0: held-out respondents were not predicted better with it, and it was left out" if stack == 0 else (
-            "0 is the statistical model alone, 1 its logits in full"
+        meaning = (
+            "0: held-out respondents were not predicted better with it, and it was left out"
+            if stack == 0
+            else ("0 is the statistical model alone, 1 its logits in full")
         )
         found.append((f"{stack:.2f}", f"weight of the language model beside the statistical model ({meaning})."))
     if getattr(model, "shift_reference_", None) is not None:

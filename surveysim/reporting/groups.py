@@ -214,14 +214,14 @@ def _values(name: str, question: Question, statistic: str) -> np.ndarray | None:
     if statistic == "share":
         return None
     if not question.ordinal:
-        raise ValueError(f"statistic='mean' needs ordinal questions, and {name!r} is nominal: its options have no order")
+        raise ValueError(
+            f"statistic='mean' needs ordinal questions, and {name!r} is nominal: its options have no order"
+        )
     return np.asarray(question.positions, dtype=np.float64)
 
 
 def _numbers(groups: QuestionGroups) -> pd.DataFrame:
-    return pd.DataFrame(
-        {"respondents": groups.respondents, "effective_respondents": groups.effective_respondents}
-    )
+    return pd.DataFrame({"respondents": groups.respondents, "effective_respondents": groups.effective_respondents})
 
 
 def _both(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from surveysim.reporting.pictures import picture
 from surveysim.reporting.prose import limits, methods_paragraph, references
 from surveysim.reporting.style import STYLE
 from surveysim.tables import Cells
+from surveysim.version import __version__
 
 __all__ = ["report"]
 
@@ -44,8 +45,8 @@ def report(
 ) -> Path:
     """Write one page of HTML: estimates by group, what they rest on, and what to write in the methods section.
 
-    The page is a single file. It needs no network and no JavaScript, is readable on phones, in dark mode and printed, and
-    what the survey says is shown as text, whatever it contains.
+    The page is a single file. It needs no network and no JavaScript, is readable on phones, in dark mode and printed,
+    and what the survey says is shown as text, whatever it contains.
 
     Parameters
     ----------
@@ -111,10 +112,9 @@ def report(
         for question in sample.questions["name"]:
             sections.append(page.question(question))
             bar.update()
-    version = _version()
     heading = title or _heading(sample)
     paragraph = methods_paragraph(
-        facts, sample, breakdowns, cells.backgrounds, level=level, population=population, version=version
+        facts, sample, breakdowns, cells.backgrounds, level=level, population=population, version=__version__
     )
     said = limits(facts, sample, main, population)
     body = [
@@ -125,7 +125,7 @@ def report(
         _section("Limits", _list(said)),
         _section("For the methods section", f"<blockquote><p>{_text(' '.join(paragraph))}</p></blockquote>"
                  + _list(references(facts, population), kind="soft")),
-        f"<footer><p>Made with surveysim {_text(version)}.</p></footer>",
+        f"<footer><p>Made with surveysim {_text(__version__)}.</p></footer>",
     ]  # fmt: skip
     written = (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -167,7 +167,9 @@ class _Page:
         parts = [f'<div class="wide">{own.to_html_table(decimals=self.decimals, wording=False)}</div>']
         drawn = pd.concat([*(table.of_question(name) for table in self.beside.values()), own], ignore_index=True)
         drawn.attrs = self.main.attrs
-        description = f"Estimated shares of the answers to: {wording}, by group, with intervals. The table has the figures."
+        description = (
+            f"Estimated shares of the answers to: {wording}, by group, with intervals. The table has the figures."
+        )
         parts.append(picture(drawn, name, description))
         for called, table in self.beside.items():
             other = table.of_question(name)
@@ -179,7 +181,7 @@ class _Page:
         """How many respondents there were."""
         rows = [
             [
-                row.text,
+                str(row.text),
                 f"{row.answered:,}",
                 f"{row.effective:,.0f}",
                 f"{row.cells:,}",
@@ -210,9 +212,9 @@ class _Page:
         if BASELINE in self.beside:
             distance = np.abs(self.main["share"].to_numpy() - self.beside[BASELINE]["share"].to_numpy())
             parts.append(
-                f"<p>On average its estimates are {np.nanmean(distance):.1f} percentage points from those of the statistical "
-                f"model without a language model, at most {np.nanmax(distance):.1f}. Whether that is nearer to the truth or "
-                "farther from it, only respondents who took no part in the fit can tell "
+                f"<p>On average its estimates are {np.nanmean(distance):.1f} percentage points from those of the "
+                f"statistical model without a language model, at most {np.nanmax(distance):.1f}. Whether that is "
+                "nearer to the truth or farther from it, only respondents who took no part in the fit can tell "
                 "(<code>surveysim.evaluation.respondent_curve</code>).</p>"
             )
         return _section("What a language model contributed", "\n".join(parts))
@@ -249,12 +251,6 @@ def _heading(sample: SampleFacts) -> str:
     return texts[0] if len(texts) == 1 else f"Answers to {len(texts)} questions, by group"
 
 
-def _version() -> str:
-    import surveysim
-
-    return surveysim.__version__
-
-
 def _text(text: Any) -> str:
     return html.escape(str(text))
 
@@ -271,10 +267,10 @@ def _list(sentences: Sequence[str], kind: str = "") -> str:
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A small table, its first column text."""
     head = "".join(f'<th{_label(i)} scope="col">{_text(text)}</th>' for i, text in enumerate(heads))
-    body = "".join(
-        f'<tr><th class="label" scope="row">{_text(row[0])}</th>{"".join(f"<td>{_text(text)}</td>" for text in row[1:])}</tr>'
-        for row in rows
-    )
+    body = ""
+    for row in rows:
+        cells = "".join(f"<td>{_text(text)}</td>" for text in row[1:])
+        body += f'<tr><th class="label" scope="row">{_text(row[0])}</th>{cells}</tr>'
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 

@@ -23,7 +23,9 @@ def few_respondents(estimates: GroupEstimates) -> list[str]:
     return [f"{group} ({people:,.0f})" for group, people in zip(small["group"], small["respondents"], strict=True)]
 
 
-def limits(model: ModelFacts, sample: SampleFacts, estimates: GroupEstimates, population: pd.DataFrame | None) -> list[str]:
+def limits(
+    model: ModelFacts, sample: SampleFacts, estimates: GroupEstimates, population: pd.DataFrame | None
+) -> list[str]:
     """What readers must know before they quote a figure."""
     said = []
     if model.name == "sample":
@@ -37,7 +39,9 @@ def limits(model: ModelFacts, sample: SampleFacts, estimates: GroupEstimates, po
             "put may move figures by more. Each holds by itself: of many, some are wrong."
         )
     else:
-        said.append("These estimates have no intervals: nobody knows how far they are off. Quote none without saying so.")
+        said.append(
+            "These estimates have no intervals: nobody knows how far they are off. Say so where you quote them."
+        )
     if not model.uses_answers:
         said.append(
             "The figures are what a language model says, not what people answered. Without respondents to compare them "
@@ -50,8 +54,8 @@ def limits(model: ModelFacts, sample: SampleFacts, estimates: GroupEstimates, po
         )
     if model.language_model is not None:
         said.append(
-            "A language model may have read about this survey, and it may be wrong in the same direction about all groups; "
-            "its part is described above."
+            "A language model may have read about this survey, and it may be wrong in the same direction about all "
+            "groups; its part is described above."
         )
     small = few_respondents(estimates)
     if small:
@@ -97,11 +101,13 @@ def methods_paragraph(
     shown = "everybody" + "".join(f", by {' and '.join(item)}" for item in breakdowns)
     weights = ""
     if sample.is_weighted:
-        weights = f" Answers are weighted; after weighting they are worth {_range(questions['effective'], 'respondents')}."
+        weights = (
+            f" Answers are weighted; after weighting they are worth {_range(questions['effective'], 'respondents')}."
+        )
     several = len(questions) > 1
     text = [
-        f"We estimated shares of answers to {f'{len(questions)} questions' if several else 'one question'} ({shown}) from "
-        f"{answered}{' a question' if several else ''}, tabulated into {_range(questions['cells'], 'cells')} of "
+        f"We estimated shares of answers to {f'{len(questions)} questions' if several else 'one question'} ({shown}) "
+        f"from {answered}{' a question' if several else ''}, tabulated into {_range(questions['cells'], 'cells')} of "
         f"{', '.join(backgrounds)}.{weights}"
     ]
     if model.name == "sample":
@@ -128,17 +134,17 @@ def references(model: ModelFacts, population: Any) -> list[str]:
     listed = []
     if population is not None:
         listed.append(
-            "Little, R. J. A. (1993). Post-stratification: a modeler's perspective. Journal of the American Statistical "
-            "Association 88, 1001-1012."
+            "Little, R. J. A. (1993). Post-stratification: a modeler's perspective. Journal of the American "
+            "Statistical Association 88, 1001-1012."
         )
     if model.name == "DSARegressor":
         listed.append(
-            "Huang, J., Li, M. and Shao, S. Distribution Shift Alignment Helps LLMs Simulate Survey Response Distributions. "
-            "arXiv:2510.21977; Findings of ACL 2026."
+            "Huang, J., Li, M. and Shao, S. Distribution Shift Alignment Helps LLMs Simulate Survey Response "
+            "Distributions. arXiv:2510.21977; Findings of ACL 2026."
         )
     listed.append(
-        "Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference. Journal of the American "
-        "Statistical Association 22, 209-212."
+        "Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference. Journal of the "
+        "American Statistical Association 22, 209-212."
     )
     return listed
 

@@ -55,9 +55,7 @@ class Figures:
             )
             return Figures(difference_interval(one, other), None, self.kind)
         draws = self.draws[:, a] - self.draws[:, b]
-        return Figures(
-            draws_interval(self.values.value[a] - self.values.value[b], draws, level), draws, self.kind
-        )
+        return Figures(draws_interval(self.values.value[a] - self.values.value[b], draws, level), draws, self.kind)
 
 
 def sample_figures(groups: QuestionGroups, question: Question, values: np.ndarray | None, level: float) -> Figures:

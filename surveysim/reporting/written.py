@@ -100,9 +100,10 @@ def _interval(lower: float, upper: float, places: int, *, signed: bool) -> str:
 def _caption(estimates: GroupEstimates, statistic: str, *, wording: bool) -> str:
     name = estimates["question"].iloc[0]
     unit = "mean" if statistic == "mean" else "percentage points" if estimates.is_difference else "percent"
+    said = ("difference, " if estimates.is_difference else "") + unit
     level = estimates.attrs.get("level")
-    known = level is not None and estimates["lower"].notna().any()
-    said = ("difference, " if estimates.is_difference else "") + unit + (f", {100 * level:g}% intervals" if known else "")
+    if level is not None and estimates["lower"].notna().any():
+        said += f", {100 * level:g}% intervals"
     return f"{estimates.attrs.get('questions', {}).get(name, name)} ({said})" if wording else said.capitalize()
 
 

@@ -100,7 +100,7 @@ def test_estimate_writes_table_picture_and_report(file: Path, tmp_path: Path) ->
     )  # fmt: skip
     table = pd.read_csv(tmp_path / "table.csv")
     assert set(table["source"]) == {"sample"}
-    data = pd.read_csv(file).query("trust != \"Don't know\"")
+    data = pd.read_csv(file).query('trust != "Don\'t know"')
     shares = 100 * data.groupby("gender")["trust"].value_counts(normalize=True)
     for row in table[table["region"].isna()].itertuples():
         assert row.share == pytest.approx(shares[row.gender, row.option], rel=1e-5)
@@ -127,7 +127,7 @@ def test_differences_means_and_populations(run: Callable[..., Done], file: Path,
     pd.DataFrame({"gender": ["man", "woman"], "n": [1, 3]}).to_csv(tmp_path / "population.csv", index=False)
     run("estimate", file, "--question", "trust", "--backgrounds", "gender", "--population", tmp_path / "population.csv",
         "--model", "sample", "--out", tmp_path / "table.csv", "--weights", "none")  # fmt: skip
-    data = pd.read_csv(file).query("trust != \"Don't know\"")
+    data = pd.read_csv(file).query('trust != "Don\'t know"')
     shares = data.groupby("gender")["trust"].value_counts(normalize=True).unstack()
     table = pd.read_csv(tmp_path / "table.csv").set_index("option")["share"]
     for option in TRUST:
@@ -160,7 +160,9 @@ def test_a_language_model(run: Callable[..., Done], file: Path, tmp_path: Path) 
         (["--by", "gender"], 2, "the following arguments are required: --question"),
     ],
 )
-def test_errors_are_one_line_and_have_a_code(run: Callable[..., Done], file: Path, arguments: list[str], code: int, message: str) -> None:
+def test_errors_are_one_line_and_have_a_code(
+    run: Callable[..., Done], file: Path, arguments: list[str], code: int, message: str
+) -> None:
     said = run("estimate", file, *arguments, code=code).stderr
     assert message in said
     assert "Traceback" not in said

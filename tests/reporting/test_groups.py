@@ -118,7 +118,9 @@ def test_a_population_reweights_the_sample(cells: Cells) -> None:
 
 
 def test_groups_of_the_population_may_be_told_apart_by_what_the_sample_does_not_know(cells: Cells) -> None:
-    population = pd.concat([cells.X.assign(region="north", n=[8, 0, 0, 0]), cells.X.assign(region="south", n=[0, 1, 1, 2])])
+    population = pd.concat(
+        [cells.X.assign(region="north", n=[8, 0, 0, 0]), cells.X.assign(region="south", n=[0, 1, 1, 2])]
+    )
     table = group_estimates(None, cells, by="region", population=population)
     np.testing.assert_allclose(shares(table, "north"), 100 * cells.Y[0])
     np.testing.assert_allclose(shares(table, "south"), 100 * (cells.Y[1] + cells.Y[2] + 2 * cells.Y[3]) / 4)
@@ -162,7 +164,9 @@ def test_a_fitted_model_agrees_with_poststratify(cells: Cells, model: Any) -> No
 
 def test_a_model_predicts_cells_of_the_population_that_the_sample_lacks(cells: Cells) -> None:
     model = LogitRegressor(question=CONTENT).fit(cells.X, cells.Y, sample_weight=cells.n)
-    X = pd.DataFrame({"gender": ["man", "other"], "age": pd.Categorical(["old", "old"], ["young", "old"], ordered=True)})
+    X = pd.DataFrame(
+        {"gender": ["man", "other"], "age": pd.Categorical(["old", "old"], ["young", "old"], ordered=True)}
+    )
     table = group_estimates(model, cells, by="gender", population=X.assign(n=[1, 1]))
     np.testing.assert_allclose(shares(table, "other"), 100 * model.predict(X)[1])
     assert table["respondents"].tolist() == [3] * 3 + [0] * 3
@@ -284,7 +288,7 @@ def test_means(cells: Cells) -> None:
         ({"level": 1.5}, "level must be between 0 and 1"),
         ({"statistic": "median"}, "statistic must be 'share' or 'mean'"),
         ({"difference": "region"}, r"by names \['region'\]"),
-        ({"difference": {"gender": ("woman", "girl")}}, r"the levels \['girl'\] of 'gender'; it has \['man', 'woman'\]"),
+        ({"difference": {"gender": ("woman", "girl")}}, r"the levels \['girl'\] of 'gender'; it has \['man'"),
         ({"difference": {"gender": ("man", "man")}}, "needs two levels"),
         ({"difference": {"gender": ("man",)}}, "one attribute with two levels"),
     ],

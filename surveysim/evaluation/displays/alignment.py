@@ -153,7 +153,7 @@ class GroupAlignmentDisplay:
         return self
 
     def _rows(self) -> tuple[pd.DataFrame, np.ndarray, dict[str, float], float]:
-        """The groups from worst to best, the attributes by their worst group; heights, those of heads, and their end."""
+        """Groups from worst to best, attributes by their worst group; heights, those of heads, and their end."""
         if self.value not in LABELS:
             raise ValueError(f"value must be one of {sorted(LABELS)}, got {self.value!r}")
         report = self.report[self.report[self.value].notna()]

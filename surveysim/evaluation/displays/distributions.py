@@ -240,7 +240,12 @@ class DistributionDisplay:
             n_lines = -(-n_rows // n_columns)
             height = (1.95 + 0.13 * self._label_lines(width)) * n_lines + 0.7
             figure, grid = pyplot().subplots(
-                n_lines, n_columns, figsize=(width * n_columns, height), sharey=True, squeeze=False, layout="constrained"
+                n_lines,
+                n_columns,
+                figsize=(width * n_columns, height),
+                sharey=True,
+                squeeze=False,
+                layout="constrained",
             )
             axes = grid.ravel()
             for spare in axes[n_rows:]:

@@ -82,8 +82,8 @@ def label_ends(ax: Any, x: float, ends: Sequence[tuple[float, str, str]], *, gap
         for i in range(len(placed) - 2, -1, -1):
             placed[i] = min(placed[i], placed[i + 1] - gaps[i])
     for place, i in zip(placed, order, strict=True):
-        _, text, color = ends[i]
-        ax.text(1.02, place, whole_words(text, 2.0, 10), color=color, transform=ax.transAxes, va="center", ha="left", fontsize=10)
+        text, color = whole_words(ends[i][1], 2.0, 10), ends[i][2]
+        ax.text(1.02, place, text, color=color, transform=ax.transAxes, va="center", ha="left", fontsize=10)
 
 
 def whole_words(text: str, inches: float, points: float) -> str:
