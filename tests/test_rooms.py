@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "surveysim"
 LONGEST = 400
 
 ORDER = [
-    {"errors", "version"},
+    {"errors", "progress", "version"},
     {"questions", "distributions", "contrasts", "level_order", "levels", "parameters"},
     {"cells"},
     {"validation", "saving"},
@@ -26,7 +26,9 @@ ORDER = [
     {"calibration", "fusion"},
     {"dsa"},
     {"evaluation"},
-    {"loading"},
+    {"loading", "reporting"},
+    {"cli"},
+    {"__main__"},
     {"recorded", "similarity", "surveysim"},
 ]
 """Rooms from bottom to top; those of one storey do not know each other. The last three only hand on names."""
