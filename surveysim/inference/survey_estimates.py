@@ -61,7 +61,8 @@ def survey_estimates(
         options are left out).
     difference : str or (str, level), optional
         A column of `by`: each group less the one with the column's first level (or the level given) that is otherwise
-        the same. Groups that share clusters or strata are correlated, and this counts.
+        the same. Groups that share clusters or strata are correlated, and this counts: with waves that were sampled
+        apart, make strata of wave and stratum; in a panel, the person is the cluster.
     weights : str or array of shape (n_respondents,), optional
     strata, cluster : str or array of shape (n_respondents,), optional
         Strata, and clusters (primary sampling units) within them.

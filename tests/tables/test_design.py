@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surveysim import Question, tabulate
+from surveysim.tables import ReplicateWeights
 from surveysim.tables.design import SampleDesign
 from surveysim.tables.design_effects import carried_to_cells, design_effects
 from surveysim.tables.share_variance import DomainAnswers
@@ -246,3 +247,44 @@ class TestDisproportionateStrata:
         known = np.median([cell.n for cell in cells], axis=0)
         assert (kish < 0.7 * true).all()
         np.testing.assert_allclose(known, true, rtol=0.15)
+
+
+class TestOtherDesigns:
+    """Finite populations, lonely units and replicate weights in `tabulate`."""
+
+    def test_a_finite_population_leaves_less_variance(self):
+        data = clustered_survey(n=400, effect=0.0)
+        all_of_it = tabulate(data, ["group"], {"q": RATING}, fpc=800)
+        np.testing.assert_allclose(all_of_it.design_effect["q"], 0.5)
+        np.testing.assert_allclose(all_of_it.n, 2 * all_of_it.n_raw, rtol=0.05)
+
+    def test_lonely_units(self):
+        data = clustered_survey(n=200).assign(stratum=[9] + [1] * 199)
+        for lonely in ("centre", "certainty"):
+            assert tabulate(data, ["group"], {"q": RATING}, strata="stratum", lonely=lonely).n.sum() > 150
+        with pytest.raises(ValueError, match=r"single respondent have no variance: \[9\]"):
+            tabulate(data, ["group"], {"q": RATING}, strata="stratum", lonely="fail")
+
+    def test_a_jackknife_of_the_clusters_is_linearisation(self):
+        data = clustered_survey()
+        clusters = data["cluster"].unique()
+        factors = np.array([(data["cluster"] != c) * len(clusters) / (len(clusters) - 1) for c in clusters]).T
+        replicates = ReplicateWeights(factors * data["w"].to_numpy()[:, None], "JK1")
+        jackknife = tabulate(data, ["group"], {"q": RATING}, weights="w", replicate_weights=replicates)
+        linear = tabulate(data, ["group"], {"q": RATING}, weights="w", cluster="cluster")
+        assert jackknife.design_effect["q"] == pytest.approx(linear.design_effect["q"], rel=0.1)
+        np.testing.assert_allclose(jackknife.n, linear.n, rtol=0.25)
+        again = ReplicateWeights(factors, "JK1", combined=False)
+        same = tabulate(data, ["group"], {"q": RATING}, weights="w", replicate_weights=again)
+        np.testing.assert_allclose(same.n, jackknife.n)
+
+    def test_replicates_need_weights(self):
+        data = clustered_survey()
+        with pytest.raises(ValueError, match="need weights="):
+            tabulate(data, ["group"], {"q": RATING}, replicate_weights=ReplicateWeights(np.ones((600, 3)), "BRR"))
+
+    def test_kish_is_kept_beside(self):
+        cells = tabulate(clustered_survey(), ["group"], {"q": RATING}, weights="w", cluster="cluster")
+        plain = tabulate(clustered_survey(), ["group"], {"q": RATING}, weights="w")
+        np.testing.assert_allclose(cells.n_kish, plain.n)
+        np.testing.assert_allclose(cells.subset([1]).n_kish, plain.n[1:2])
