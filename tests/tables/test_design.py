@@ -133,7 +133,10 @@ class TestSampleDesignEffect:
         answers = DomainAnswers(option, np.zeros(n, dtype=int), weight, 1, 3)
         whole, cells = design_effects(answers, design)
         assert whole == pytest.approx(variance / simple)
-        np.testing.assert_allclose(cells, max(variance / simple, 0.5))
+        if variance / simple > 0.5:
+            np.testing.assert_allclose(cells, variance / simple)
+        else:  # held up, as far as few clusters are not to be trusted
+            assert max(variance / simple, 0.2) < cells[0] <= 0.5
 
     def test_everyone_entered_twice_is_worth_half(self):
         data = clustered_survey(n=400, effect=0.0).assign(person=np.arange(400))
@@ -201,7 +204,8 @@ class TestCells:
         data = pd.DataFrame({"g": "a", "s": [1, 1, 2, 2], "q": [1, 1, 2, 2]})
         cells = tabulate(data, ["g"], {"q": YES_NO}, strata="s")
         assert cells.design_effect["q"] == 0.0
-        np.testing.assert_allclose(cells.n, 8)  # not more than two for one
+        # its own design effect 0 counts as .2 and has a say of 2 / 52, the rest is .5: hardly more than two for one
+        np.testing.assert_allclose(cells.n, 4 / (0.2 * 2 / 52 + 0.5 * 50 / 52))
 
     def test_a_question_nobody_answered_has_no_effect(self):
         data = clustered_survey().assign(p=None)
@@ -235,18 +239,17 @@ class TestDisproportionateStrata:
         kish = tabulate(surveys[0], ["all"], {"q": YES_NO}, weights="w").n[0]
         assert kish == pytest.approx(150)
         known = [1 / tabulate(data, ["all"], {"q": YES_NO}, weights="w", strata="s").n[0] for data in surveys]
-        # no more than twice Kish's: an estimate from few respondents must not make respondents out of nothing
-        assert 1 / np.mean(known) == pytest.approx(min(true, 2 * kish), rel=0.1)
+        assert 1 / np.mean(known) == pytest.approx(true, rel=0.05)
 
     def test_cells(self):
         surveys = list(self.surveys(400))
         cells = [tabulate(data, ["half"], {"q": YES_NO}, weights="w", strata="s") for data in surveys]
         shares = np.array([cell.Y[:, 0] for cell in cells])
-        true = 0.86 * 0.14 / shares.var(axis=0)
-        kish = np.mean([tabulate(data, ["half"], {"q": YES_NO}, weights="w").n for data in surveys], axis=0)
-        known = np.median([cell.n for cell in cells], axis=0)
-        assert (kish < 0.7 * true).all()
-        np.testing.assert_allclose(known, true, rtol=0.15)
+        true = 0.86 * 0.14 / shares.var(axis=0).mean()  # the halves are alike
+        kish = np.mean([tabulate(data, ["half"], {"q": YES_NO}, weights="w").n for data in surveys])
+        known = 1 / np.mean([1 / cell.n for cell in cells])
+        assert kish < 0.6 * true
+        assert known == pytest.approx(true, rel=0.1)
 
 
 class TestOtherDesigns:
