@@ -32,7 +32,7 @@ def survey_estimates(
     *,
     by: str | Sequence[str] | None = None,
     statistic: Statistic = "share",
-    difference: str | tuple[str, Any] | None = None,
+    difference: str | Mapping[str, tuple[Any, Any]] | None = None,
     weights: Any = None,
     strata: Any = None,
     cluster: Any = None,
@@ -59,10 +59,11 @@ def survey_estimates(
     statistic : {"share", "mean"}, default="share"
         The share of each option; or the mean of the options' positions (1..K, or the question's `values`; pinned
         options are left out).
-    difference : str or (str, level), optional
-        A column of `by`: each group less the one with the column's first level (or the level given) that is otherwise
-        the same. Groups that share clusters or strata are correlated, and this counts: with waves that were sampled
-        apart, make strata of wave and stratum; in a panel, the person is the cluster.
+    difference : str or mapping of str to (level, level), optional
+        Estimate differences, in points. A column of `by`: each of its levels less the first, within groups of the other
+        columns; ``{"gender": ("woman", "man")}``: woman less man. Groups that share clusters or strata are correlated,
+        and this counts: with waves that were sampled apart, make strata of wave and stratum; in a panel, the person is
+        the cluster.
     weights : str or array of shape (n_respondents,), optional
     strata, cluster : str or array of shape (n_respondents,), optional
         Strata, and clusters (primary sampling units) within them.
@@ -81,10 +82,11 @@ def survey_estimates(
     Returns
     -------
     DataFrame
-        The columns of `by`, "question", "option" (with shares), then "share" (per cent) or "mean" or "difference", its
-        standard error "se", "lower" and "upper" (in the same unit), "deff", the variance over that of simple random
-        sampling of as many respondents, "respondents", how many answered, and "n_effective", respondents over deff.
-        With `difference` the respondents are those of both groups, and there is neither deff nor n_effective.
+        "question", the columns of `by`, "option" (with shares); "share" (per cent, or the difference of two) or "mean",
+        its standard error "se", "lower" and "upper", in the same unit; "respondents", how many answered;
+        "effective_respondents", over the design effect "deff", the variance over that of simple random sampling of as
+        many respondents. With `difference` the respondents are those of both groups, and there is neither deff nor
+        effective_respondents.
 
     Raises
     ------
@@ -195,8 +197,8 @@ class _Estimates:
         frame = _long(self.groups.frame, self.question, self.options, value | {"se": scale * errors})
         n = np.broadcast_to(respondents[:, None], self.values.shape)
         with np.errstate(divide="ignore"):
-            further = {"lower": scale * lower, "upper": scale * upper, "deff": deff, "respondents": n}
-            further["n_effective"] = n / deff
+            further = {"lower": scale * lower, "upper": scale * upper, "respondents": n}
+            further |= {"effective_respondents": n / deff, "deff": deff}
         return _answered(frame.assign(**{key: array.reshape(-1) for key, array in further.items()}), n > 0)
 
     def _worth(self, variance: np.ndarray) -> np.ndarray:
@@ -218,7 +220,7 @@ class _Estimates:
             values, errors = 100 * values, 100 * errors
             lower, upper = np.maximum(100 * lower, -100), np.minimum(100 * upper, 100)
         respondents = self.answers.respondents[pairs.group] + self.answers.respondents[pairs.reference]
-        columns = {"difference": values, "se": errors, "lower": lower, "upper": upper}
+        columns = {"mean" if self.options is None else "share": values, "se": errors, "lower": lower, "upper": upper}
         frame = _long(pairs.frame, self.question, self.options, columns)
         both = (self.answers.respondents[pairs.group] > 0) & (self.answers.respondents[pairs.reference] > 0)
         frame["respondents"] = np.repeat(respondents, values.shape[1])
@@ -226,7 +228,18 @@ class _Estimates:
 
 
 def _check_by(columns: list[str]) -> None:
-    reserved = {"option", "share", "mean", "difference", "se", "lower", "upper", "deff", "respondents", "n_effective"}
+    reserved = {
+        "question",
+        "option",
+        "share",
+        "mean",
+        "se",
+        "lower",
+        "upper",
+        "deff",
+        "respondents",
+        "effective_respondents",
+    }
     taken = sorted(reserved.intersection(columns))
     if taken:
         raise ValueError(f"by: {taken} are names of columns of the result: rename them")
@@ -266,10 +279,10 @@ def _answered(frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
 
 
 def _long(frame: pd.DataFrame, question: str, options: list[str] | None, values: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Group columns, question and option before some values (rows of `frame` x options)."""
+    """Question, group columns and option before some values (rows of `frame` x options)."""
     n_columns = 1 if options is None else len(options)
     table = frame.iloc[np.repeat(np.arange(len(frame)), n_columns)].reset_index(drop=True)
-    table[QUESTION_COLUMN] = question
+    table.insert(0, QUESTION_COLUMN, question)
     if options is not None:
         table["option"] = options * len(frame)
     return table.assign(**{key: array.reshape(-1) for key, array in values.items()})

@@ -63,7 +63,7 @@ class TestByHand:
         row = yes(survey_estimates(data, YES_NO)).iloc[0]
         assert row["se"] == pytest.approx(np.sqrt(0.3 * 0.7 / 99))
         assert row["deff"] == pytest.approx(1)
-        assert row["n_effective"] == pytest.approx(100)
+        assert row["effective_respondents"] == pytest.approx(100)
         q = t.ppf(0.95, 99) ** 2 / 99  # Wilson at p (1 - p) / variance = 99
         half = np.sqrt(q * (0.21 + q / 4)) / (1 + q)
         np.testing.assert_allclose([row["lower"], row["upper"]], (0.3 + q / 2) / (1 + q) + np.array([-half, half]))
@@ -79,9 +79,9 @@ class TestByHand:
 
     def test_independent_groups_differ_with_the_sum_of_variances(self):
         data = pd.DataFrame({"s": ["u"] * 40 + ["r"] * 60, "y": [1] * 10 + [0] * 30 + [1] * 45 + [0] * 15})
-        row = survey_estimates(data, YES_NO, by="s", strata="s", difference=("s", "u")).iloc[0]
+        row = survey_estimates(data, YES_NO, by="s", strata="s", difference={"s": ("r", "u")}).iloc[0]
         assert (row["s"], row["option"], row["respondents"]) == ("r - u", "yes", 100)
-        assert row["difference"] == pytest.approx(50)
+        assert row["share"] == pytest.approx(50)
         error = 100 * np.sqrt(0.25 * 0.75 / 39 + 0.75 * 0.25 / 59)
         assert row["se"] == pytest.approx(error)
         assert row["upper"] == pytest.approx(50 + t.ppf(0.95, 98) * error)
@@ -93,9 +93,16 @@ class TestByHand:
         panel = survey_estimates(data, YES_NO, by="wave", cluster="person", difference="wave").iloc[0]
         apart = survey_estimates(data, YES_NO, by="wave", difference="wave").iloc[0]
         assert panel["wave"] == "2024 - 2020"
-        assert panel["difference"] == pytest.approx(-10)
+        assert panel["share"] == pytest.approx(-10)
         assert panel["se"] == pytest.approx(100 * np.sqrt(0.1 * 0.9 / 99))
         assert apart["se"] > 2 * panel["se"]
+
+    def test_differences_within_the_groups_of_another_column(self):
+        data = pd.DataFrame({"wave": [1] * 40 + [2] * 40, "sex": ["f", "m"] * 40, "y": [1, 0] * 20 + [1, 1, 0, 0] * 10})
+        table = survey_estimates(data, YES_NO, by=["sex", "wave"], difference="wave")
+        rows = table[table["option"] == "yes"]
+        assert rows[["sex", "wave"]].to_numpy().tolist() == [["f", "2 - 1"], ["m", "2 - 1"]]
+        assert rows["share"].tolist() == pytest.approx([-50, 50])
 
     def test_mean_leaves_out_pinned_options(self):
         data = pd.DataFrame({"q": [1, 1, 2, 3, 4, 4]})
@@ -221,7 +228,7 @@ class TestBadInput:
             ({"statistic": "median"}, "statistic must be one of"),
             ({"by": "nowhere"}, "by: data has no column 'nowhere'"),
             ({"by": "g", "difference": "stratum"}, "must be one of the columns of by"),
-            ({"by": "g", "difference": ("g", "z")}, "has no level 'z'"),
+            ({"by": "g", "difference": {"g": ("a", "z")}}, "has no level 'z'"),
             ({"weights": "nowhere"}, "is not a column"),
             ({"replicate_weights": ReplicateWeights(np.ones((60, 4)), "BRR")}, "need weights="),
             (
@@ -247,6 +254,12 @@ class TestBadInput:
             ReplicateWeights("r*", "Fay")
         with pytest.raises(ValueError, match="needs rscales"):
             ReplicateWeights("r*", "JKn")
+
+    def test_a_difference_is_of_two_levels(self):
+        with pytest.raises(TypeError, match="two levels, the first less the second"):
+            survey_estimates(self.data, YES_NO, by="g", difference={"g": "a"})
+        with pytest.raises(TypeError, match="a column, or a mapping"):
+            survey_estimates(self.data, YES_NO, by="g", difference=["g"])
 
     def test_means_need_an_order(self):
         nominal = {"y": Question("Yes?", ["yes", "no"], codes=[1, 0], ordinal=False)}
