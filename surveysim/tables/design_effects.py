@@ -96,7 +96,7 @@ def design_effects(answers: DomainAnswers, design: SampleDesign | Replicates) ->
     if isinstance(design, Replicates):
         pooled = (squares * kish).sum()
         carried = np.full(answers.n_domains, (squares * variances).sum() / pooled if pooled > 0 else effect)
-        freedom = np.minimum(freedom, design.degrees_of_freedom())
+        freedom = np.minimum(freedom, design.degrees_of_freedom)
     else:
         alone, endless = answers.alone_variances(), linearised_variances(whole, design, finite=False).sum()
         of_design = float(endless / whole.alone_variances()[0])

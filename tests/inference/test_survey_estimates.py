@@ -84,7 +84,7 @@ class TestByHand:
         assert row["share"] == pytest.approx(50)
         error = 100 * np.sqrt(0.25 * 0.75 / 39 + 0.75 * 0.25 / 59)
         assert row["se"] == pytest.approx(error)
-        assert row["upper"] == pytest.approx(50 + t.ppf(0.95, 98) * error)
+        assert row["upper"] - row["lower"] == pytest.approx(2 * t.ppf(0.95, 98) * error, rel=0.03)
 
     def test_a_panel_knows_a_trend_better_than_two_samples(self):
         first = np.array([1] * 40 + [0] * 60)
@@ -111,6 +111,23 @@ class TestByHand:
         assert row["respondents"] == 4
         # in a sample of six, those of the group of four that have a position: sum (v - m)^2 / 4^2, 6 / 5
         assert row["se"] == pytest.approx(np.sqrt(((np.array([0, 0, 1, 4]) - 1.25) ** 2).sum() / 16 * 6 / 5))
+
+    def test_a_difference_has_an_interval_where_all_agree(self):
+        data = pd.DataFrame({"s": ["u"] * 20 + ["r"] * 20, "y": 1})
+        row = survey_estimates(data, YES_NO, by="s", difference={"s": ("u", "r")}).iloc[0]
+        q = t.ppf(0.95, 19) ** 2 / 20
+        assert row["se"] == 0
+        np.testing.assert_allclose([row["lower"], row["upper"]], [-100 * q / (1 + q), 100 * q / (1 + q)])
+
+    def test_differences_of_small_groups_hold_what_they_say(self):
+        rng = np.random.default_rng(0)
+        held = []
+        for _ in range(400):
+            y = rng.random(40) < np.repeat([0.1, 0.3], 20)
+            data = pd.DataFrame({"g": ["a"] * 20 + ["b"] * 20, "y": y.astype(int)})
+            row = survey_estimates(data, YES_NO, by="g", difference="g").iloc[0]
+            held.append(row["lower"] <= 20 <= row["upper"])
+        assert 0.88 <= np.mean(held) <= 0.96  # somewhat wide
 
     def test_nobody_and_everybody_have_an_interval(self):
         table = survey_estimates(pd.DataFrame({"y": [1] * 50}), YES_NO)

@@ -13,7 +13,7 @@ from surveysim import Question, tabulate
 from surveysim.tables import ReplicateWeights
 from surveysim.tables.design import SampleDesign
 from surveysim.tables.design_effects import carried_to_cells, design_effects
-from surveysim.tables.share_variance import DomainAnswers
+from surveysim.tables.share_variance import DomainAnswers, linearised_deviations, linearised_variances
 
 YES_NO = Question("Yes?", ["yes", "no"])
 RATING = Question("How good?", ["bad", "fair", "good"])
@@ -291,3 +291,22 @@ class TestOtherDesigns:
         plain = tabulate(clustered_survey(), ["group"], {"q": RATING}, weights="w")
         np.testing.assert_allclose(cells.n_kish, plain.n)
         np.testing.assert_allclose(cells.subset([1]).n_kish, plain.n[1:2])
+
+
+class TestDomainVariances:
+    @settings(deadline=None, max_examples=40)
+    @given(
+        seed=st.integers(0, 10_000),
+        clustered=st.booleans(),
+        lonely=st.sampled_from(["centre", "certainty"]),
+        finite=st.booleans(),
+    )
+    def test_both_ways_agree(self, seed, clustered, lonely, finite):
+        rng = np.random.default_rng(seed)
+        n = 50
+        stratum = np.append(rng.integers(0, 3, n - 1), 7)
+        cluster = pd.Series(rng.integers(0, 4, n)) if clustered else None
+        design = SampleDesign.of(pd.Series(stratum), cluster, fpc=200.0 if finite else None, lonely=lonely)
+        answers = DomainAnswers(rng.integers(0, 4, n), rng.integers(-1, 4, n), rng.uniform(0.5, 2, n), 4, 3)
+        dense = (linearised_deviations(answers, design) ** 2).sum(axis=0)
+        np.testing.assert_allclose(linearised_variances(answers, design), dense, atol=1e-12)
