@@ -13,7 +13,7 @@ LONGEST = 400
 
 ORDER = [
     {"errors"},
-    {"questions", "distributions", "contrasts", "levels", "parameters"},
+    {"questions", "distributions", "contrasts", "interfaces", "levels", "parameters"},
     {"validation", "saving"},
     {"metrics"},
     {"base"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from surveysim.evaluation.random_surveys import GROUP_SIZES, group_divergence, r
 from surveysim.evaluation.report_levels import check_level
 from surveysim.evaluation.resampling import check_confidence, choose_resampled
 from surveysim.evaluation.worth_intervals import over_respondents, over_units
+from surveysim.interfaces import RandomState
 from surveysim.parameters import as_generator, check_number
 
 __all__ = ["EquivalentRespondents", "NoisyTruthError", "equivalent_respondents"]
@@ -96,7 +96,7 @@ def equivalent_respondents(
     resample: str = "auto",
     confidence: float = 0.9,
     n_draws: int = 1000,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
 ) -> EquivalentRespondents:
     r"""How many respondents a prediction is worth.
 
