@@ -28,7 +28,7 @@ def test_proportional_odds_are_those_of_statsmodels() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [BoostedTrees(QUESTIONS), BoostedTrees(QUESTIONS, short=True), ProportionalOdds(QUESTIONS)]
+    "model", [BoostedTrees(QUESTIONS, short=True), ProportionalOdds(QUESTIONS)]
 )
 def test_opponents_learn_groups_question_by_question(model: BoostedTrees | ProportionalOdds) -> None:
     age = pd.Categorical(["18-29", "30-64", "65+"] * 2, ["18-29", "30-64", "65+"], ordered=True)
@@ -43,6 +43,6 @@ def test_opponents_learn_groups_question_by_question(model: BoostedTrees | Propo
             [0.1, 0.2, 0.7, np.nan],
         ]
     )
-    P = model.fit(X, Y, np.full(6, 1000)).predict(X)
+    P = model.fit(X, Y, np.full(6, 300)).predict(X)
     np.testing.assert_allclose(np.nansum(P, axis=1), 1)
-    np.testing.assert_allclose(P, Y, atol=0.06)
+    np.testing.assert_allclose(P, Y, atol=0.08)
