@@ -15,7 +15,7 @@ from surveysim.calibration.dirichlet import DirichletCalibrator
 from surveysim.calibration.examples import CELL_NOISE, Examples, as_elicited, as_positions
 from surveysim.calibration.gate import Gate, gate_of
 from surveysim.calibration.maps import Calibrator, IdentityCalibrator, PriorCorrection
-from surveysim.calibration.objectives import OBJECTIVES
+from surveysim.calibration.objectives import OBJECTIVES, Objective
 from surveysim.calibration.priors import prior_of
 from surveysim.calibration.regression import IsotonicCalibrator, LinearCalibrator
 from surveysim.calibration.tempered import TemperatureCalibrator, TemperedCalibrator
@@ -116,7 +116,7 @@ class DistributionCalibrator(BaseEstimator):
         self,
         calibrator: str | Calibrator = "tempered",
         *,
-        objective: str = "auto",
+        objective: Objective = "auto",
         elicited_by: str | None = None,
         gate: bool = True,
         random_state: RandomState = None,
@@ -287,7 +287,7 @@ class DistributionCalibrator(BaseEstimator):
         self.calibrators_[kind] = calibrator.fit(chosen)
 
     def _of_kind(self, examples: Examples, kind: str) -> Examples:
-        objective = self.objective
+        objective: str = self.objective
         if objective == "auto":
             objective = "w1" if kind == "ordinal" else "kl"
         elif objective == "w1" and kind == "nominal":

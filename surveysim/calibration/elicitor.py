@@ -19,6 +19,7 @@ from surveysim.calibration.anchored import AnchoredGroups
 from surveysim.calibration.calibrator import DistributionCalibrator
 from surveysim.calibration.examples import as_elicited
 from surveysim.calibration.maps import Calibrator
+from surveysim.calibration.objectives import Objective
 from surveysim.calibration.priors import ELICITED_BY
 from surveysim.calibration.refusals import LeftOut
 from surveysim.calibration.wrapped import asks_for_weights, innermost, method_of
@@ -131,7 +132,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         estimator: Estimator | None = None,
         *,
         calibrator: str | Calibrator = "tempered",
-        objective: str = "auto",
+        objective: Objective = "auto",
         gate: bool = True,
         anchor: Anchor | Mapping[str, Level] | None = None,
         use_backgrounds: bool = False,

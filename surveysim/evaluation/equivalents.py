@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -93,7 +94,7 @@ def equivalent_respondents(
     question_column: str = "question",
     population: ArrayLike | None = None,
     min_respondents: float = MIN_RESPONDENTS,
-    resample: str = "auto",
+    resample: Literal["auto", "questions", "groups", "respondents"] = "auto",
     confidence: float = 0.9,
     n_draws: int = 1000,
     random_state: RandomState = 0,

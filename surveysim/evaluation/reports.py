@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -43,7 +43,7 @@ def group_report(
     question: Question | Mapping[str, Question] | None = None,
     question_column: str = "question",
     population: ArrayLike | None = None,
-    by: str = "group",
+    by: Literal["group", "attribute"] = "group",
     min_respondents: float = 1.0,
     confidence: float = 0.9,
     n_draws: int = 1000,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,11 @@ class LeaveLevelsOut(_CellSplitter):
     """
 
     def __init__(
-        self, columns: str | Sequence[str] | None = None, *, place: str = "all", question_column: str = "question"
+        self,
+        columns: str | Sequence[str] | None = None,
+        *,
+        place: Literal["all", "end", "inner", "unordered"] = "all",
+        question_column: str = "question",
     ) -> None:
         self.columns = columns
         self.place = place

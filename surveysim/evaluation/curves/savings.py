@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ def respondents_saved(
     curve: pd.DataFrame,
     *,
     models: str | Sequence[str] | None = None,
-    reference: str = "baseline",
+    reference: Literal["baseline", "cells"] = "baseline",
     baseline: str = BASELINE,
     levels: Sequence[str] = LEVELS,
     confidence: float = 0.9,
