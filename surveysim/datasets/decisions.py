@@ -276,7 +276,7 @@ def _decide_unknown(item: LabelledCode, place: _Places, found: Decisions, doubts
         return  # negative codes apart from the others are dealt with by themselves; "7 Extremely" is of a scale
     if outside_scale(item.label):
         return
-    is_special, breaks = place.is_special(item), place.breaks_scale(item)
+    is_special, breaks = place.is_special(item), place.is_end(item) and place.breaks_scale(item)
     if is_special or breaks:
         doubts.tell(KEPT, item, "don't know")
     if is_special and breaks:

@@ -15,8 +15,9 @@ from typing import Any
 import pandas as pd
 
 from surveysim.datasets.backgrounds import check_bands
-from surveysim.datasets.files import RawSurvey, open_survey
+from surveysim.datasets.files import open_survey
 from surveysim.datasets.proposal import AGE_BANDS, MAX_LEVELS, MAX_OPTIONS, Choices, build_survey
+from surveysim.datasets.raw import RawSurvey
 from surveysim.datasets.survey import Report, Survey
 from surveysim.tables.missing import as_missing
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.datasets.files import RawSurvey
 from surveysim.datasets.no_answer import missing_kind
 from surveysim.datasets.proposal import Choices, build_survey
 from surveysim.datasets.question_sets import as_list, need_columns, read_table
+from surveysim.datasets.raw import RawSurvey
 from surveysim.datasets.survey import QuestionSet, Report, Survey
 from surveysim.questions import Question
 from surveysim.tables import QUESTION_COLUMN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from surveysim.datasets.languages import ENGLISH, Language, languages_of
@@ -118,8 +118,8 @@ def _numbers(texts: Sequence[str]) -> list[float] | None:
 
 
 def _ladder(texts: Sequence[str], language: Language) -> list[float] | None:
-    for rungs in language.ladders:
-        places = [rung for text in texts if (rung := _rung(text, rungs, language)) is not None]
+    for ladder in language.ladders:
+        places = [rung for text in texts if (rung := _rung(text, ladder, language)) is not None]
         if len(places) == len(texts) and _is_scale(places):
             return places
         if len(places) == len(texts) and language is ENGLISH:
@@ -127,16 +127,18 @@ def _ladder(texts: Sequence[str], language: Language) -> list[float] | None:
     return None
 
 
-def _rung(text: str, rungs: Sequence[Sequence[str]], language: Language) -> float | None:
+def _rung(text: str, ladder: Mapping[str, float], language: Language) -> float | None:
     """The rung of the longest phrase that a label is, or begins with."""
+    if text in ladder:
+        return ladder[text]
     plain = re.sub(r"^(about|at least|only|just|approximately) ", "", text)
-    fits = [
-        (len(phrase), float(i))
-        for i, rung in enumerate(rungs)
-        for phrase in rung
-        if phrase in (text, plain) or (language.has_spaces and plain.startswith((phrase + " ", phrase + ",")))
-    ]
-    return max(fits)[1] if fits else None
+    if plain in ladder:
+        return ladder[plain]
+    if language.has_spaces:
+        for end in range(len(plain) - 1, 0, -1):
+            if plain[end] in " ," and plain[:end] in ladder:
+                return ladder[plain[:end]]
+    return None
 
 
 def _two_poles(texts: Sequence[str], language: Language) -> list[float] | None:
@@ -224,9 +226,9 @@ def graded_labels(texts: Sequence[str], pinned: Sequence[str], *, coded: bool) -
     if not coded or not 4 <= len(line) <= 11:
         return ""
     for language in (ENGLISH, *languages_of(line)):
-        for rungs in language.ladders:
-            on = [text for text in line if _rung(text, rungs, language) is not None]
-            if len(on) >= max(3, len(line) - 2) and len({_rung(text, rungs, language) for text in on}) >= 3:
+        for ladder in language.ladders:
+            on = [text for text in line if _rung(text, ladder, language) is not None]
+            if len(on) >= max(3, len(line) - 2) and len({_rung(text, ladder, language) for text in on}) >= 3:
                 return f"{len(on)} of {len(line)} labels are on a scale"
     pairs = Counter(part for text in line for part in _parts(text))
     shared = [part for part, n in pairs.items() if n >= len(line) - 1 and not _NAMES.search(part)]

@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from surveysim.datasets.backgrounds import check_bands
-from surveysim.datasets.files import RawSurvey, open_survey
+from surveysim.datasets.files import open_survey
+from surveysim.datasets.multiple import split_answers
 from surveysim.datasets.proposal import AGE_BANDS, MAX_LEVELS, MAX_OPTIONS, Choices, build_survey, require_variables
+from surveysim.datasets.raw import RawSurvey
 from surveysim.datasets.survey import Report, Survey
 from surveysim.questions import Question
 from surveysim.tables.missing import as_missing
@@ -142,23 +144,11 @@ def read_survey(
     >>> survey.tabulate(["sex"]).n_raw
     array([1, 2])
     """
-    if isinstance(path, pd.DataFrame):
-        table = path.set_axis([str(column) for column in path.columns], axis=1)
-        if columns is not None:
-            require_variables(columns, table, "columns")
-            table = table[list(columns)]
-        twice = table.columns[table.columns.duplicated()].unique().tolist()
-        if twice:
-            raise ValueError(f"the table has several columns called {twice}: rename them")
-        if len(table) == 0:
-            raise ValueError("the table has no respondents")
-        raw = RawSurvey(Path("data"), table)
-        source = "the table"
-    else:
-        raw = open_survey(path, columns=columns, encoding=encoding, catalog=catalog)
-        source = raw.path.name
+    raw, source = _open(path, columns, encoding, catalog)
+    raw.variable_labels |= variable_labels or {}
+    raw.value_labels |= {name: dict(labels) for name, labels in (value_labels or {}).items()}
     choices = Choices(
-        questions=None if questions is None else _as_plan(questions),
+        questions=None if questions is None else _as_questions(questions),
         backgrounds=None if backgrounds is None else _as_names(backgrounds),
         weight=weight,
         strata=strata,
@@ -166,20 +156,20 @@ def read_survey(
         missing=as_missing(dict(missing or {})),
         ordinal=dict(ordinal or {}),
         age_bands=check_bands(age_bands),
-        variable_labels={**raw.variable_labels, **(variable_labels or {})},
-        value_labels={**raw.value_labels, **{name: dict(labels) for name, labels in (value_labels or {}).items()}},
+        variable_labels=raw.variable_labels,
+        value_labels=raw.value_labels,
         context=context,
         max_options=max_options,
         max_levels=max_levels,
+        believe_order=_orders_are_meant(raw.data),
     )
-    named = {
-        **dict.fromkeys(variable_labels or {}),
-        **dict.fromkeys(value_labels or {}),
-        **dict.fromkeys(choices.ordinal),
-    }
-    require_variables(list(named), raw.data, "variable_labels, value_labels or ordinal")
+    split_answers(raw, _named(choices))
+    named = [*(variable_labels or {}), *(value_labels or {}), *choices.ordinal]
+    require_variables(list(dict.fromkeys(named)), raw.data, "variable_labels, value_labels or ordinal")
     require_variables(choices.missing.question_columns(), raw.data, "missing")
     report = Report()
+    for variable, what, respondents, detail in raw.findings:
+        report.warn(variable, what, respondents, detail)
     survey = build_survey(raw, choices, report)
     survey.DESCR = f"{source}: {len(survey.data):,} respondents, {raw.data.shape[1]:,} variables, read as it is."
     survey.terms = "The terms of whoever gave you the file."
@@ -188,7 +178,38 @@ def read_survey(
     return survey
 
 
-def _as_plan(questions: Sequence[str] | Mapping[str, Question | None]) -> dict[str, Question | None]:
+def _open(
+    path: str | Path | pd.DataFrame, columns: Sequence[str] | None, encoding: str | None, catalog: str | Path | None
+) -> tuple[RawSurvey, str]:
+    """The file, or the user's table, and what it is called in messages."""
+    if not isinstance(path, pd.DataFrame):
+        raw = open_survey(path, columns=columns, encoding=encoding, catalog=catalog)
+        return raw, raw.path.name
+    table = path.set_axis([str(column) for column in path.columns], axis=1)
+    if columns is not None:
+        require_variables(columns, table, "columns")
+        table = table[list(columns)]
+    twice = table.columns[table.columns.duplicated()].unique().tolist()
+    if twice:
+        raise ValueError(f"the table has several columns called {twice}: rename them")
+    if len(table) == 0:
+        raise ValueError("the table has no respondents")
+    return RawSurvey(Path("data"), table), "the table"
+
+
+def _named(choices: Choices) -> set[str]:
+    """Variables that the user wants as they are."""
+    design = {choices.weight, choices.strata, choices.cluster} - {None}
+    return {*(choices.questions or {}), *(choices.backgrounds or {}), *map(str, design)}
+
+
+def _orders_are_meant(data: pd.DataFrame) -> bool:
+    """Whether ordered categoricals were ordered by somebody: `pd.read_stata` orders every variable with labels."""
+    categoricals = [dtype for dtype in data.dtypes if isinstance(dtype, pd.CategoricalDtype)]
+    return not categoricals or not all(dtype.ordered for dtype in categoricals)
+
+
+def _as_questions(questions: Sequence[str] | Mapping[str, Question | None]) -> dict[str, Question | None]:
     if isinstance(questions, str):
         raise TypeError(f"questions must be a list of variables or a mapping, got {questions!r}")
     if isinstance(questions, Mapping):
