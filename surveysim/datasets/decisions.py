@@ -19,6 +19,9 @@ __all__ = ["MOST_LABELS", "Decisions", "LabelledCode", "decide"]
 MOST_LABELS = 200
 """Labels beyond which a variable is a list of names or open text, and words in them prove nothing."""
 
+LONG_LIST = 10
+"""Names from which "NC" among them is another one, as in a list of states."""
+
 TAKEN = "labels that may mean no answer, taken as no answer"
 KEPT = "labels that may mean no answer, kept as answers"
 GENERAL_KEPT = "codes of missing= that the labels call answers, kept as answers"
@@ -98,7 +101,7 @@ def decide(
     open_codes = _settle(codes, kinds, readings, found)
     place = _Places(open_codes, found, readings, is_text, unlabelled)
     doubts = _Doubts(name, total)
-    for item in open_codes:
+    for item in sorted(open_codes, key=lambda item: -(item.number or 0.0)):  # from the outside inwards
         reading = readings[item.key]
         if (kind := kinds.general_kind(item.code, item.label)) is not None:
             if place.is_apart(item):
@@ -114,6 +117,8 @@ def decide(
             _decide_suspect(item, place, found, doubts)
         elif not reading.is_suspect:
             _decide_unknown(item, place, found, doubts)
+        if item.key in found.missing:
+            place.leave(item)
     if sum(item.key not in found.missing for item in open_codes) + len(unlabelled) > 1:  # else there is no question
         doubts.report(report)
     return found
@@ -175,6 +180,11 @@ class _Places:
             number < min(others) and min(self._missing) < min(others)
         )
 
+    def leave(self, item: LabelledCode) -> None:
+        """Count a code among the missing answers."""
+        if item.number is not None:
+            self._missing.append(item.number)
+
     def is_special(self, item: LabelledCode) -> bool:
         """Whether the code itself is one of 8, 9, 88, 99, -1 and their like, apart from the others."""
         return item.number in self._special
@@ -189,7 +199,8 @@ class _Places:
             return False
         others = [other.label for other in self._plain if other is not item]
         if is_abbreviation(item.label):
-            return sum(map(is_abbreviation, others)) >= max(2, len(others) / 2)
+            short = [other for other in self._rest if other is not item and _is_short_name(other.label)]
+            return any(map(_is_short_name, others)) and len(short) >= max(2, (len(self._rest) - 1) / 2)
         words = _words(item.label)
         return any(len(words & _words(other)) >= min(2, len(words)) for other in others)
 
@@ -210,6 +221,11 @@ class _Places:
             for end, rest in ends
             if not is_neutral(end.label) and scale_scores([item.label for item in rest]) is not None
         }
+
+
+def _is_short_name(label: str) -> bool:
+    """ "NC" and "SPD"; "No" and "Sí" are words."""
+    return is_abbreviation(label) and label == label.upper()
 
 
 def _words(label: str) -> set[str]:
@@ -248,7 +264,8 @@ def _decide_ambiguous(
     if place.is_apart(item):
         found.missing[item.key] = kind
     elif place.has_company(item):
-        return
+        if is_abbreviation(item.label) and len(place) < LONG_LIST:
+            doubts.tell(KEPT, item, kind)
     elif is_certain:
         found.missing[item.key] = kind
     elif place.is_end(item):

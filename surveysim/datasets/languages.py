@@ -67,7 +67,7 @@ class Language:
         phrases = {phrase for ladder in self.ladders for phrase in ladder}
         starts = rf"^(?:{'|'.join(sorted(map(re.escape, phrases)))})" if phrases else "(?!)"
         parts = [pattern.pattern for pair in self.poles for pattern in pair]
-        others = [self.neutral, self.hardly, self.never, *(pattern for _, pattern in self.shades)]
+        others = [self.neutral, self.negative, self.hardly, self.never, *(pattern for _, pattern in self.shades)]
         return re.compile("|".join([starts, *parts, *(pattern.pattern for pattern in others)]))
 
 

@@ -53,7 +53,7 @@ def _scale_scores(labels: tuple[str, ...]) -> list[float] | None:
         return scores
     plain = [plain_text(text) for text in texts]
     for language in languages_of(plain):
-        for attempt in (_ladder, _two_poles, _one_pole):
+        for attempt in (_two_poles, _ladder, _one_pole):  # "fully disagree" begins like "fully"
             scores = attempt(plain, language)
             if _is_scale(scores):
                 return scores
@@ -148,7 +148,8 @@ def _two_poles(texts: Sequence[str], language: Language) -> list[float] | None:
         for text in texts:
             at_low = low.search(text)
             at_high = high.search(low.sub(" ", text))
-            if bool(at_low) != bool(at_high):
+            is_middle = language is not ENGLISH and language.neutral.match(text) is not None
+            if bool(at_low) != bool(at_high) and not is_middle:
                 pole = low if at_low else high
                 found.add(pole)
                 rest = text if language is ENGLISH else pole.sub(" ", text)
