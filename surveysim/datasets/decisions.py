@@ -245,7 +245,7 @@ class _Doubts:
 
     def report(self, report: Report) -> None:
         """Put all of them into a report."""
-        for what, count, detail, line in self._rows:
+        for what, count, detail, line in reversed(self._rows):  # the codes were taken from the last
             report.doubt(self._name, what, count, detail, line)
 
     def tell(self, what: str, item: LabelledCode, instead: str | None) -> None:

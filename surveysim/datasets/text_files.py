@@ -148,10 +148,11 @@ def _as_numbers(column: pd.Series, separator: str) -> pd.Series | None:
 
 def _are_decimals(with_comma: pd.Series, n: int) -> bool:
     """Whether commas are decimal, where they could also separate thousands, or the codes of several answers."""
-    fractions = with_comma.str.partition(",")[2].str.len()
+    parts = with_comma.str.partition(",")
+    falls = parts[0].astype(float).abs() >= parts[2].astype(float)  # codes of several answers are listed upwards
     if with_comma.map(lambda text: _THOUSANDS.fullmatch(text) is not None).all():
         return False
-    return bool(len(with_comma) > 0.5 * n or (fractions >= 2).mean() > 0.5)
+    return bool(len(with_comma) > 0.5 * n or falls.any() or (parts[2].str.len() >= 3).any())
 
 
 _COUNTRY_CODE = re.compile(r"[A-Z]{2}")

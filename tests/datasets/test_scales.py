@@ -63,7 +63,8 @@ SCALES = {
     "ro": ["Foarte mult|Mult|Puțin|Foarte puțin|Deloc"],
     "en": ["Increased a lot|Increased a little|Stayed the same|Decreased a little|Decreased a lot",
            "Very frequently|Frequently|Occasionally|Rarely|Never", "Never|Once a month|Once a week|Every day",
-           "Much higher|Higher|About the same|Lower|Much lower", "A lot more|A little more|The same|A little less|A lot less",
+           "Much higher|Higher|About the same|Lower|Much lower",
+           "A lot more|A little more|The same|A little less|A lot less",
            "Gotten much better|Gotten better|Stayed the same|Gotten worse|Gotten much worse"],
 }  # fmt: skip
 
