@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from surveysim.datasets.codebook import MissingBook, key_of, plain_code
 from surveysim.datasets.no_answer import LabelReading, is_abbreviation, plain_text, read_label
-from surveysim.datasets.scales import is_neutral, scale_scores
+from surveysim.datasets.scales import is_graded, is_neutral, scale_scores
 from surveysim.datasets.sentinels import codes_apart
 from surveysim.datasets.survey import Report
 from surveysim.datasets.wording import outside_scale
@@ -291,7 +291,7 @@ def _decide_unknown(item: LabelledCode, place: _Places, found: Decisions, doubts
     number = item.number
     if number is not None and (number < 0 or item.label.startswith(f"{number:g}")):
         return  # negative codes apart from the others are dealt with by themselves; "7 Extremely" is of a scale
-    if outside_scale(item.label):
+    if outside_scale(item.label) or is_graded(item.label):
         return
     is_special, breaks = place.is_special(item), place.is_end(item) and place.breaks_scale(item)
     if is_special or breaks:

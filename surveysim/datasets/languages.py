@@ -113,7 +113,8 @@ def _english() -> Language:
         hardly=re.compile(r"\b(not (very|too|that|so|particularly)|hardly)\b"),
         never=re.compile(r"at all\b"),
         neutral=re.compile(
-            r"(neither\b.*|neutral.*|in between|undecided|no difference|both( equally)?|mixed.*|equally\b.*)$"
+            r"(neither\b.*|neutral.*|in between|undecided|no (difference|change)|both( equally)?|mixed.*|equally\b.*|"
+            r"(stayed |remained |stays |about |much )*the same|unchanged|(has|have|did|does) not changed?|as before)$"
         ),
         common=frozenset(table["words"]["common"]),
         around_numbers=frozenset(table["words"]["around_numbers"]),

@@ -11,7 +11,7 @@ from surveysim.datasets.languages import ENGLISH, Language, languages_of
 from surveysim.datasets.no_answer import plain_text
 from surveysim.datasets.wording import bare
 
-__all__ = ["graded_labels", "is_neutral", "is_zero", "scale_scores"]
+__all__ = ["graded_labels", "is_graded", "is_neutral", "is_zero", "scale_scores"]
 
 
 def scale_scores(labels: Sequence[str]) -> list[float] | None:
@@ -231,6 +231,8 @@ def graded_labels(texts: Sequence[str], pinned: Sequence[str], *, coded: bool) -
             on = [text for text in line if _rung(text, ladder, language) is not None]
             if len(on) >= max(3, len(line) - 2) and len({_rung(text, ladder, language) for text in on}) >= 3:
                 return f"{len(on)} of {len(line)} labels are on a scale"
+    if all(_mirrored(line[i]) & _mirrored(line[-1 - i]) for i in range(2)) and line[0] != line[-1]:
+        return f"{texts[0]!r} mirrors {texts[-1 - len(pinned)]!r}"
     pairs = Counter(part for text in line for part in _parts(text))
     shared = [part for part, n in pairs.items() if n >= len(line) - 1 and not _NAMES.search(part)]
     return f"{max(shared, key=len)!r} is in nearly all of them" if shared else ""
@@ -240,3 +242,21 @@ def _parts(text: str) -> set[str]:
     if " " not in text and re.search("[\u0e00-\u0e7f\u3040-\u9fff\uac00-\ud7af]", text):
         return {text[i : i + 2] for i in range(len(text) - 1)}
     return {word for word in re.findall(r"[^\W\d_]+", text) if len(word) > 3} - ENGLISH.common
+
+
+def _mirrored(text: str) -> set[str]:
+    """What the ends of a scale share: "far too much" and "far too little"."""
+    if " " not in text and re.search("[\u0e00-\u0e7f\u3040-\u9fff\uac00-\ud7af]", text):
+        return {text[:1]}
+    return {word for word in re.findall(r"[^\W\d_]+", text) if len(word) > 2 and not _NAMES.search(word)} - {
+        "the", "and", "for", "not", "with", "del", "der", "die", "das", "les", "los", "las", "que", "und",
+    }  # fmt: skip
+
+
+def is_graded(label: str) -> bool:
+    """Whether a label is a rung of a known ladder, such as "Not at all"."""
+    text = bare(label)
+    plain = plain_text(text)
+    return any(text in ladder for ladder in ENGLISH.ladders) or any(
+        plain in ladder for language in languages_of([plain]) for ladder in language.ladders
+    )

@@ -135,7 +135,7 @@ class TestOrder:
     def test_pandas_orders_everything_that_stata_labels(self, tmp_path):
         table = pd.DataFrame({
             "party": pd.Categorical(["Reds", "Greens", "Blues"] * 6, ["Reds", "Greens", "Blues"]),
-            "agree": pd.Categorical(["Agree", "Disagree", "Strongly agree"] * 6, ["Strongly agree", "Agree", "Disagree"]),
+            "agree": pd.Categorical(["Agree", "Disagree", "Disagree"] * 6, ["Agree", "Disagree"]),
         })  # fmt: skip
         table.to_stata(tmp_path / "t.dta", write_index=False)
         frame = pd.read_stata(tmp_path / "t.dta")
