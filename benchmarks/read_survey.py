@@ -12,6 +12,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ SCALES = [
 MISSING = {8: "Don't know", 9: "No answer", 88: "N.S.", 99: "Keine Angabe"}
 
 
-def survey_file(n_variables: int, n_respondents: int) -> tuple[pd.DataFrame, dict[str, dict[int, str]], dict[str, str]]:
+def survey_file(n_variables: int, n_respondents: int) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any]]:
     """Respondents at random, with labels and wordings that differ from variable to variable."""
     rng = np.random.default_rng(0)
     columns: dict[str, np.ndarray] = {
@@ -38,8 +39,8 @@ def survey_file(n_variables: int, n_respondents: int) -> tuple[pd.DataFrame, dic
         "gender": rng.integers(1, 3, n_respondents),
         "weight": rng.uniform(0.4, 2.5, n_respondents),
     }
-    labels: dict[str, dict[int, str]] = {"gender": {1: "Male", 2: "Female"}}
-    wording: dict[str, str] = {}
+    labels: dict[str, Any] = {"gender": {1: "Male", 2: "Female"}}
+    wording: dict[str, Any] = {}
     for i in range(n_variables - len(columns)):
         name, kind = f"v{i}", i % 8
         if kind < len(SCALES):

@@ -90,7 +90,7 @@ def _is_wording(data: pd.DataFrame, second: list[str]) -> bool:
     if any((column.astype(str).str.strip() == second[i]).any() for i, column in zip(said, below, strict=True)):
         return False
     numeric = [len(column) > 0 and pd.to_numeric(column, errors="coerce").notna().all() for column in below]
-    return sum(numeric) > len(said) / 2
+    return bool(sum(numeric) > len(said) / 2)
 
 
 def _is_number(text: str) -> bool:

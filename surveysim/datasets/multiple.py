@@ -12,7 +12,7 @@ from surveysim.datasets.raw import RawSurvey
 
 __all__ = ["split_answers"]
 
-SELECTED = {0: "Not selected", 1: "Selected"}
+SELECTED: dict[Hashable, str] = {0: "Not selected", 1: "Selected"}
 MOST_CHOICES = 20
 _TICKS = {
     "1",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.io.stata import StataMissingValue  # type: ignore[attr-defined]
 
 from surveysim.datasets.raw import ENCODINGS, FORMATS, RawSurvey, require
 
@@ -156,7 +157,7 @@ def _mend_stata(
         return
     for name in columns:
         values = again[name].astype(object)
-        is_missing = values.map(lambda value: isinstance(value, pd.io.stata.StataMissingValue))
+        is_missing = values.map(lambda value: isinstance(value, StataMissingValue))
         letters = values[is_missing].map(lambda value: str(value).lstrip("."))
         values[is_missing] = letters.where(letters != "", None)
         data[name] = values.to_numpy()

@@ -44,7 +44,7 @@ class TestLinesOfNames:
     @pytest.mark.parametrize("n_lines", [2, 3])
     def test_qualtrics_with_and_without_its_third_line(self, tmp_path, n_lines):
         lines = ["StartDate,EndDate,ResponseId,Q1", "Start Date,End Date,Response ID,Do you like it?",
-                 '"{""ImportId"":""a""}","{""ImportId"":""b""}","{""ImportId"":""c""}","{""ImportId"":""d""}"']  # fmt: skip
+                 ",".join('"{""ImportId"":""' + letter + '""}"' for letter in "abcd")]  # fmt: skip
         rows = [f"2024-05-0{i} 10:00:00,2024-05-0{i} 10:05:00,R_{i},{'Yes' if i % 2 else 'No'}" for i in range(1, 9)]
         (tmp_path / "s.csv").write_text("\n".join([*lines[:n_lines], *rows]) + "\n")
         with pytest.warns(SurveyWarning, match="taken as wording"):
