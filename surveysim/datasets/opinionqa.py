@@ -156,7 +156,7 @@ def _read_wave(
     wanted = [column for column in data if column not in questions and column != weight]
     choices = Choices(
         questions=questions,
-        backgrounds={a: a for a in wanted},
+        backgrounds={str(a): str(a) for a in wanted},
         weight=weight,
         missing=as_missing({key: codes for key, codes in overrides.items() if codes}),
         max_options=50,
