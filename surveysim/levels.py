@@ -11,7 +11,7 @@ import pandas as pd
 
 from surveysim.errors import warn
 
-__all__ = ["MISSING", "UNSEEN", "LevelIndex", "as_numbers", "is_number_column", "warn_of_misspelt_levels"]
+__all__ = ["MISSING", "UNSEEN", "LevelIndex", "as_numbers", "is_number_column"]
 
 UNSEEN = -1
 """Code of a value that training did not show."""
@@ -57,41 +57,34 @@ class LevelIndex:
         codes[missing] = len(self.values) if self.has_missing else UNSEEN
         return codes
 
+    def warn_of_misspelt(self, name: str, column: pd.Series, codes: np.ndarray) -> None:
+        """Warn of levels that training did not have and that are spelled almost like one that it had.
 
-def warn_of_misspelt_levels(name: str, known: LevelIndex, column: pd.Series, codes: np.ndarray) -> None:
-    """Warn of levels that training did not have and that are spelled almost like one that it had.
+        Parameters
+        ----------
+        name : str
+            The background.
+        column : Series
+            The values to predict for.
+        codes : int array
+            Their codes, as `codes` gives them.
 
-    Parameters
-    ----------
-    name : str
-        The background.
-    known : LevelIndex
-        What training had.
-    column : Series
-        The values to predict for.
-    codes : int array
-        Their codes, as `LevelIndex.codes` gives them.
-
-    Warns
-    -----
-    SurveysimWarning
-        Once a background, with the nearest level of training. Levels unlike all of them are left to the model.
-    """
-    strange = column[(codes == UNSEEN) & column.notna().to_numpy()]
-    texts = {str(value).casefold(): str(value) for value in known.values if isinstance(value, str)}
-    found = []
-    for value, n in strange.value_counts().items():
-        if isinstance(value, str) and n:
-            near = difflib.get_close_matches(value.casefold().strip(), list(texts), n=1, cutoff=0.8)
-            found += (
-                [f"{value!r} ({n:,} rows; {texts[near[0]]!r}?)"]
-                if near and not _differ_in_digits(value, near[0])
-                else []
-            )
-    if found:
-        warn(
-            f"X: column {name!r} has levels that training did not have: {', '.join(found[:5])}. They count as unknown."
-        )
+        Warns
+        -----
+        SurveysimWarning
+            Once a background, with the nearest level of training. Levels unlike all of them are left to the model.
+        """
+        strange = column[(codes == UNSEEN) & column.notna().to_numpy()].astype(object).value_counts()
+        texts = {value.casefold(): value for value in self.values if isinstance(value, str)}
+        found = []
+        for value, n in strange.items():
+            if isinstance(value, str):
+                near = difflib.get_close_matches(value.casefold().strip(), list(texts), n=1, cutoff=0.8)
+                if near and not _differ_in_digits(value, near[0]):
+                    found.append(f"{value!r} ({n:,} rows; {texts[near[0]]!r}?)")
+        if found:
+            listed = ", ".join(found[:5])
+            warn(f"X: column {name!r} has levels that training did not have: {listed}. They count as unknown.")
 
 
 def _differ_in_digits(first: str, second: str) -> bool:

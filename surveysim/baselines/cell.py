@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from surveysim.base import PredictCells
 from surveysim.baselines.common import BaselineRegressor, uniform
-from surveysim.levels import LevelIndex, warn_of_misspelt_levels
+from surveysim.levels import LevelIndex
 from surveysim.questions import Question
 
 __all__ = ["CellRegressor"]
@@ -151,5 +151,5 @@ class CellRegressor(BaselineRegressor):
         """A key per row: the question's position and the code of each attribute's value."""
         codes = [index.codes(backgrounds[name]) for name, index in self._levels.items()]
         for (name, index), found in zip(self._levels.items(), codes, strict=True):
-            warn_of_misspelt_levels(name, index, backgrounds[name], found)
+            index.warn_of_misspelt(name, backgrounds[name], found)
         return list(map(tuple, np.column_stack([question_index, *codes]).tolist()))

@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pandas as pd
 
-from surveysim.levels import UNSEEN, LevelIndex, as_numbers, is_number_column, warn_of_misspelt_levels
+from surveysim.levels import UNSEEN, LevelIndex, as_numbers, is_number_column
 
 __all__ = ["BackgroundEncoder", "Block", "Design"]
 
@@ -126,7 +126,7 @@ class BackgroundEncoder:
         attributes = {attribute.name: attribute for attribute in self._attributes}
         codes = {name: attribute.codes(backgrounds[name]) for name, attribute in attributes.items()}
         for name, attribute in attributes.items():
-            warn_of_misspelt_levels(name, attribute.index, backgrounds[name], codes[name])
+            attribute.index.warn_of_misspelt(name, backgrounds[name], codes[name])
         matrix = np.zeros((len(backgrounds), self.n_columns))
         unseen = np.zeros((len(backgrounds), len(self.blocks)), dtype=bool)
         for b, block in enumerate(self.blocks):
