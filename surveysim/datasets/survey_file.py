@@ -48,8 +48,8 @@ def read_survey(
     Parameters
     ----------
     path : str, Path or DataFrame
-        SPSS (.sav, .zsav, .por), Stata (.dta), SAS (.sas7bdat, .xpt), CSV (.csv, .tsv) or Parquet; or a table that you
-        have read yourself.
+        SPSS (.sav, .zsav, .por), Stata (.dta), SAS (.sas7bdat, .xpt), CSV (.csv, .tsv, .tab), Excel (.xlsx) or Parquet;
+        or a table that you have read yourself.
     questions : list of str or mapping of str to Question, optional
         Variables that are questions. None proposes every variable with value labels that is no background, weight or
         identifier. In a mapping, a Question is taken as given and None is proposed.
@@ -57,13 +57,14 @@ def read_survey(
         Variables that describe respondents; a mapping gives them the names that `data` and the prompt shall have,
         ``{"eisced": "education"}``. None proposes those recognised by their name or label.
     weight : str or None, default="auto"
-        The survey weight. "auto" takes the only one that is recognised; with several candidates it takes none and
-        says so.
+        The survey weight. "auto" takes the only one that is recognised, and says so where only its name speaks for it;
+        with several candidates it takes none and says so.
     strata, cluster : str, optional
         Design variables, as for `tabulate`.
     missing : mapping, optional
         Codes that mean no answer, on top of what the file says: ``{-1: "skipped", "trust": {8: "don't know"}}``, as in
-        `surveysim.tables.Missing`.
+        `surveysim.tables.Missing`; None in place of a kind says that a code is an answer. Codes for all variables leave
+        those alone whose labels are answers.
     ordinal : mapping of str to bool, optional
         Whether the options of a question, or the levels of a background, have an order.
     age_bands : sequence of int, default=(30, 45, 65)
@@ -97,13 +98,13 @@ def read_survey(
         If the file is truncated, encrypted, empty, in another encoding or another format; if a variable that is named
         does not exist or cannot be what it is named for; if the weight that is named is negative.
     ImportError
-        If pyreadstat (SPSS, Stata, SAS) or pyarrow (Parquet) is not installed.
+        If pyreadstat (SPSS, Stata, SAS), openpyxl (Excel) or pyarrow (Parquet) is not installed.
 
     Warns
     -----
     SurveyWarning
         Once, listing the kinds of anomalies: values without labels, labels without values, duplicated labels, weights
-        of zero, and so on.
+        of zero, and so on. What was decided in doubt is listed with the line of code that decides it.
 
     See Also
     --------
@@ -112,14 +113,18 @@ def read_survey(
 
     Notes
     -----
-    *Missing answers.* A label such as "Don't know", "Refusal", "No answer" or "Not applicable" (English, and modestly
-    a dozen other languages) makes its code a missing answer of that kind, and so does your `missing`. A code that the
+    *Missing answers.* A label such as "Don't know", "N.S./N.C." or "keine Angabe" (31 languages, in a table of the
+    package) makes its code a missing answer of that kind, and so does your `missing`. Labels that may be either are
+    decided by the place of their code: 8, 9, 88, 99, -1 after a gap, or beside other missing answers. A code that the
     file declares missing, with a label that says no reason, counts as "no answer". They stay in `data` as text, so that
     ``tabulate(..., missing="option")`` can make options of "don't know" and "refused".
 
     *Order.* Options are in the order of their codes. Whether they are a scale is read from the labels: numbers, ladders
-    of words ("never" to "always"), two poles with shades, shades of one word. Where nothing is recognised the question
-    is nominal. "Other" and "none of these" are pinned last.
+    of words ("never" to "always"), two poles with shades, shades of one word, in 29 languages. Where nothing is
+    recognised the question is nominal. "Other" and "none of these" are pinned last.
+
+    *Several answers.* Columns that are filled or blank, and texts that join choices, become a question for each choice,
+    with the options "Not selected" and "Selected".
 
     *Backgrounds.* Age in years becomes an ordered categorical ``"age group"``; education, income and class are ordered
     by their codes; others keep the order of the codes without being ordered.
