@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from surveysim.errors import warn
 
 __all__ = ["MISSING", "UNSEEN", "LevelIndex", "as_numbers", "is_number_column"]
 
@@ -52,6 +56,40 @@ class LevelIndex:
         codes = np.array([self._code.get(value, UNSEEN) for value in column.astype(object)], dtype=int)
         codes[missing] = len(self.values) if self.has_missing else UNSEEN
         return codes
+
+    def warn_of_misspelt(self, name: str, column: pd.Series, codes: np.ndarray) -> None:
+        """Warn of levels that training did not have and that are spelled almost like one that it had.
+
+        Parameters
+        ----------
+        name : str
+            The background.
+        column : Series
+            The values to predict for.
+        codes : int array
+            Their codes, as `codes` gives them.
+
+        Warns
+        -----
+        SurveysimWarning
+            Once a background, with the nearest level of training. Levels unlike all of them are left to the model.
+        """
+        strange = column[(codes == UNSEEN) & column.notna().to_numpy()].astype(object).value_counts()
+        texts = {value.casefold(): value for value in self.values if isinstance(value, str)}
+        found = []
+        for value, n in strange.items():
+            if isinstance(value, str):
+                near = difflib.get_close_matches(value.casefold().strip(), list(texts), n=1, cutoff=0.8)
+                if near and not _differ_in_digits(value, near[0]):
+                    found.append(f"{value!r} ({n:,} rows; {texts[near[0]]!r}?)")
+        if found:
+            listed = ", ".join(found[:5])
+            warn(f"X: column {name!r} has levels that training did not have: {listed}. They count as unknown.")
+
+
+def _differ_in_digits(first: str, second: str) -> bool:
+    """ "18-29" and "19-29" are two levels, not a slip."""
+    return re.findall(r"\d+", first) != re.findall(r"\d+", second)
 
 
 def is_number_column(column: pd.Series) -> bool:

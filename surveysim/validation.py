@@ -24,6 +24,9 @@ __all__ = [
     "pair_questions",
 ]
 
+PERCENT_TOLERANCE = 1.5
+"""How far percentages that are rounded may be from 100 in all: half a point for each of three options."""
+
 MAX_LISTED = 20
 """How many names an error message lists before it stops."""
 
@@ -268,6 +271,11 @@ def check_targets(Y: np.ndarray, n_options: np.ndarray, kept: np.ndarray) -> np.
     TypeError, ValueError
         As `surveysim.distributions.check_distributions`; and if rows differ in number from X, or columns from the
         longest question.
+
+    Warns
+    -----
+    SurveysimWarning
+        If all rows sum to about 100: they are taken as percentages.
     """
     if Y.ndim and len(Y) != len(kept):
         raise ValueError(f"X has {len(kept)} rows, but Y has {len(Y)}: inconsistent numbers of samples")
@@ -276,7 +284,23 @@ def check_targets(Y: np.ndarray, n_options: np.ndarray, kept: np.ndarray) -> np.
         option = np.arange(Y.shape[1])
         certain = np.where(option < n_options[:, None], (option == 0) * 1.0, np.nan)
         Y = np.where(kept[:, None], Y, certain)
-    return check_distributions(Y, n_options=n_options.tolist(), name="Y")[kept]
+    return check_distributions(_scale_percentages(Y, kept), n_options=n_options.tolist(), name="Y")[kept]
+
+
+def _scale_percentages(Y: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Percentages, which rounding makes sum to 99 or 101, as shares; anything else as it came."""
+    if Y.ndim != 2 or not pd.api.types.is_numeric_dtype(Y.dtype) or not kept.any():
+        return Y
+    shares = np.array(Y, dtype=np.float64)
+    sums = np.nansum(shares[kept], axis=1)
+    if (np.abs(sums - 100.0) > PERCENT_TOLERANCE).any() or (shares[kept] < 0).any():
+        return Y
+    warn(
+        f"Y: all rows sum to about 100 ({sums.min():.4g} to {sums.max():.4g}): taken as percentages, and scaled to sum "
+        "to 1. If they are counts of respondents, pass shares as Y and the counts' sums as sample_weight."
+    )
+    shares[kept] /= sums[:, None]
+    return shares
 
 
 def check_folds(folds: ArrayLike | None, cells: FitCells, n_rows: int) -> np.ndarray | None:
