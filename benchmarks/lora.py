@@ -20,6 +20,7 @@ from benchmarks.protocol import LEVELS, make_splits, summarise
 from benchmarks.surveys import SURVEYS, Survey
 from surveysim import DSARegressor
 from surveysim.baselines import LogitRegressor, MarginalRegressor
+from surveysim.dsa.inputs import Tuning
 from surveysim.evaluation.curves.protocol import FLOOR, Split, evaluate, evaluate_floor, fit_predict
 from surveysim.models import clear_models
 
@@ -30,7 +31,7 @@ STAGES: dict[str, dict[str, Any]] = {"stage 1 alone": {"shift_weight": 0}, "two 
 ORDERED = "order-aware logit"
 
 
-def models(epochs: dict[str, list[int]], stages: list[str]) -> dict[str, Any]:
+def models(epochs: dict[Tuning, list[int]], stages: list[str]) -> dict[str, Any]:
     """Unfitted estimators by name: the baselines, then each tuning at each of its numbers of epochs a stage."""
     chosen: dict[str, Any] = {
         "pooled marginal": MarginalRegressor(unseen="uniform"),

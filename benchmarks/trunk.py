@@ -10,17 +10,18 @@ import argparse
 import json
 import tempfile
 import time
-import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.protocol import make_splits
 from benchmarks.random_model import save_random_qwen3
 from benchmarks.surveys import SURVEYS
+from benchmarks.whole_passes import whole_passes
 from surveysim import DSARegressor
 from surveysim.models import clear_models, load_model
-from surveysim.trunk.store import store_of
 
 
 def make_model(folder: Path, n_layers: int, hidden_size: int) -> Path:
@@ -52,24 +53,25 @@ def main() -> None:
     predictions = {}
     with tempfile.TemporaryDirectory() as folder:
         model = make_model(Path(folder), options.layers, options.width)
-        for name, apart in (("trunk states", True), ("whole passes", False)):
+        for name in ("trunk states", "whole passes"):
             clear_models()
-            store_of(load_model(str(model))).recipe(1).apart = apart
-            estimator = DSARegressor(
-                str(model),
-                question=dict(cells.questions),
-                shift_reference="baseline",
-                shift_weight=3.0,
-                validation_fraction=0.0,
-                max_epochs=options.epochs,
-                batch_size=96,
-                random_state=0,
-            )
-            start = time.perf_counter()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            loaded = load_model(str(model))
+            plain: AbstractContextManager[dict[str, Any]] = whole_passes(loaded)
+            with plain if name == "whole passes" else nullcontext({}) as way:
+                estimator = DSARegressor(
+                    str(model),
+                    question=dict(cells.questions),
+                    shift_reference="baseline",
+                    shift_weight=3.0,
+                    validation_fraction=0.0,
+                    max_epochs=options.epochs,
+                    batch_size=96,
+                    random_state=0,
+                    **way,
+                )
+                start = time.perf_counter()
                 predictions[name] = estimator.fit(cells.X, cells.Y, sample_weight=cells.n).predict(cells.X)
-            seconds[name] = time.perf_counter() - start
+                seconds[name] = time.perf_counter() - start
             print(f"{name}: {seconds[name]:.1f} s for fit and prediction", flush=True)
     difference = float(np.nanmax(np.abs(predictions["trunk states"] - predictions["whole passes"])))
     result = {

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,9 @@ from benchmarks.dsa import OUTPUT, PLAIN, STAGE_1, TWO_STAGES
 from benchmarks.protocol import make_splits
 from benchmarks.surveys import SURVEYS
 from surveysim import DSARegressor, ZeroShotElicitor
-from surveysim.base import DistributionRegressor, PredictCells
+from surveysim.base import DistributionRegressor
 from surveysim.baselines import LogitRegressor, MarginalRegressor
+from surveysim.cells import PredictCells
 from surveysim.evaluation import FLOOR, LeaveCombinationsOut, LeaveLevelsOut, LeaveQuestionsOut
 from surveysim.evaluation.comparison import MIN_RESPONDENTS
 from surveysim.evaluation.curves.protocol import Split, evaluate, evaluate_floor, fit_predict
@@ -81,7 +82,7 @@ def models(kind: str, dsa: list[str]) -> dict[str, Any]:
             PLAIN: LogitRegressor(ordered=False, unseen="uniform"),
             ORDERED: LogitRegressor(unseen="uniform"),
         }
-    init = None if kind == "questions" else "marginal"
+    init: Literal["marginal"] | None = None if kind == "questions" else "marginal"
     for name in dsa:
         weight = {"shift_weight": 0} if name == STAGE_1 else {}
         chosen[name] = DSARegressor("nano", init=init, **(FIXED | weight))

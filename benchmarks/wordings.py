@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -68,7 +69,7 @@ def crossed(split: Split, templates: list[str]) -> pd.DataFrame:
         for asked in templates:
             # A fitted estimator asks in the wording of its fit, whatever its parameter says by now: this is what a
             # user must not be able to do by accident, so that there is no public way to do it.
-            model._template = get_template(asked)
+            model._fitted = replace(model._fitted, template=get_template(asked))
             table.loc[trained, asked] = js_divergence(test.Y, model.predict(test.X), truth_respondents=test.n)
         print(f"split {split.seed}, trained on {trained}: {table.loc[trained].round(4).to_dict()}", flush=True)
     return table

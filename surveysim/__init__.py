@@ -6,20 +6,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from surveysim.questions import Question
+from surveysim.version import __version__
 
 if TYPE_CHECKING:
     from surveysim.calibration.elicitor import CalibratedElicitor as CalibratedElicitor
     from surveysim.dsa.estimator import DSARegressor as DSARegressor
-    from surveysim.dsa.saved import load as load
     from surveysim.elicitation.free_text import SimilarityElicitor as SimilarityElicitor
     from surveysim.elicitation.recorded import RecordedElicitor as RecordedElicitor
     from surveysim.elicitation.zero_shot import ZeroShotElicitor as ZeroShotElicitor
     from surveysim.fusion.estimator import FusedRegressor as FusedRegressor
+    from surveysim.loading import load as load
     from surveysim.tables import poststratify as poststratify
     from surveysim.tables import rake as rake
     from surveysim.tables import tabulate as tabulate
-
-__version__ = "0.1.0"
 
 # Imported on first use: torch and transformers take seconds to import, and tables and metrics do not need them.
 _LAZY = {
@@ -29,7 +28,7 @@ _LAZY = {
     "RecordedElicitor": "surveysim.elicitation.recorded",
     "SimilarityElicitor": "surveysim.elicitation.free_text",
     "ZeroShotElicitor": "surveysim.elicitation.zero_shot",
-    "load": "surveysim.dsa.saved",
+    "load": "surveysim.loading",
     "poststratify": "surveysim.tables",
     "rake": "surveysim.tables",
     "tabulate": "surveysim.tables",

@@ -12,18 +12,11 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from surveysim.cells import FitCells, PredictCells
 from surveysim.questions import Question, as_questions
-from surveysim.validation import (
-    FitCells,
-    PredictCells,
-    as_matrix,
-    check_backgrounds,
-    check_respondents,
-    check_targets,
-    pair_questions,
-)
+from surveysim.validation import as_matrix, check_backgrounds, check_respondents, check_targets, pair_questions
 
-__all__ = ["DistributionRegressor", "FitCells", "PredictCells"]
+__all__ = ["DistributionRegressor"]
 
 
 class DistributionRegressor(RegressorMixin, BaseEstimator):

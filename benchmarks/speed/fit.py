@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,17 @@ import torch
 from torch import nn
 
 from benchmarks.speed.setting import Clock, Survey, default_dtype, estimator, make_random_model
+from benchmarks.whole_passes import whole_passes
 from surveysim import DSARegressor
 from surveysim.dsa import loop
 from surveysim.dsa.fit import make_trainer
-from surveysim.dsa.inputs import trunk_inputs
+from surveysim.dsa.inputs import recipe_of, trunk_inputs
 from surveysim.dsa.progress import EpochBar
+from surveysim.dsa.settings import training_of
 from surveysim.dsa.trainer import Candidate
 from surveysim.models import load_model
 from surveysim.prompts import get_template
 from surveysim.trunk import adapters
-from surveysim.trunk.store import store_of
 
 STEPS = 3
 
@@ -79,37 +80,28 @@ def step_seconds(model: Path, survey: Survey, options: Any, clock: Clock, *, tun
     """Seconds a cell of one step of stage 2 in whole passes: forward, both losses, backward, Adam."""
     loaded = load_model(model, device=options.device, dtype=options.dtype)
     loaded.states = None
-    with whole_passes(loaded), one_chunk():
-        params = estimator(model, survey, options, 1, tuning=tuning, batch_size=len(survey.X))
-        recipe, inputs = trunk_inputs(loaded, params, get_template("default"), survey.cells)
-        trainer = make_trainer(loaded, params, recipe, inputs, survey.cells, 0, EpochBar(0))
+    with whole_passes(loaded) if tuning == "last-block" else nullcontext({"tuning": "lora"}) as way, one_chunk():
+        params = estimator(model, survey, options, 1, batch_size=len(survey.X), **way).get_params(deep=False)
+        how = training_of(params, get_template("default"))
+        recipe = recipe_of(loaded, how.part)
+        inputs = trunk_inputs(loaded, how.part, how.options, how.template, survey.cells)
+        trainer = make_trainer(loaded, how, recipe, inputs, survey.cells, 0, bar=EpochBar(0))
         counts = survey.n[:, None] * survey.Y
         start = trainer.start(counts)
         trainer.begin(start)
         objective = trainer.objective(start, counts, Candidate("zero", 1.5))
         parameters = [p for p in trainer.head.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(parameters, lr=1e-4)
-        (batch,) = trainer.task.batches
+        (batch,) = trainer.batches.parts
 
         def step() -> None:
-            fit, shift = objective.loss(trainer.head, batch, trainer.task)
+            fit, shift = objective.loss(trainer.head, batch, trainer.batches)
             optimizer.zero_grad(set_to_none=True)
             (fit + shift).backward()
             nn.utils.clip_grad_norm_(parameters, loop.CLIP)
             optimizer.step()
 
         return clock.median(step, STEPS) / len(survey.X)
-
-
-@contextmanager
-def whole_passes(loaded: Any) -> Iterator[None]:
-    """The last-block recipe without trunk states."""
-    recipe = store_of(loaded).recipe(1)
-    before, recipe.apart = recipe.apart, False
-    try:
-        yield
-    finally:
-        recipe.apart = before
 
 
 @contextmanager
@@ -126,14 +118,14 @@ def largest_difference(model: Path, survey: Survey, options: Any) -> float:
     """Of predictions after a fit with trunk states and in whole passes, in float32."""
     loaded = load_model(model, device=options.device, dtype="float32")
 
-    def predictions() -> np.ndarray:
-        fitted = estimator(model, survey, options, COMPARED_EPOCHS, dtype="float32")
+    def predictions(**way: Any) -> np.ndarray:
+        fitted = estimator(model, survey, options, COMPARED_EPOCHS, **{**way, "dtype": "float32", "batch_size": 32})
         return fitted.fit(survey.X, survey.Y, survey.n).predict(survey.X)
 
     apart = predictions()
     loaded.states = None
-    with whole_passes(loaded):
-        whole = predictions()
+    with whole_passes(loaded) as way:
+        whole = predictions(**way)
     loaded.states = None
     return float(np.abs(apart - whole).max())
 

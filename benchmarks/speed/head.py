@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.speed.setting import Clock
-from surveysim.models.anatomy import dissect
-from surveysim.trunk.last_blocks import LastBlocks, _every_position, record_calls
-from surveysim.trunk.state_batches import StateBatch, pack_states
+from surveysim.trunk.recipe import Recipe
+from surveysim.trunk.state_batches import StateBatch
+from surveysim.trunk.whole_blocks import WholeBatch, WholeBlocks
 
 WIDTH, HEADS, TOKENS = 192, 6, 120
 OWN_TOKENS = (20, 30)
@@ -38,33 +39,32 @@ def head_seconds(options: Any, clock: Clock) -> dict[str, float]:
             intermediate_size=3 * WIDTH,
         )
         network: nn.Module = Qwen3ForCausalLM(config)
-    anatomy = dissect(network.to(clock.device))
-    calls, blocks = record_calls(anatomy, 1, TOKENS), LastBlocks(anatomy, 1)
-    parameters = list(blocks.parameters())
+    recipe = Recipe(network.to(clock.device), 1, ([1, 2, 3], [1, 2, 4, 5]), threading.RLock())
+    blocks, whole = recipe.copy(), WholeBlocks(recipe.frozen.own, 1)
 
-    def whole(batch: StateBatch) -> Tensor:
-        block: nn.Module = blocks.blocks[-1]
-        return blocks.norm(_every_position(block, batch.calls[-1], batch, batch.states)[batch.last])
-
-    def epoch(way: Callable[[StateBatch], Tensor], batches: Sequence[StateBatch]) -> Callable[[], None]:
+    def epoch(way: nn.Module, batches: Sequence[StateBatch | WholeBatch]) -> Callable[[], None]:
         def run() -> None:
             for batch in batches:
-                torch.autograd.grad(way(batch).square().mean(), parameters)
+                torch.autograd.grad(way(batch).square().mean(), list(way.parameters()))
 
         return run
 
-    def batches(n_own: int) -> list[StateBatch]:
+    def batches(n_own: int) -> list[StateBatch | WholeBatch]:
         generator = torch.Generator().manual_seed(0)
-        made = []
+        made: list[StateBatch | WholeBatch] = []
         for _ in range(options.questions):
             shared = torch.randn(TOKENS - n_own, WIDTH, generator=generator)
             own = [torch.randn(n_own, WIDTH, generator=generator) for _ in range(options.backgrounds)]
-            made.append(pack_states([shared], own, [0] * len(own), calls, clock.device))
+            ids = [[1] * n_own] * len(own)
+            made.append(recipe.batch([[1] * len(shared)], [shared], ids, own, [0] * len(own)))
         return made
 
     apart = batches(TOKENS)
+    recipe.way = "whole blocks"
+    every = batches(TOKENS)
+    recipe.way = "last positions"
     found = {
-        "whole_block": clock.median(epoch(whole, apart), 1, warm_up=0),
+        "whole_block": clock.median(epoch(whole, every), 1, warm_up=0),
         "last_positions": clock.median(epoch(blocks, apart), options.repeats),
     }
     for n_own in OWN_TOKENS:

@@ -55,7 +55,7 @@ def memory_here(options: Any) -> dict[str, float]:
     main = _peak_resident() - main_before
     peak = torch.cuda.max_memory_allocated(device) - before if cuda else main
     model_bytes = sum(parameter.nbytes for parameter in loaded.network.parameters())
-    trained = sum(tensor.numel() for tensor in fitted._members[0]["state"].values())
+    trained = sum(tensor.numel() for tensor in fitted._fitted.members[0].tensors.values())
     allowed = model_bytes + 1.2 * options.budget + 16 * trained + ALLOWANCE
     return {
         "peak": peak,

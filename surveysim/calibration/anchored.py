@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from surveysim.base import FitCells, PredictCells
 from surveysim.calibration.anchor import Anchor, Gaps, KnownCells, fit_gaps, log_shift, move
 from surveysim.calibration.examples import CELL_NOISE, Examples
+from surveysim.cells import FitCells, PredictCells
 from surveysim.distributions import renormalize
 from surveysim.validation import as_matrix, check_targets
 

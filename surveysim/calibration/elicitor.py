@@ -13,7 +13,7 @@ from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, get_routing_for_object, process_routing
 
-from surveysim.base import DistributionRegressor, FitCells, PredictCells
+from surveysim.base import DistributionRegressor
 from surveysim.calibration.anchor import Anchor, Gaps, as_anchor
 from surveysim.calibration.anchored import AnchoredGroups
 from surveysim.calibration.calibrator import DistributionCalibrator
@@ -21,6 +21,7 @@ from surveysim.calibration.examples import check_answered
 from surveysim.calibration.maps import Calibrator
 from surveysim.calibration.priors import ELICITED_BY
 from surveysim.calibration.refusals import LeftOut
+from surveysim.cells import FitCells, PredictCells
 from surveysim.distributions import renormalize
 from surveysim.elicitation.averaging import refusal_mask
 from surveysim.parameters import check_random_state

@@ -18,20 +18,20 @@ from surveysim.dsa.pairs import background_codes, lines_of, pair_counts
 from surveysim.questions import Question
 from surveysim.trunk.store import TrunkInputs
 
-__all__ = ["Batch", "Task"]
+__all__ = ["Batches", "TrainingBatch"]
 
 LARGEST_QUESTION = 1024
 """Cells of one question that always stay in one batch."""
 
 
 @dataclass(frozen=True)
-class Batch:
+class TrainingBatch:
     """Some cells, ready on the model's device.
 
     Attributes
     ----------
     rows : int64 Tensor of shape (B,)
-        The cells' positions in the task.
+        The cells' positions among the n.
     question : int64 Tensor of shape (B,)
         Each cell's question.
     place, n_questions : int64 Tensor of shape (B,), int
@@ -58,7 +58,7 @@ class Batch:
         return self.read()
 
 
-class Task:
+class Batches:
     """Cells, batched once for all stages, folds and candidates of a fit.
 
     Padded copies of trunk states are kept as far as the trunk's memory budget goes; beyond it a batch is put together
@@ -87,7 +87,7 @@ class Task:
 
     Attributes
     ----------
-    batches : list of Batch
+    parts : list of TrainingBatch
         Together they hold every cell once.
     n_pairs : Tensor of shape (n_attributes,)
         Pairs per attribute.
@@ -118,12 +118,12 @@ class Task:
         self.n_bytes = 0
         self._padded: dict[int, Any] = {}
         self._lock = threading.Lock()
-        self.batches = []
+        self.parts = []
         for position, rows in enumerate(_question_batches(question_index, batch_size, generator)):
             question = torch.as_tensor(question_index[rows])
             present, place = np.unique(question_index[rows], return_inverse=True)
-            self.batches.append(
-                Batch(
+            self.parts.append(
+                TrainingBatch(
                     rows=torch.as_tensor(rows, device=device),
                     question=question.to(device),
                     place=torch.as_tensor(place, device=device),
@@ -133,7 +133,7 @@ class Task:
                     read=partial(self._read, position, rows),
                 )
             )
-        self.n_pairs = pair_counts([batch.lines for batch in self.batches], self.codes.shape[1]).to(device)
+        self.n_pairs = pair_counts([batch.lines for batch in self.parts], self.codes.shape[1]).to(device)
 
     def __len__(self) -> int:
         return len(self.question_index)

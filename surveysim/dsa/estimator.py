@@ -5,32 +5,33 @@ from __future__ import annotations
 import numbers
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from surveysim.base import DistributionRegressor, FitCells, PredictCells
-from surveysim.errors import warn
-from surveysim.parameters import as_generator, check_number, check_random_state
+from surveysim.base import DistributionRegressor
+from surveysim.cells import FitCells, PredictCells
+from surveysim.dsa.parameters import check_parameters
+from surveysim.dsa.sampling import draw_answers
+from surveysim.parameters import as_generator
 from surveysim.prompts import Template, get_template
 from surveysim.questions import Question
 from surveysim.validation import check_folds
 
 if TYPE_CHECKING:
-    from surveysim.dsa.intervals import Calibration
+    from surveysim.dsa.fit import FitResult
+    from surveysim.dsa.inputs import RunOptions, Tuning
+    from surveysim.dsa.intervals import Uncertainty
+    from surveysim.dsa.shifts import ShiftReference
+    from surveysim.dsa.trainer import Init
     from surveysim.models import LoadedModel
 
 __all__ = ["DSARegressor"]
-
-ASSUMED_RESPONDENTS = 100.0
-"""Respondents per cell where `sample_weight` is not given: what a cell of a mid-sized survey has."""
-
-TUNINGS = ("last-block", "lora")
-
-INITS = ("marginal", "baseline", None)
 
 
 class DSARegressor(DistributionRegressor):
@@ -136,6 +137,11 @@ class DSARegressor(DistributionRegressor):
         model does not follow the prompt.
     baseline_ : LogitRegressor or None
         The fitted baseline if ``init="baseline"``.
+    trunk_ : dict of str to object
+        How the model was run. "way": "last positions" (the last blocks at the answer's position alone), "whole blocks"
+        (the last blocks at every position, over kept states of the others, for models that are built otherwise), or
+        "whole model" (``tuning="lora"``). "shares_beginnings": whether what prompts begin with was run once. "reason":
+        why it is not the first way, or None.
     n_dropped_ : int
         Training rows left out because their ``sample_weight`` is 0.
 
@@ -170,15 +176,15 @@ class DSARegressor(DistributionRegressor):
         question: Question | Mapping[str, Question] | None = None,
         question_column: str = "question",
         template: str | Template = "default",
-        tuning: str = "last-block",
+        tuning: Tuning = "last-block",
         n_blocks: int = 1,
         n_members: int | None = None,
-        init: str | None = "marginal",
-        shift_reference: str = "auto",
-        shift_weight: float | str = "auto",
+        init: Init = "marginal",
+        shift_reference: ShiftReference = "auto",
+        shift_weight: float | Literal["auto"] = "auto",
         max_epochs: int = 12,
-        learning_rate: float | str = "auto",
-        batch_size: int | str = "auto",
+        learning_rate: float | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
         validation_fraction: float = 0.2,
         trunk_cache: str | os.PathLike[str] | None = None,
         device: str = "auto",
@@ -240,34 +246,33 @@ class DSARegressor(DistributionRegressor):
             With the row, column or parameter at fault, before the model is loaded.
         """
         with self._atomic_fit():
-            self._check_parameters()
+            check_parameters(self.get_params(deep=False))
             template = get_template(self.template)
             cells = self._validate_fit(X, Y, sample_weight)
             checked_folds = check_folds(folds, cells, n_rows=len(np.asarray(Y)))
-            n = cells.n if sample_weight is not None else np.full(len(cells.n), ASSUMED_RESPONDENTS)
-            self._fit(cells, n, checked_folds, template, by_cell=sample_weight is None and checked_folds is None)
+            self._fit(cells, checked_folds, template, weighted=sample_weight is not None)
         return self
 
-    def _fit(
-        self, cells: FitCells, n: np.ndarray, folds: np.ndarray | None, template: Template, *, by_cell: bool
-    ) -> None:
-        from surveysim.dsa.fit import fit_members
+    def _fit(self, cells: FitCells, folds: np.ndarray | None, template: Template, *, weighted: bool) -> None:
+        from surveysim.dsa.fit import Respondents, fit_members
+        from surveysim.dsa.settings import training_of
 
         model = self._load()
-        rng = as_generator(self.random_state)
-        result = fit_members(model, self, cells, n, folds, template, rng, by_cell=by_cell)
-        plan = result.training.plan
+        training = training_of(self.get_params(deep=False), template)
+        respondents = Respondents.of(cells, folds, weighted=weighted)
+        result = fit_members(model, training, cells, respondents, as_generator(self.random_state))
         self.model_fingerprint_ = model.fingerprint
         self._model_name, self._model_revision = model.name, model.revision
-        self._template = template
-        self._members = result.members
-        self._seen_questions = result.seen_questions
-        self._training = result.training
-        self._replicates: list[dict[str, Any]] | None = None
-        self._calibration: Calibration | None = None
+        self._fitted = result.fitted
+        self._uncertainty: Uncertainty | None = None
+        self._tell(result)
+
+    def _tell(self, result: FitResult) -> None:
+        """Say in attributes what was done."""
+        plan = result.fitted.training.plan
+        second = plan.n_epochs[1] > 0
         self.history_ = result.history
         self.n_iter_ = plan.n_epochs
-        second = plan.n_epochs[1] > 0
         self.shift_weight_ = plan.candidate.weight if second else 0.0
         self.shift_reference_ = plan.candidate.reference if second and plan.candidate.weight else None
         self.stack_weight_ = plan.stack_weight
@@ -275,12 +280,11 @@ class DSARegressor(DistributionRegressor):
         self.n_pairs_ = result.n_pairs
         self.label_mass_ = result.label_mass
         self.baseline_ = result.baseline
+        self.trunk_ = result.trunk
 
     def _predict(self, cells: PredictCells) -> np.ndarray:
-        from surveysim.dsa.predict import predict_members
-
-        self._warn_unseen_questions(cells)
-        return predict_members(self._load(check=True), self, cells, self._members)
+        self._fitted.warn_of_unseen(cells)
+        return self._fitted.predict(self._load(check=True), self._run_options(), cells)
 
     def predict_interval(self, X: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Intervals for the predicted shares of groups, symmetric in their log-odds.
@@ -314,26 +318,17 @@ class DSARegressor(DistributionRegressor):
         ----------
         .. [1] Kott, P. S. (2001). "The delete-a-group jackknife." Journal of Official Statistics 17(4), 521-526.
         """
-        from surveysim.dsa.intervals import (
-            calibrate,
-            combined_interval,
-            expected_variance,
-            refit_without_each_group,
-        )
-        from surveysim.dsa.predict import predict_each
+        from surveysim.dsa.intervals import Uncertainty
 
         cells = self._validate_predict(X)
         if not isinstance(level, numbers.Real) or not 0 < level < 1:
             raise ValueError(f"level must be a number between 0 and 1, got {level!r}")
-        if self._replicates is None:
-            self._replicates = refit_without_each_group(self._load(check=True), self)
-        if self._calibration is None:
-            self._calibration = calibrate(self._load(check=True), self)
-        center = self._predict(cells)
-        refits = predict_each(self._load(check=True), self, cells, self._replicates)
-        variance = expected_variance(self._calibration.logit, cells, center)
-        variance = np.where(np.isnan(variance), self._calibration.typical, variance)
-        return combined_interval(center, refits, self._calibration.factor * variance, level)
+        self._fitted.warn_of_unseen(cells)
+        model, options = self._load(check=True), self._run_options()
+        if self._uncertainty is None:
+            self._uncertainty = Uncertainty.of(self._fitted, model, options)
+            self._fitted = replace(self._fitted, refits=self._uncertainty.refits)
+        return self._uncertainty.interval(self._fitted, model, options, cells, float(level))
 
     def sample(self, X: Any, n: int = 1, random_state: Any = None) -> pd.DataFrame:
         """Draw answers of simulated respondents.
@@ -359,16 +354,7 @@ class DSARegressor(DistributionRegressor):
         frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X, columns=self._columns)
         if "answer" in frame.columns:
             raise ValueError('X has a column "answer", which is the name of the column of draws: rename it')
-        generator = as_generator(random_state)
-        P = self._predict(cells)
-        thresholds = np.nan_to_num(P, nan=0.0).cumsum(axis=1).repeat(n, axis=0)
-        thresholds /= thresholds[:, -1:]
-        choice = (generator.random((len(thresholds), 1)) >= thresholds).sum(axis=1)
-        questions = list(self.questions_.values())
-        drawn = frame.iloc[np.repeat(np.arange(len(frame)), n)].reset_index(drop=True)
-        question_index = np.repeat(cells.question_index, n)
-        drawn["answer"] = [questions[q].options[k] for q, k in zip(question_index, choice, strict=True)]
-        return drawn
+        return draw_answers(self._predict(cells), cells, frame, n, as_generator(random_state))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator as a folder of safetensors and JSON, to be read by `surveysim.load`.
@@ -388,89 +374,24 @@ class DSARegressor(DistributionRegressor):
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         """
-        from surveysim.dsa.saved import save
+        from surveysim.dsa.saved import state_of
+        from surveysim.saving import write_folder
+        from surveysim.version import __version__
 
         check_is_fitted(self)
-        save(self, path)
+        state, tensors = state_of(vars(self), self.get_params(deep=False), self._fitted)
+        write_folder(Path(path), state, tensors, __version__)
 
-    # --- the base model -----------------------------------------------------------------------------------------------
+    # --- what the rooms below are told --------------------------------------------------------------------------------
 
     def _load(self, *, check: bool = False) -> LoadedModel:
-        from surveysim.models import load_model
+        """The base model; with `check` the one that the fit was trained on."""
+        from surveysim.dsa.base_model import BaseModel, load_base_model
 
-        revision = self.revision
-        if check and revision is None and str(self.model) == self._model_name:
-            revision = self._model_revision  # the commit at fit, though the hub may have a newer one by now
-        model = load_model(
-            self.model,
-            revision=revision,
-            device=self.device,
-            dtype=self.dtype,
-            local_files_only=self.local_files_only,
-        )
-        if check and model.fingerprint != self.model_fingerprint_:
-            raise ValueError(
-                f"the base model {self.model!r} is not the one this estimator was fitted with: its fingerprint is "
-                f"{model.fingerprint[:12]}, at fit it was {self.model_fingerprint_[:12]}. Point `model` to the same "
-                "weights (set_params(model=...), revision=...), or fit again."
-            )
-        return model
+        fitted = BaseModel(self._model_name, self._model_revision, self.model_fingerprint_) if check else None
+        return load_base_model(self.get_params(deep=False), fitted)
 
-    # --- checks -------------------------------------------------------------------------------------------------------
+    def _run_options(self) -> RunOptions:
+        from surveysim.dsa.settings import run_options_of
 
-    def _check_parameters(self) -> None:
-        """Everything about the parameters that can be wrong without looking at data."""
-        from surveysim.dsa.shifts import REFERENCES
-        from surveysim.models.devices import resolve_device, resolve_dtype
-
-        if self.tuning not in TUNINGS:
-            raise ValueError(f"tuning must be 'last-block' or 'lora', got {self.tuning!r}")
-        if self.init not in INITS:
-            raise ValueError(f"init must be 'marginal', 'baseline' or None, got {self.init!r}")
-        if self.shift_reference not in ("auto", *REFERENCES):
-            raise ValueError(f"shift_reference must be one of {('auto', *REFERENCES)}, got {self.shift_reference!r}")
-        check_number("n_blocks", self.n_blocks, integer=True, low=1)
-        check_number("max_epochs", self.max_epochs, integer=True, low=1)
-        if self.n_members is not None:
-            check_number("n_members", self.n_members, integer=True, low=1)
-        if self.batch_size != "auto":
-            check_number("batch_size", self.batch_size, integer=True, low=1, auto=True)
-        if self.learning_rate != "auto":
-            check_number("learning_rate", self.learning_rate, low=0.0, auto=True, open_low=True)
-        if self.shift_weight != "auto":
-            check_number("shift_weight", self.shift_weight, low=0.0, auto=True)
-        check_number("validation_fraction", self.validation_fraction, low=0.0, high=0.5)
-        if self.trunk_cache is not None and not isinstance(self.trunk_cache, str | os.PathLike):
-            raise TypeError(f"trunk_cache must be a folder or None, got {self.trunk_cache!r}")
-        check_random_state(self.random_state)
-        if self.tuning == "lora":
-            self._check_lora()
-        resolve_dtype(self.dtype, resolve_device(self.device))
-
-    def _check_lora(self) -> None:
-        """What says nothing where adapters are trained in all blocks."""
-        if self.n_blocks != 1:
-            raise ValueError(
-                f"n_blocks={self.n_blocks} with tuning='lora': adapters tune all blocks. Leave n_blocks=1, or choose "
-                "tuning='last-block'"
-            )
-        if self.trunk_cache is not None:
-            raise ValueError(
-                f"trunk_cache={os.fspath(self.trunk_cache)!r} with tuning='lora': adapters change every block, so that "
-                "there are no trunk states to keep. Leave trunk_cache=None, or choose tuning='last-block'"
-            )
-
-    def _warn_unseen_questions(self, cells: PredictCells) -> None:
-        if self.init is None:
-            return
-        names = [name for _, name, _, _ in cells.by_question() if name not in self._seen_questions]
-        if names:
-            warn(
-                f"no training cells for {names}: with init={self.init!r} levels are learned for each question, so "
-                "these get the language model's logits alone. For unseen questions fit with init=None."
-            )
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.non_deterministic = False
-        return tags
+        return run_options_of(self.get_params(deep=False))

@@ -5,27 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from surveysim.base import FitCells, PredictCells
-from surveysim.dsa.batches import Task
-from surveysim.dsa.inputs import choose_batch_size, make_head, trunk_inputs
+from surveysim.baselines.logit import LogitRegressor
+from surveysim.cells import FitCells, PredictCells
+from surveysim.dsa.batches import Batches
+from surveysim.dsa.fitted import FittedDSA, Member, TrainingCells
+from surveysim.dsa.inputs import RunOptions, TrainedPart, choose_batch_size, make_head, recipe_of, trunk_inputs
 from surveysim.dsa.progress import EpochBar
 from surveysim.dsa.search import Search, default_plan
 from surveysim.dsa.selection import Split, split_respondents
 from surveysim.dsa.threads import n_at_once, run_together
-from surveysim.dsa.trainer import Fitted, Plan, Settings, Start, Trainer
+from surveysim.dsa.trainer import Plan, Settings, Start, Trainer
 from surveysim.errors import warn
+from surveysim.models.loaded import LoadedModel
 from surveysim.prompts import Template
 from surveysim.trunk.adapters import LoraRecipe
 from surveysim.trunk.recipe import Recipe
 from surveysim.trunk.store import TrunkInputs
 
-__all__ = ["FitResult", "TrainingCells", "as_member", "fit_members", "make_trainer"]
+__all__ = ["FitResult", "Respondents", "Training", "fit_members", "make_trainer"]
+
+ASSUMED_RESPONDENTS = 100.0
+"""Respondents per cell where `sample_weight` is not given: what a cell of a mid-sized survey has."""
 
 RATE_TIMES_WIDTH = 0.4
 """Learning rate times the model's width: rates that suit one width suit another in inverse proportion
@@ -50,61 +55,82 @@ enough with one or two, and each costs a training."""
 
 
 @dataclass(frozen=True)
-class TrainingCells:
-    """What refits need: the cells of a fit as counts, and what was chosen."""
+class Respondents:
+    """Who answered in the cells of a fit.
 
-    backgrounds: pd.DataFrame
-    question_index: np.ndarray
+    Attributes
+    ----------
+    counts : array of shape (n, K)
+        Respondents per option.
+    folds : array of shape (n, n_folds, K) or None
+        Respondent-disjoint counts.
+    by_cell : bool
+        Whether whole cells are held out, since respondents per cell are unknown.
+    """
+
     counts: np.ndarray
     folds: np.ndarray | None
-    plan: Plan
-    seed: int
+    by_cell: bool
+
+    @classmethod
+    def of(cls, cells: FitCells, folds: np.ndarray | None, *, weighted: bool) -> Respondents:
+        """Those of training cells; `weighted`: whether the user said how many they are."""
+        n = cells.n if weighted else np.full(len(cells.n), ASSUMED_RESPONDENTS)
+        counts = n[:, None] * np.nan_to_num(cells.Y, nan=0.0)
+        return cls(counts, folds, by_cell=not weighted and folds is None)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained, and how.
+
+    Attributes
+    ----------
+    part : TrainedPart
+        Of the model.
+    settings : Settings
+        Of training.
+    options : RunOptions
+        How cells are run.
+    template : Template
+        The wording.
+    """
+
+    part: TrainedPart
+    settings: Settings
+    options: RunOptions
+    template: Template
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a fit hands to the estimator.
+    """What a fit hands to the estimator; see the attributes of `DSARegressor`.
 
     Attributes
     ----------
-    members : list of dict
-        Each with "state", the head's tensors, "stack_weight", and "baseline" if predictions need it.
-    seen_questions : set of str
-        Questions with training cells.
-    training : TrainingCells
-        For refits.
+    fitted : FittedDSA
+        Predicts.
     history : DataFrame
-        See `DSARegressor`.
     gap_inflation : dict of str to float, or None
-        See `DSARegressor`.
     n_pairs : dict of str to int
-        See `DSARegressor`.
     label_mass : float
-        See `DSARegressor`.
     baseline : LogitRegressor or None
         If predictions need it.
+    trunk : dict of str to object
+        Which way was taken, whether beginnings were shared, and why not.
     """
 
-    members: list[dict[str, Any]]
-    seen_questions: set[str]
-    training: TrainingCells
+    fitted: FittedDSA
     history: pd.DataFrame
     gap_inflation: dict[str, float] | None
     n_pairs: dict[str, int]
     label_mass: float
-    baseline: Any
+    baseline: LogitRegressor | None
+    trunk: dict[str, str | bool | None]
 
 
 def fit_members(
-    model: Any,
-    params: Any,
-    cells: FitCells,
-    n: np.ndarray,
-    folds: np.ndarray | None,
-    template: Template,
-    rng: np.random.Generator,
-    *,
-    by_cell: bool,
+    model: LoadedModel, training: Training, cells: FitCells, respondents: Respondents, rng: np.random.Generator
 ) -> FitResult:
     """Choose a plan on held-out respondents, then train every member on everybody.
 
@@ -112,84 +138,113 @@ def fit_members(
     ----------
     model : LoadedModel
         The base model; never changed.
-    params : DSARegressor
-        Its constructor parameters are read.
+    training : Training
+        What is trained, and how.
     cells : FitCells
         Training cells.
-    n : array of shape (n_cells,)
-        Respondents per cell.
-    folds : array of shape (n_cells, n_folds, K) or None
-        Respondent-disjoint counts of these cells.
-    template : Template
-        The wording.
+    respondents : Respondents
+        Who answered in them.
     rng : numpy Generator
         Held-out respondents and batches.
-    by_cell : bool
-        Hold out whole cells, since respondents per cell are unknown.
     """
-    counts = n[:, None] * np.nan_to_num(cells.Y, nan=0.0)
+    counts = respondents.counts
     seed = int(rng.integers(2**31))
-    with EpochBar(params.verbose) as bar:
-        recipe, inputs = trunk_inputs(model, params, template, cells)
-        trainer = make_trainer(model, params, recipe, inputs, cells, seed, bar)
-        if params.shift_weight != 0 and not trainer.has_pairs:
-            warn(
-                "stage 2 is skipped: no two cells of a question differ in exactly one attribute, so there are no "
-                "shifts to align. shift_weight=0 says so without this warning."
-            )
-        splits: list[Split] = []
-        if params.validation_fraction > 0:
-            fewest, most = STACK_SPLITS if params.init == "baseline" else (1, MAX_SPLITS)
-            n_splits = int(np.clip(CELLS_OF_SPLITS // len(counts), fewest, most))
-            splits = split_respondents(counts, folds, params.validation_fraction, n_splits, rng, by_cell=by_cell)
-        if splits:
-            plan = Search(trainer, splits).plan()
-        else:
-            plan = default_plan(trainer.settings, has_pairs=trainer.has_pairs)
-        history, n_pairs = trainer.history, trainer.task.n_pairs.tolist()
-        n_members = params.n_members or 1
-        at_once = n_at_once(trainer.head, n_members)
-        # What members keep beside the first one's batches: all of them together stay within the budget.
-        room = None if at_once == 1 else max(0, inputs.room - trainer.task.n_bytes) // (at_once - 1)
+    with EpochBar(training.options.verbose) as bar:
+        recipe = recipe_of(model, training.part)
+        inputs = trunk_inputs(model, training.part, training.options, training.template, cells)
+        make = partial(make_trainer, model, training, recipe, inputs, cells, bar=bar)
+        trainer = make(seed)
+        plan = _choose_plan(trainer, respondents, rng)
+        history, n_pairs = trainer.history, trainer.batches.n_pairs.tolist()
         first = [trainer]
         del trainer  # in the list alone: its head and batches go before the next one's come
-
-        def train(number: int, check: Callable[[], None]) -> tuple[dict[str, Any], Start | None, float]:
-            if number:
-                own = make_trainer(model, params, recipe, inputs, cells, seed + number, bar, room)
-            else:
-                own = first.pop()
-            twin = own.twin(check)
-            fitted = twin.train(counts, plan)
-            if number:
-                return as_member(fitted), None, 0.0
-            history.extend(twin.history)
-            return as_member(fitted), fitted.start, twin.label_mass(model.network.get_output_embeddings())
-
-        trained = run_together([partial(train, number) for number in range(n_members)], at_once)
-    _, start, label_mass = trained[0]
-    assert start is not None
+        members, start, label_mass = _train_members(model, first, make, counts, plan, seed, history, inputs)
     attributes = list(cells.backgrounds.columns)
     slopes = start.gap_inflation
+    kept = PredictCells(cells.backgrounds, cells.question_index, cells.questions)
     return FitResult(
-        members=[member for member, _, _ in trained],
-        seen_questions=set(cells.question_names),
-        training=TrainingCells(cells.backgrounds, cells.question_index, counts, folds, plan, seed),
+        fitted=FittedDSA(
+            members=tuple(members),
+            part=training.part,
+            template=training.template,
+            settings=training.settings,
+            training=TrainingCells(kept, counts, respondents.folds, plan, seed),
+            n_options=counts.shape[1],
+        ),
         history=pd.DataFrame(history),
         gap_inflation=None if slopes is None else dict(zip(attributes, slopes.tolist(), strict=True)),
         n_pairs=dict(zip(attributes, map(int, n_pairs), strict=True)),
         label_mass=label_mass,
-        baseline=start.baseline if params.init == "baseline" else None,
+        baseline=start.baseline if training.settings.init == "baseline" else None,
+        trunk={"way": recipe.way, "shares_beginnings": recipe.shares, "reason": recipe.reason},
     )
 
 
+def _choose_plan(trainer: Trainer, respondents: Respondents, rng: np.random.Generator) -> Plan:
+    """Epochs, reference and weights, on held-out respondents where there are any."""
+    settings = trainer.settings
+    if settings.shift_weight != 0 and not trainer.has_pairs:
+        warn(
+            "stage 2 is skipped: no two cells of a question differ in exactly one attribute, so there are no "
+            "shifts to align. shift_weight=0 says so without this warning."
+        )
+    splits: list[Split] = []
+    if settings.validation_fraction > 0:
+        counts = respondents.counts
+        fewest, most = STACK_SPLITS if settings.init == "baseline" else (1, MAX_SPLITS)
+        n_splits = int(np.clip(CELLS_OF_SPLITS // len(counts), fewest, most))
+        splits = split_respondents(
+            counts, respondents.folds, settings.validation_fraction, n_splits, rng, by_cell=respondents.by_cell
+        )
+    if splits:
+        return Search(trainer, splits).plan()
+    return default_plan(settings, has_pairs=trainer.has_pairs)
+
+
+def _train_members(
+    model: LoadedModel,
+    first: list[Trainer],
+    make: Callable[..., Trainer],
+    counts: np.ndarray,
+    plan: Plan,
+    seed: int,
+    history: list[dict[str, object]],
+    inputs: TrunkInputs,
+) -> tuple[list[Member], Start, float]:
+    """All members, at once where memory allows it; where the first one started, and its label mass.
+
+    `first` holds the trainer that chose the plan, and is emptied; `make` makes further ones from a seed; `history` is
+    told what the first one does.
+    """
+    n_members = first[0].settings.n_members
+    at_once = n_at_once(first[0].head, n_members)
+    # What members keep beside the first one's batches: all of them together stay within the budget.
+    room = None if at_once == 1 else max(0, inputs.room - first[0].batches.n_bytes) // (at_once - 1)
+    output = model.network.get_output_embeddings()
+
+    def train(number: int, check: Callable[[], None]) -> tuple[Member, Start | None, float]:
+        own = make(seed + number, room=room) if number else first.pop()
+        fork = own.fork(check)
+        trained = fork.train(counts, plan)
+        if number:
+            return Member.of(trained), None, 0.0
+        history.extend(fork.history)
+        return Member.of(trained), trained.start, fork.label_mass(output)
+
+    found = run_together([partial(train, number) for number in range(n_members)], at_once)
+    _, start, label_mass = found[0]
+    assert start is not None
+    return [member for member, _, _ in found], start, label_mass
+
+
 def make_trainer(
-    model: Any,
-    params: Any,
+    model: LoadedModel,
+    training: Training,
     recipe: Recipe | LoraRecipe,
     inputs: TrunkInputs,
     cells: PredictCells,
     seed: int,
+    *,
     bar: EpochBar,
     room: int | None = None,
 ) -> Trainer:
@@ -197,57 +252,40 @@ def make_trainer(
 
     Parameters
     ----------
-    model, params, cells
+    model, training, cells
         As for `fit_members`.
     recipe, inputs
-        As `trunk_inputs` gives them; all members share them.
+        As `recipe_of` and `trunk_inputs` give them; all members share them.
     seed : int
         Of the batches and their order.
     bar : EpochBar
         Told about every epoch.
     room : int, optional
-        See `Task`.
+        See `Batches`.
     """
     questions = list(cells.questions.values())
-    task = Task(
+    settings = training.settings
+    batches = Batches(
         inputs,
         cells.backgrounds,
         cells.question_index,
         questions,
         max(question.n_options for question in questions),
-        choose_batch_size(params.batch_size, recipe),
+        choose_batch_size(settings.batch_size, recipe),
         np.random.default_rng(seed),
         recipe.device,
         room,
     )
-    rate = params.learning_rate
+    rate = settings.learning_rate
     if rate == "auto":
-        rate = (LORA_RATE_TIMES_WIDTH if params.tuning == "lora" else RATE_TIMES_WIDTH) / recipe.width
-    settings = Settings(
-        init=params.init,
-        shift_reference=params.shift_reference,
-        shift_weight=params.shift_weight,
-        max_epochs=params.max_epochs,
-        learning_rate=float(rate),
-    )
+        rate = (LORA_RATE_TIMES_WIDTH if training.part.tuning == "lora" else RATE_TIMES_WIDTH) / recipe.width
     return Trainer(
-        task,
+        batches,
         cells.backgrounds,
         cells.questions,
         make_head(model, recipe, questions, seed),
         settings,
+        float(rate),
         torch.Generator().manual_seed(seed),
         bar.epoch,
     )
-
-
-def as_member(fitted: Fitted) -> dict[str, Any]:
-    """A trained head as the estimator keeps it: the blocks' weights in two bytes each, the few others in four.
-
-    The baseline stands beside it where its logits are part of the prediction: refits have baselines of their own.
-    """
-    state = {
-        name: (value.bfloat16() if name.startswith("blocks.") else value).cpu() for name, value in fitted.state.items()
-    }
-    baseline = None if fitted.start.offset is None else fitted.start.baseline
-    return {"state": state, "stack_weight": fitted.plan.stack_weight, "baseline": baseline}

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-__all__ = ["MEMORY_LIMIT", "Shelf"]
+__all__ = ["MEMORY_LIMIT", "HeadStore"]
 
 MEMORY_LIMIT = 2**27
 """Bytes of heads kept in memory. Those of small models all fit; a search on a model of 4 billion parameters would hold
@@ -36,7 +36,7 @@ class _File:
         return flat.view(self.shape).to(self.device)
 
 
-class Shelf:
+class HeadStore:
     """Keeps named tensors until they are asked for again.
 
     Parameters
@@ -49,7 +49,7 @@ class Shelf:
         self._limit = MEMORY_LIMIT if memory_limit is None else memory_limit
         self._folder: Path | None = None
         self._next = 0
-        self._lock = threading.Lock()  # heads that are trained at once share a shelf
+        self._lock = threading.Lock()  # heads that are trained at once share a store
         self._kept: dict[int, dict[str, Tensor] | dict[str, _File]] = {}
 
     def put(self, state: Mapping[str, Tensor]) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-from surveysim.base import PredictCells
+from surveysim.cells import PredictCells
+from surveysim.models.loaded import LoadedModel
 from surveysim.models.processes import ModelAddress
 from surveysim.prompts import Template
 from surveysim.questions import Question
@@ -15,12 +18,54 @@ from surveysim.trunk.head import OptionHead
 from surveysim.trunk.recipe import Recipe
 from surveysim.trunk.store import TrunkInputs, store_of
 
-__all__ = ["choose_batch_size", "make_head", "trunk_inputs"]
+__all__ = ["RunOptions", "TrainedPart", "Tuning", "choose_batch_size", "make_head", "recipe_of", "trunk_inputs"]
+
+Tuning: TypeAlias = Literal["last-block", "lora"]
+
+
+@dataclass(frozen=True)
+class TrainedPart:
+    """What of a model is trained; see `DSARegressor`.
+
+    Attributes
+    ----------
+    tuning : {"last-block", "lora"}
+    n_blocks : int
+    """
+
+    tuning: Tuning
+    n_blocks: int
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How cells are run, whatever is trained: a prediction may choose otherwise than the fit; see `DSARegressor`.
+
+    Attributes
+    ----------
+    batch_size : int or "auto"
+    trunk_cache : path or None
+    device : str
+    local_files_only : bool
+    verbose : int
+    """
+
+    batch_size: int | Literal["auto"]
+    trunk_cache: str | os.PathLike[str] | None
+    device: str
+    local_files_only: bool
+    verbose: int
+
+
+def recipe_of(model: LoadedModel, part: TrainedPart) -> Recipe | LoraRecipe:
+    """How this part of the model is trained."""
+    store = store_of(model)
+    return store.lora() if part.tuning == "lora" else store.recipe(part.n_blocks)
 
 
 def trunk_inputs(
-    model: Any, params: Any, template: Template, cells: PredictCells
-) -> tuple[Recipe | LoraRecipe, TrunkInputs]:
+    model: LoadedModel, part: TrainedPart, options: RunOptions, template: Template, cells: PredictCells
+) -> TrunkInputs:
     """Render, tokenise and run the trunk for cells; what has been run before is not run again.
 
     Adapters change every block, so that they have no trunk: their inputs are the prompts themselves.
@@ -29,8 +74,10 @@ def trunk_inputs(
     ----------
     model : LoadedModel
         The base model.
-    params : DSARegressor
-        `tuning`, `n_blocks`, `trunk_cache`, `device`, `local_files_only` and `verbose` are read.
+    part : TrainedPart
+        What is trained, and so not part of the trunk.
+    options : RunOptions
+        Where states are kept, and by whom they are computed.
     template : Template
         The wording.
     cells : PredictCells
@@ -38,27 +85,40 @@ def trunk_inputs(
     """
     prompts = encode_cells(model, template, cells.backgrounds, cells.question_index, list(cells.questions.values()))
     store = store_of(model)
-    if params.tuning == "lora":
-        return store.lora(), TrunkInputs(store.lora(), prompts, [], [])
-    inputs = store.inputs(
-        params.n_blocks,
+    if part.tuning == "lora":
+        return TrunkInputs(store.lora(), prompts, [], [])
+    return store.inputs(
+        part.n_blocks,
         prompts,
-        folder=params.trunk_cache,
-        address=ModelAddress.of(model, device=params.device, local_files_only=params.local_files_only),
-        progress=params.verbose > 0,
+        folder=options.trunk_cache,
+        address=ModelAddress.of(model, device=options.device, local_files_only=options.local_files_only),
+        progress=options.verbose > 0,
     )
-    return store.recipe(params.n_blocks), inputs
 
 
-def make_head(model: Any, recipe: Recipe | LoraRecipe, questions: Iterable[Question], seed: int = 0) -> OptionHead:
-    """An untrained head for these questions; `seed` says where adapters start."""
+def make_head(
+    model: LoadedModel, recipe: Recipe | LoraRecipe, questions: Iterable[Question], seed: int = 0
+) -> OptionHead:
+    """An untrained head for these questions.
+
+    Parameters
+    ----------
+    model : LoadedModel
+        Says which tokens are labels.
+    recipe : Recipe or LoraRecipe
+        Hands out what is trained.
+    questions : iterable of Question
+        In the order of the head's biases.
+    seed : int, default=0
+        Where adapters start.
+    """
     return OptionHead(recipe, [model.labels(question.n_options).variants for question in questions], seed)
 
 
-def choose_batch_size(batch_size: int | str, recipe: Recipe | LoraRecipe) -> int:
+def choose_batch_size(batch_size: int | Literal["auto"], recipe: Recipe | LoraRecipe) -> int:
     """Cells per step; "auto": many where only last positions are run, few where whole passes are."""
     if batch_size != "auto":
-        return int(batch_size)
+        return batch_size
     if not recipe.apart:
         return 32
     return 128 if recipe.width <= 1024 else 64

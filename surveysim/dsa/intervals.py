@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm, t
 
-from surveysim.base import PredictCells
-from surveysim.dsa.fit import TrainingCells, as_member, make_trainer
-from surveysim.dsa.inputs import trunk_inputs
-from surveysim.dsa.predict import predict_each, predict_members, with_questions
+from surveysim.baselines.logit import LogitRegressor
+from surveysim.cells import PredictCells
+from surveysim.dsa.fit import Training, make_trainer
+from surveysim.dsa.fitted import FittedDSA, Member, TrainingCells, with_questions
+from surveysim.dsa.inputs import RunOptions, recipe_of, trunk_inputs
 from surveysim.dsa.progress import EpochBar
 from surveysim.dsa.selection import split_respondents
-from surveysim.dsa.shifts import baseline_logits
+from surveysim.models.loaded import LoadedModel
 
 __all__ = [
-    "Calibration",
-    "calibrate",
+    "Uncertainty",
     "combined_interval",
     "counts_without_each_group",
     "expected_variance",
@@ -34,11 +33,13 @@ N_GROUPS = 5
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """What intervals need beside the refits.
+class Uncertainty:
+    """What intervals need beside the fit.
 
     Attributes
     ----------
+    refits : tuple of Member
+        Trained without one group of respondents each.
     logit : LogitRegressor
         Fitted to the training cells.
     factor : float
@@ -47,34 +48,56 @@ class Calibration:
         Mean expected variance of the training cells' log-odds, for questions that the logit was not trained on.
     """
 
-    logit: Any
+    refits: tuple[Member, ...]
+    logit: LogitRegressor
     factor: float
     typical: float
 
+    @classmethod
+    def of(cls, fitted: FittedDSA, model: LoadedModel, options: RunOptions) -> Uncertainty:
+        """Fit the logit to the training cells; left-out respondents say whether it expects errors of the right size.
 
-def calibrate(model: Any, estimator: Any) -> Calibration:
-    """Fit the logit to the training cells; left-out respondents say whether it expects errors of the right size.
+        Parameters
+        ----------
+        fitted : FittedDSA
+            The fit; refits that it has are not trained again.
+        model : LoadedModel
+            Its base model.
+        options : RunOptions
+            How cells are run.
+        """
+        training = fitted.training
+        refits = fitted.refits or tuple(refit_without_each_group(fitted, model, options))
+        reference = training.baseline(training.counts)
+        variance = expected_variance(reference, training.cells, fitted.predict(model, options, training.cells))
+        sums = np.zeros(3)
+        found = fitted.predict_each(model, options, training.cells, refits)
+        for P, counts in zip(found, counts_without_each_group(training), strict=True):
+            sums += misfit(training.counts - counts, P, variance)
+        return cls(refits, reference, widening(*sums.tolist()), float(np.nanmean(variance)))
 
-    Parameters
-    ----------
-    model : LoadedModel
-        The base model.
-    estimator : DSARegressor
-        With its refits.
-    """
-    training = estimator._training
-    cells = PredictCells(training.backgrounds, training.question_index, estimator.questions_)
-    reference = baseline_logits(training.counts, training.backgrounds, training.question_index, cells.questions)[1]
-    center = predict_members(model, estimator, cells, estimator._members)
-    variance = expected_variance(reference, cells, center)
-    sums = np.zeros(3)
-    refits = predict_each(model, estimator, cells, estimator._replicates)
-    for P, counts in zip(refits, counts_without_each_group(training), strict=True):
-        sums += misfit(training.counts - counts, P, variance)
-    return Calibration(reference, widening(*sums.tolist()), float(np.nanmean(variance)))
+    def interval(
+        self, fitted: FittedDSA, model: LoadedModel, options: RunOptions, cells: PredictCells, level: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends (n, K) for cells; see `combined_interval`.
+
+        Parameters
+        ----------
+        fitted, model, options
+            As for `of`.
+        cells : PredictCells
+            What is predicted.
+        level : float
+            Nominal coverage.
+        """
+        center = fitted.predict(model, options, cells)
+        refits = fitted.predict_each(model, options, cells, self.refits)
+        variance = expected_variance(self.logit, cells, center)
+        variance = np.where(np.isnan(variance), self.typical, variance)
+        return combined_interval(center, refits, self.factor * variance, level)
 
 
-def expected_variance(reference: Any, cells: PredictCells, center: np.ndarray) -> np.ndarray:
+def expected_variance(reference: LogitRegressor, cells: PredictCells, center: np.ndarray) -> np.ndarray:
     """Expected square (n, K) of a prediction's error in log-odds, by the logit's posterior; NaN where it knows nothing.
 
     ``Var(l) + (m - E(l))^2``, with l the true log-odds given the training cells, and m the prediction's: what the logit
@@ -133,17 +156,28 @@ def widening(found: float, expected: float, noise: float) -> float:
     return max(1.0, (found - float(np.sqrt(noise))) / expected)
 
 
-def refit_without_each_group(model: Any, estimator: Any) -> list[dict[str, Any]]:
-    """Members trained without each respondent fold in turn, everything else as in the fit."""
-    training = estimator._training
-    cells = PredictCells(training.backgrounds, training.question_index, estimator.questions_)
+def refit_without_each_group(fitted: FittedDSA, model: LoadedModel, options: RunOptions) -> list[Member]:
+    """Members trained without each respondent fold in turn, everything else as in the fit.
+
+    Parameters
+    ----------
+    fitted : FittedDSA
+        The fit.
+    model : LoadedModel
+        Its base model.
+    options : RunOptions
+        How cells are run.
+    """
+    training = fitted.training
+    how = Training(fitted.part, fitted.settings, options, fitted.template)
     members = []
-    with EpochBar(estimator.verbose) as bar:
-        recipe, inputs = trunk_inputs(model, estimator, estimator._template, cells)
-        trainer = make_trainer(model, estimator, recipe, inputs, cells, training.seed, bar)
+    with EpochBar(options.verbose) as bar:
+        recipe = recipe_of(model, fitted.part)
+        inputs = trunk_inputs(model, fitted.part, options, fitted.template, training.cells)
+        trainer = make_trainer(model, how, recipe, inputs, training.cells, training.seed, bar=bar)
         for counts in counts_without_each_group(training):
             trainer.generator.manual_seed(training.seed)  # the same batches in the same order as in the fit
-            members.append(as_member(trainer.train(counts, training.plan)))
+            members.append(Member.of(trainer.train(counts, training.plan)))
     return members
 
 

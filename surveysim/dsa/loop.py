@@ -1,4 +1,4 @@
-"""The training loop: epochs over the batches of a task, for one objective."""
+"""The training loop: epochs over the batches of a fit, for one objective."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from surveysim.dsa.batches import Batch, Task
+from surveysim.dsa.batches import Batches, TrainingBatch
 from surveysim.dsa.losses import cross_entropy, shift_loss
 from surveysim.trunk.head import NO_OPTION, OptionHead
 
@@ -59,7 +59,7 @@ class Objective:
     reference: Tensor | None = None
     levels: bool = True
 
-    def logits(self, head: OptionHead, batch: Batch, *, with_offset: bool = True) -> Tensor:
+    def logits(self, head: OptionHead, batch: TrainingBatch, *, with_offset: bool = True) -> Tensor:
         """Option logits of a batch: the head's, centred where levels are learned, and the offset's."""
         logits = head(batch.inputs, batch.question)
         if self.levels:
@@ -70,7 +70,7 @@ class Objective:
             return logits
         return logits + self.offset[batch.rows]
 
-    def loss(self, head: OptionHead, batch: Batch, task: Task) -> tuple[Tensor, Tensor]:
+    def loss(self, head: OptionHead, batch: TrainingBatch, batches: Batches) -> tuple[Tensor, Tensor]:
         """Cross-entropy and shift loss of one batch; over all batches they add up to the objective."""
         logits = self.logits(head, batch)
         counts = self.counts[batch.rows]
@@ -79,13 +79,13 @@ class Objective:
         if not self.shift_weight or not batch.lines:
             return fit, fit.new_zeros(())
         reference = None if self.reference is None else self.reference[:, batch.rows]
-        shift = shift_loss(logits, batch.contrasts, batch.lines, task.n_pairs, reference)
+        shift = shift_loss(logits, batch.contrasts, batch.lines, batches.n_pairs, reference)
         n_cells = (self.counts.sum(dim=1) > 0).sum()
         return fit, shift * (self.shift_weight * n_cells / n_total)
 
 
 def epochs(
-    head: OptionHead, task: Task, objective: Objective, learning_rate: float, generator: torch.Generator
+    head: OptionHead, batches: Batches, objective: Objective, learning_rate: float, generator: torch.Generator
 ) -> Iterator[dict[str, float]]:
     """Train without end; after each epoch yield the mean losses that were seen in it.
 
@@ -96,7 +96,7 @@ def epochs(
     ----------
     head : OptionHead
         Trained in place.
-    task : Task
+    batches : Batches
         The cells.
     objective : Objective
         What is minimised, by Adam without weight decay: a step on each batch, batches in random order. After a first
@@ -120,16 +120,16 @@ def epochs(
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98), fused=True)
     every = [*others, *biases]
     average = [p.detach().clone() for p in every]
-    n_passes = _passes(task)
-    n_steps = n_passes * len(task.batches)
+    n_passes = _passes(batches)
+    n_steps = n_passes * len(batches.parts)
     horizon = AVERAGED_EPOCHS * n_steps
     step = 0
     while True:
         losses = []  # stay on the device until the epoch ends: reading one would wait for the step
-        for position in _order(len(task.batches), n_passes, generator):
+        for position in _order(len(batches.parts), n_passes, generator):
             optimizer.zero_grad(set_to_none=True)  # before the loss, whose activations need the memory
-            fit, shift = objective.loss(head, task.batches[position], task)
-            ((fit + shift) * len(task.batches)).backward()
+            fit, shift = objective.loss(head, batches.parts[position], batches)
+            ((fit + shift) * len(batches.parts)).backward()
             torch.nn.utils.clip_grad_norm_(every, CLIP)
             step += 1
             for group, rate in zip(optimizer.param_groups, (learning_rate, learning_rate * BIAS_RATE), strict=True):
@@ -145,17 +145,17 @@ def epochs(
         _exchange(every, average)
 
 
-def skip_epochs(task: Task, n_epochs: int, generator: torch.Generator) -> torch.Generator:
+def skip_epochs(batches: Batches, n_epochs: int, generator: torch.Generator) -> torch.Generator:
     """A generator for the next `n_epochs` epochs, which `generator` passes over: they can be run at another time."""
     own = torch.Generator()
     own.set_state(generator.get_state())
     for _ in range(n_epochs):
-        _order(len(task.batches), _passes(task), generator)
+        _order(len(batches.parts), _passes(batches), generator)
     return own
 
 
-def _passes(task: Task) -> int:
-    return -(-MIN_STEPS // len(task.batches))
+def _passes(batches: Batches) -> int:
+    return -(-MIN_STEPS // len(batches.parts))
 
 
 def _order(n_batches: int, n_passes: int, generator: torch.Generator) -> list[int]:
@@ -163,14 +163,14 @@ def _order(n_batches: int, n_passes: int, generator: torch.Generator) -> list[in
 
 
 @torch.no_grad()
-def settle(head: OptionHead, task: Task, objective: Objective) -> None:
+def settle(head: OptionHead, batches: Batches, objective: Objective) -> None:
     """Fold the centring of each question's logits into its bias, so that the head alone gives the same predictions."""
     if not objective.levels:
         return
     n_questions = len(head.bias)
     sums = torch.zeros_like(head.bias)
     weight = torch.zeros(n_questions, device=head.bias.device)
-    for batch in task.batches:
+    for batch in batches.parts:
         raw = head(batch.inputs, batch.question) - head.bias[batch.question]
         raw = torch.where(raw > NO_OPTION / 2, raw, 0.0)
         respondents = objective.counts[batch.rows].sum(dim=1)
@@ -179,7 +179,7 @@ def settle(head: OptionHead, task: Task, objective: Objective) -> None:
     head.bias.sub_(sums / weight.clamp_min(1e-9)[:, None])
 
 
-def _question_means(values: Tensor, batch: Batch, weight: Tensor) -> Tensor:
+def _question_means(values: Tensor, batch: TrainingBatch, weight: Tensor) -> Tensor:
     """Weighted mean over the rows of each question, given back to each row."""
     n, place = batch.n_questions, batch.place
     total = weight.new_zeros(n).index_add(0, place, weight).clamp_min(1e-9)
@@ -195,14 +195,14 @@ def _exchange(parameters: Sequence[Tensor], values: list[Tensor]) -> None:
 
 @torch.no_grad()
 def option_logits(
-    head: OptionHead, task: Task, objective: Objective | None = None, *, with_offset: bool = True
+    head: OptionHead, batches: Batches, objective: Objective | None = None, *, with_offset: bool = True
 ) -> np.ndarray:
     """Option logits of all cells (n, K) in float64, NaN where a shorter question has no option.
 
     Without an objective they are the head's own.
     """
-    logits = torch.empty(len(task), task.n_options, device=task.device)
-    for batch in task.batches:
+    logits = torch.empty(len(batches), batches.n_options, device=batches.device)
+    for batch in batches.parts:
         if objective is None:
             logits[batch.rows] = head(batch.inputs, batch.question)
         else:

@@ -1,29 +1,32 @@
-"""Fitted estimators as folders of safetensors and JSON: no pickle, and only classes of a fixed list are opened."""
+"""A fitted `DSARegressor` as JSON and tensors, and back."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import os
-import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
-from surveysim.errors import warn
+from surveysim.cells import PredictCells
+from surveysim.dsa.fitted import FittedDSA, Member, TrainingCells
+from surveysim.dsa.inputs import TrainedPart
+from surveysim.dsa.intervals import counts_without_each_group
+from surveysim.dsa.trainer import Candidate, Plan, Settings
+from surveysim.prompts import Template
 from surveysim.questions import Question
+from surveysim.saving import column_back, column_state, without_nan
 
-__all__ = ["load", "save"]
+if TYPE_CHECKING:
+    from surveysim.baselines.logit import LogitRegressor
 
-FORMAT = 1
-STATE_FILE = "surveysim.json"
-TENSOR_FILE = "tensors.safetensors"
+__all__ = ["restore", "state_of"]
+
+Estimator = TypeVar("Estimator")
 
 # Fitted attributes that are JSON-ready as they are.
 _PLAIN = (
@@ -41,159 +44,76 @@ _PLAIN = (
     "gap_inflation_",
     "n_pairs_",
     "label_mass_",
+    "trunk_",
 )
 
 
-def save(estimator: Any, path: str | os.PathLike[str]) -> None:
-    """Write a fitted estimator; see `DSARegressor.save`.
-
-    Raises
-    ------
-    FileExistsError
-        If `path` exists.
-    """
-    from safetensors.torch import save_file
-
-    target = Path(path)
-    if target.exists():
-        raise FileExistsError(f"{target} exists; save to a new folder, or remove it first")
-    state, tensors = _state(estimator)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.parent / f".{target.name}.{uuid.uuid4().hex}.partial"
-    partial.mkdir()
-    try:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, partial / TENSOR_FILE)
-        state["tensors_sha256"] = _sha256(partial / TENSOR_FILE)
-        state["state_sha256"] = _digest(state)
-        (partial / STATE_FILE).write_text(json.dumps(state, indent=1, allow_nan=False), encoding="utf-8")
-        partial.rename(target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-
-
-def load(path: str | os.PathLike[str]) -> Any:
-    """Open an estimator that was written by its ``save`` method.
-
-    The base model is not opened until something is predicted; it is then looked for under the name it had when the
-    estimator was fitted, and its fingerprint is checked. The device is chosen anew for this machine.
+def state_of(
+    attributes: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    fitted: FittedDSA,
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What is written of an estimator.
 
     Parameters
     ----------
-    path : path
-        The folder.
+    attributes : mapping
+        Its attributes.
+    parameters : mapping
+        Its constructor parameters.
+    fitted : FittedDSA
+        What it learned.
 
     Returns
     -------
-    estimator
-        As it was when it was saved, with ``device="auto"``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such folder, or no estimator in it.
-    ValueError
-        If the folder is damaged, was written by a newer version, or names a class that is not of this library.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> import numpy as np
-    >>> import pandas as pd
-    >>> import surveysim
-    >>> X = pd.DataFrame({"age": ["18-29", "65+"]})
-    >>> model = surveysim.DSARegressor("nano", max_epochs=1, random_state=0)
-    >>> model = model.fit(X, [[0.7, 0.3], [0.4, 0.6]], sample_weight=[40, 30])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model.save(Path(folder) / "content")
-    ...     again = surveysim.load(Path(folder) / "content")
-    >>> bool(np.array_equal(again.predict(X), model.predict(X)))
-    True
+    state : dict
+        For JSON.
+    tensors : dict of str to Tensor
     """
-    from safetensors.torch import load_file
-
-    import surveysim
-
-    folder = Path(path)
-    if not (folder / STATE_FILE).is_file() or not (folder / TENSOR_FILE).is_file():
-        raise FileNotFoundError(f"{folder} holds no saved estimator: {STATE_FILE} and {TENSOR_FILE} are expected in it")
-    try:
-        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{folder / STATE_FILE} is damaged: {error}") from None
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        found = state.get("format") if isinstance(state, dict) else None
-        raise ValueError(f"{folder} has format {found!r}; this version of surveysim reads format {FORMAT}")
-    if state.get("class") not in _classes():
-        raise ValueError(f"{folder} names the class {state.get('class')!r}; only {sorted(_classes())} are opened")
-    if state.pop("state_sha256", None) != _digest(state):
-        raise ValueError(f"{folder / STATE_FILE} is damaged: its checksum is not the one that was saved")
-    if state.get("tensors_sha256") != _sha256(folder / TENSOR_FILE):
-        raise ValueError(f"{folder / TENSOR_FILE} is damaged: its checksum is not the one that was saved")
-    if state["surveysim"] != surveysim.__version__:
-        warn(
-            f"{folder} was saved by surveysim {state['surveysim']}, this is {surveysim.__version__}: predictions may "
-            "differ slightly"
-        )
-    return _restore(_classes()[state["class"]], state, load_file(folder / TENSOR_FILE))
-
-
-def _classes() -> dict[str, type]:
-    from surveysim.dsa.estimator import DSARegressor
-
-    return {"DSARegressor": DSARegressor}
-
-
-# --- DSARegressor -----------------------------------------------------------------------------------------------------
-
-
-def _state(estimator: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    import torch
-
-    import surveysim
-
-    training = estimator._training
+    training = fitted.training
     tensors = {
-        "training/question_index": torch.from_numpy(np.asarray(training.question_index, dtype=np.int64)),
+        "training/question_index": torch.from_numpy(np.asarray(training.cells.question_index, dtype=np.int64)),
         "training/counts": torch.from_numpy(np.asarray(training.counts, dtype=np.float64)),
     }
     if training.folds is not None:
         tensors["training/folds"] = torch.from_numpy(np.asarray(training.folds, dtype=np.float64))
-    heads = {"member": estimator._members, "replicate": estimator._replicates or []}
+    heads = {"member": fitted.members, "refit": fitted.refits}
     for kind, members in heads.items():
         for i, member in enumerate(members):
-            tensors.update({f"{kind}/{i}/{name}": value for name, value in member["state"].items()})
+            tensors.update({f"{kind}/{i}/{name}": value for name, value in member.tensors.items()})
+    backgrounds = training.cells.backgrounds
     state = {
-        "format": FORMAT,
-        "class": type(estimator).__name__,
-        "surveysim": surveysim.__version__,
-        "parameters": {name: _parameter(value) for name, value in estimator.get_params(deep=False).items()},
-        "fitted": {name: getattr(estimator, name) for name in _PLAIN},
-        "feature_names_in_": None if not hasattr(estimator, "feature_names_in_") else list(estimator.feature_names_in_),
-        "questions_": {name: question.to_dict() for name, question in estimator.questions_.items()},
-        "seen_questions": sorted(estimator._seen_questions),
-        "template": asdict(estimator._template),
-        "n_iter_": list(estimator.n_iter_),
-        "history_": [_without_nan(row) for row in estimator.history_.to_dict("records")],
-        "stack_weights": {kind: [member["stack_weight"] for member in members] for kind, members in heads.items()},
+        "class": "DSARegressor",
+        "parameters": {name: _parameter(value) for name, value in parameters.items()},
+        "fitted": {name: attributes[name] for name in _PLAIN},
+        "feature_names_in_": list(attributes["feature_names_in_"]) if "feature_names_in_" in attributes else None,
+        "questions_": {name: question.to_dict() for name, question in fitted.questions.items()},
+        "part": asdict(fitted.part),
+        "settings": asdict(fitted.settings),
+        "template": asdict(fitted.template),
+        "n_iter_": list(attributes["n_iter_"]),
+        "history_": [without_nan(row) for row in attributes["history_"].to_dict("records")],
+        "stack_weights": {kind: [member.stack_weight for member in members] for kind, members in heads.items()},
         "training": {
-            "backgrounds": [_column_state(training.backgrounds[name]) for name in training.backgrounds.columns],
+            "backgrounds": [column_state(backgrounds[name]) for name in backgrounds.columns],
             "plan": asdict(training.plan),
             "seed": training.seed,
         },
-        "has_baseline": estimator.baseline_ is not None,
+        "has_baseline": attributes["baseline_"] is not None,
     }
     return state, tensors
 
 
-def _restore(cls: type, state: dict[str, Any], tensors: dict[str, Any]) -> Any:
-    from surveysim.dsa.fit import TrainingCells
-    from surveysim.dsa.intervals import counts_without_each_group
-    from surveysim.dsa.shifts import baseline_logits
-    from surveysim.dsa.trainer import Candidate, Plan
-    from surveysim.prompts import Template
+def restore(cls: type[Estimator], state: dict[str, Any], tensors: dict[str, Tensor]) -> Estimator:
+    """The estimator that `state_of` described.
 
+    Parameters
+    ----------
+    cls : type
+        `DSARegressor`.
+    state, tensors
+        As they were saved.
+    """
     parameters = {name: _parameter_back(value) for name, value in state["parameters"].items()}
     # a folder was named relative to where the fit ran
     estimator: Any = cls(**{**parameters, "device": "auto", "model": state["fitted"]["_model_name"]})
@@ -202,57 +122,61 @@ def _restore(cls: type, state: dict[str, Any], tensors: dict[str, Any]) -> Any:
     if state["feature_names_in_"] is not None:
         estimator.feature_names_in_ = np.array(state["feature_names_in_"], dtype=object)
     estimator.questions_ = {name: Question.from_dict(value) for name, value in state["questions_"].items()}
-    estimator._seen_questions = set(state["seen_questions"])
-    estimator._template = Template(**state["template"])
     estimator.n_iter_ = tuple(state["n_iter_"])
     estimator.history_ = pd.DataFrame(state["history_"])
-    folds = tensors.get("training/folds")
-    plan = state["training"]["plan"]
-    estimator._training = TrainingCells(
-        backgrounds=pd.DataFrame(
-            {column["name"]: _column_back(column) for column in state["training"]["backgrounds"]},
-            index=range(len(tensors["training/counts"])),
-        ),
-        question_index=tensors["training/question_index"].numpy(),
-        counts=tensors["training/counts"].numpy(),
-        folds=None if folds is None else folds.numpy(),
-        plan=Plan(Candidate(**plan["candidate"]), tuple(plan["n_epochs"]), plan["stack_weight"]),
-        seed=state["training"]["seed"],
-    )
-    training = estimator._training
+    training = _training_back(state["training"], tensors, estimator.questions_)
 
-    def baseline(counts: np.ndarray) -> Any:
-        """A convex problem: refitting it gives the same coefficients, and nothing of it has to be stored."""
-        if not state["has_baseline"]:
-            return None
-        return baseline_logits(counts, training.backgrounds, training.question_index, estimator.questions_)[1]
+    def baseline(counts: np.ndarray) -> LogitRegressor | None:
+        return training.baseline(counts) if state["has_baseline"] else None
 
     estimator.baseline_ = baseline(training.counts)
-    estimator._members = _heads("member", state, tensors)
-    for member in estimator._members:
-        member["baseline"] = estimator.baseline_
-    estimator._replicates = _heads("replicate", state, tensors) or None
-    estimator._calibration = None  # follows from the refits
-    for member, counts in zip(estimator._replicates or [], counts_without_each_group(training), strict=False):
-        member["baseline"] = baseline(counts)
-    return estimator
+    weights = state["stack_weights"]
+    members = [
+        Member(_tensors_of(f"member/{i}/", tensors), weight, estimator.baseline_)
+        for i, weight in enumerate(weights["member"])
+    ]
+    counts = counts_without_each_group(training) if weights["refit"] else []
+    refits = [
+        Member(_tensors_of(f"refit/{i}/", tensors), weight, baseline(left))
+        for i, (weight, left) in enumerate(zip(weights["refit"], counts, strict=True))
+    ]
+    estimator._uncertainty = None  # follows from the refits
+    estimator._fitted = FittedDSA(
+        members=tuple(members),
+        part=TrainedPart(**state["part"]),
+        template=Template(**state["template"]),
+        settings=Settings(**state["settings"]),
+        training=training,
+        n_options=estimator.n_options_,
+        refits=tuple(refits),
+    )
+    return estimator  # type: ignore[no-any-return]
 
 
-def _heads(kind: str, state: dict[str, Any], tensors: dict[str, Any]) -> list[dict[str, Any]]:
-    heads: list[dict[str, Any]] = []
-    for i, weight in enumerate(state["stack_weights"][kind]):
-        prefix = f"{kind}/{i}/"
-        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        heads.append({"state": own, "stack_weight": weight})
-    return heads
+def _training_back(
+    state: Mapping[str, Any], tensors: Mapping[str, Tensor], questions: dict[str, Question]
+) -> TrainingCells:
+    counts, folds, plan = tensors["training/counts"].numpy(), tensors.get("training/folds"), state["plan"]
+    columns = {column["name"]: column_back(column) for column in state["backgrounds"]}
+    return TrainingCells(
+        cells=PredictCells(
+            backgrounds=pd.DataFrame(columns, index=range(len(counts))),
+            question_index=tensors["training/question_index"].numpy(),
+            questions=questions,
+        ),
+        counts=counts,
+        folds=None if folds is None else folds.numpy(),
+        plan=Plan(Candidate(**plan["candidate"]), tuple(plan["n_epochs"]), plan["stack_weight"]),
+        seed=state["seed"],
+    )
 
 
-# --- values that JSON does not have -----------------------------------------------------------------------------------
+def _tensors_of(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _parameter(value: Any) -> Any:
-    from surveysim.prompts import Template
-
+    """A constructor parameter as JSON can hold it."""
     if isinstance(value, Question):
         return {"question": value.to_dict()}
     if isinstance(value, Mapping):
@@ -271,8 +195,6 @@ def _parameter(value: Any) -> Any:
 
 
 def _parameter_back(value: Any) -> Any:
-    from surveysim.prompts import Template
-
     if not isinstance(value, dict):
         return value
     if "question" in value:
@@ -280,42 +202,3 @@ def _parameter_back(value: Any) -> Any:
     if "questions" in value:
         return {name: Question.from_dict(question) for name, question in value["questions"].items()}
     return Template(**value["template"])
-
-
-def _column_state(column: pd.Series) -> dict[str, Any]:
-    categories = column.cat if isinstance(column.dtype, pd.CategoricalDtype) else None
-    return {
-        "name": column.name,
-        "dtype": "category" if categories is not None else str(column.dtype),
-        "categories": None if categories is None else [_scalar(value) for value in categories.categories],
-        "ordered": None if categories is None else bool(categories.ordered),
-        "values": [_scalar(value) for value in column.astype(object)],
-    }
-
-
-def _column_back(state: dict[str, Any]) -> pd.Series:
-    values = pd.Series(state["values"], dtype=object, name=state["name"])
-    if state["dtype"] == "category":
-        dtype = pd.CategoricalDtype(state["categories"], ordered=state["ordered"])
-        return values.astype(dtype)
-    return values.astype(state["dtype"])
-
-
-def _scalar(value: Any) -> Any:
-    if pd.isna(value):
-        return None
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _without_nan(row: Mapping[Any, Any]) -> dict[str, Any]:
-    values = {str(name): _scalar(value) for name, value in row.items()}
-    return {name: value for name, value in values.items() if not (isinstance(value, float) and math.isnan(value))}
-
-
-def _digest(state: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(state, sort_keys=True, allow_nan=False).encode()).hexdigest()
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

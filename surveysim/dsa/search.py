@@ -112,7 +112,7 @@ class Search:
         jobs = []
         for candidate, number in runs:
             trains = bool(candidate.weight) and trainer.has_pairs
-            generator = skip_epochs(trainer.task, n_epochs, trainer.generator) if trains else trainer.generator
+            generator = skip_epochs(trainer.batches, n_epochs, trainer.generator) if trains else trainer.generator
             jobs.append(partial(self._run, candidate, number, trains, generator, heads))
         losses: dict[Candidate, list[np.ndarray]] = {candidate: [] for candidate in new}
         for (candidate, _), (loss, rows, end) in zip(runs, run_together(jobs, n), strict=True):
@@ -133,9 +133,9 @@ class Search:
         """Held-out loss (n_units,) of a candidate in one split, its rows of the history, where its head is put."""
         head = heads.get()
         try:
-            trainer = self.trainer.twin(check, generator, head)
+            trainer = self.trainer.fork(check, generator, head)
             split, start = self.splits[number], self.starts[number]
-            head.restore(trainer.shelf.get(self._after_first[number]))
+            head.restore(trainer.heads.get(self._after_first[number]))
             objective = trainer.objective(start, split.train, candidate)
             if trains:
                 label = {"phase": "select", "split": number, "stage": 2, **asdict(candidate)}
@@ -144,7 +144,7 @@ class Search:
             if trains:
                 trainer.history[-1]["held_out"] = float(loss.sum())
             stacked = trainer.settings.init == "baseline"  # only the stack weight asks for the head again
-            return loss, trainer.history, [trainer.shelf.put(head.state_dict())] if stacked else []
+            return loss, trainer.history, [trainer.heads.put(head.state_dict())] if stacked else []
         finally:
             heads.put(head)
 
@@ -173,9 +173,9 @@ class Search:
         self._loss(chosen)  # trains it, where nothing had to be chosen so far
         losses: dict[float, list[np.ndarray]] = {weight: [] for weight in STACK_GRID}
         for split, start, end in zip(self.splits, self.starts, self._ends[chosen], strict=True):
-            self.trainer.head.restore(self.trainer.shelf.get(end))
+            self.trainer.head.restore(self.trainer.heads.get(end))
             objective = self.trainer.objective(start, split.train, None)
-            logits = option_logits(self.trainer.head, self.trainer.task, objective, with_offset=False)
+            logits = option_logits(self.trainer.head, self.trainer.batches, objective, with_offset=False)
             assert start.offset is not None
             for weight in STACK_GRID:
                 combined = start.offset + weight * logits

@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
+from surveysim.baselines.logit import LogitRegressor
 from surveysim.questions import Question
 
-__all__ = ["REFERENCES", "baseline_logits", "fit_gap_inflation", "observed_logits", "start_logits"]
+__all__ = ["REFERENCES", "ShiftReference", "baseline_logits", "fit_gap_inflation", "observed_logits", "start_logits"]
+
+ShiftReference: TypeAlias = Literal["auto", "zero", "baseline", "zero-shot", "observed"]
 
 REFERENCES = ("zero", "baseline", "zero-shot", "observed")
 """Where reference shifts can come from; `"auto"` chooses among the first three."""
@@ -57,12 +61,11 @@ def baseline_logits(
     backgrounds: pd.DataFrame,
     question_index: np.ndarray,
     questions: Mapping[str, Question],
-) -> tuple[np.ndarray, object]:
+) -> tuple[np.ndarray, LogitRegressor]:
     """Option logits (n, K) of the order-aware logit fitted to these counts, 0 where there is no option, and the model.
 
     A question without respondents keeps zeros: groups are alike there.
     """
-    from surveysim.baselines import LogitRegressor
 
     names = np.array(list(questions), dtype=object)
     column = "question"

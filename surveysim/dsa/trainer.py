@@ -5,22 +5,25 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from surveysim.dsa.batches import Task
-from surveysim.dsa.head_store import Shelf
+from surveysim.baselines.logit import LogitRegressor
+from surveysim.dsa.batches import Batches
+from surveysim.dsa.head_store import HeadStore
 from surveysim.dsa.loop import Objective, epochs, option_logits, settle
 from surveysim.dsa.selection import held_out_losses
-from surveysim.dsa.shifts import baseline_logits, fit_gap_inflation, observed_logits, start_logits
+from surveysim.dsa.shifts import ShiftReference, baseline_logits, fit_gap_inflation, observed_logits, start_logits
 from surveysim.questions import Question
 from surveysim.trunk.head import OptionHead
 
-__all__ = ["Candidate", "Fitted", "Plan", "Settings", "Start", "Trainer"]
+__all__ = ["Candidate", "Plan", "Settings", "Start", "TrainedHead", "Trainer"]
+
+Init: TypeAlias = Literal["marginal", "baseline"] | None
 
 PATIENCE = 3
 """Epochs without a lower held-out loss after which a run is given up."""
@@ -31,13 +34,30 @@ FEW_QUESTIONS = 5
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user chose; see `DSARegressor`."""
+    """What the user chose for training; see `DSARegressor`.
 
-    init: str | None
-    shift_reference: str
-    shift_weight: float | str
+    Attributes
+    ----------
+    init : {"marginal", "baseline"} or None
+    shift_reference : str
+        One of `REFERENCES`, or "auto".
+    shift_weight : float or "auto"
+    max_epochs : int
+    learning_rate : float or "auto"
+    batch_size : int or "auto"
+        Cells per step.
+    n_members : int
+    validation_fraction : float
+    """
+
+    init: Init
+    shift_reference: ShiftReference
+    shift_weight: float | Literal["auto"]
     max_epochs: int
-    learning_rate: float
+    learning_rate: float | Literal["auto"]
+    batch_size: int | Literal["auto"]
+    n_members: int
+    validation_fraction: float
 
 
 @dataclass(frozen=True)
@@ -61,7 +81,7 @@ class Start:
     offset: np.ndarray | None
     references: dict[str, np.ndarray | None]
     gap_inflation: np.ndarray | None
-    baseline: Any
+    baseline: LogitRegressor | None
 
 
 @dataclass(frozen=True)
@@ -92,8 +112,8 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A trained member.
+class TrainedHead:
+    """What one training gives.
 
     Attributes
     ----------
@@ -115,7 +135,7 @@ class Trainer:
 
     Parameters
     ----------
-    task : Task
+    batches : Batches
         The cells.
     backgrounds : DataFrame of n rows
         Their attributes.
@@ -125,6 +145,8 @@ class Trainer:
         Untrained; it is trained in place, and put back to the model's own weights before each run.
     settings : Settings
         What the user chose.
+    learning_rate : float
+        Of Adam.
     generator : torch.Generator
         Order of the batches.
     on_epoch : callable
@@ -133,29 +155,31 @@ class Trainer:
 
     def __init__(
         self,
-        task: Task,
+        batches: Batches,
         backgrounds: pd.DataFrame,
         questions: Mapping[str, Question],
         head: OptionHead,
         settings: Settings,
+        learning_rate: float,
         generator: torch.Generator,
         on_epoch: Callable[[str], None],
     ) -> None:
-        self.task = task
+        self.batches = batches
         self.backgrounds = backgrounds
         self.questions = questions
         self.settings = settings
+        self.learning_rate = learning_rate
         self.generator = generator
         self.on_epoch = on_epoch
         self.head = head
-        self.shelf = Shelf()
+        self.heads = HeadStore()
         self.n_options = np.array([question.n_options for question in questions.values()])
-        self.zero_shot = option_logits(self.head, task)
-        n_seen = len(np.unique(task.question_index))
-        self.unit = task.question_index if n_seen >= FEW_QUESTIONS else np.arange(len(task))
+        self.zero_shot = option_logits(self.head, batches)
+        n_seen = len(np.unique(batches.question_index))
+        self.unit = batches.question_index if n_seen >= FEW_QUESTIONS else np.arange(len(batches))
         self.history: list[dict[str, Any]] = []
 
-    def twin(
+    def fork(
         self, check: Callable[[], None], generator: torch.Generator | None = None, head: OptionHead | None = None
     ) -> Trainer:
         """Itself for a run beside others: with a head, an order of batches and a history of its own.
@@ -169,53 +193,53 @@ class Trainer:
         head : OptionHead, optional
             None: this trainer's.
         """
-        twin = copy.copy(self)
-        twin.generator = self.generator if generator is None else generator
-        twin.head = self.head if head is None else head
-        twin.history = []
+        fork = copy.copy(self)
+        fork.generator = self.generator if generator is None else generator
+        fork.head = self.head if head is None else head
+        fork.history = []
 
         def on_epoch(text: str) -> None:
             check()
             self.on_epoch(text)
 
-        twin.on_epoch = on_epoch
-        return twin
+        fork.on_epoch = on_epoch
+        return fork
 
     # --- what depends on the training counts --------------------------------------------------------------------------
 
     def start(self, counts: np.ndarray) -> Start:
         """Biases, offset and references for these training counts."""
-        task, settings = self.task, self.settings
-        cell_options = self.n_options[task.question_index]
+        batches, settings = self.batches, self.settings
+        cell_options = self.n_options[batches.question_index]
         wanted = _references(settings)
         references: dict[str, np.ndarray | None] = {"zero": None}
         baseline = offset = slopes = None
         if settings.init == "baseline" or "baseline" in wanted:
-            logits, baseline = baseline_logits(counts, self.backgrounds, task.question_index, self.questions)
-            references["baseline"] = np.broadcast_to(logits, (len(task.attributes), *logits.shape))
+            logits, baseline = baseline_logits(counts, self.backgrounds, batches.question_index, self.questions)
+            references["baseline"] = np.broadcast_to(logits, (len(batches.attributes), *logits.shape))
             offset = logits if settings.init == "baseline" else None
         if "observed" in wanted:
             logits = observed_logits(counts, cell_options)
-            references["observed"] = np.broadcast_to(logits, (len(task.attributes), *logits.shape))
+            references["observed"] = np.broadcast_to(logits, (len(batches.attributes), *logits.shape))
         if "zero-shot" in wanted:
-            slopes = fit_gap_inflation(self.zero_shot, counts, task.codes, task.question_index, self.n_options)
+            slopes = fit_gap_inflation(self.zero_shot, counts, batches.codes, batches.question_index, self.n_options)
             references["zero-shot"] = slopes[:, None, None] * np.nan_to_num(self.zero_shot)
-        bias = np.zeros((len(self.n_options), task.n_options))
+        bias = np.zeros((len(self.n_options), batches.n_options))
         if settings.init == "marginal":
-            pooled = start_logits(counts, task.question_index, self.n_options)
-            seen = np.bincount(task.question_index, weights=counts.sum(axis=1), minlength=len(bias)) > 0
+            pooled = start_logits(counts, batches.question_index, self.n_options)
+            seen = np.bincount(batches.question_index, weights=counts.sum(axis=1), minlength=len(bias)) > 0
             bias[seen] = pooled[seen]
         return Start(bias, offset, references, slopes, baseline)
 
     def objective(self, start: Start, counts: np.ndarray, candidate: Candidate | None) -> Objective:
         """Stage 1's objective, or stage 2's for a candidate."""
-        task = self.task
+        batches = self.batches
         reference = start.references[candidate.reference] if candidate is not None and candidate.weight else None
         return Objective(
-            counts=task.tensor(counts),
-            offset=None if start.offset is None else task.tensor(start.offset),
+            counts=batches.tensor(counts),
+            offset=None if start.offset is None else batches.tensor(start.offset),
             shift_weight=0.0 if candidate is None else candidate.weight,
-            reference=None if reference is None else task.tensor(reference),
+            reference=None if reference is None else batches.tensor(reference),
             levels=self.settings.init is not None,
         )
 
@@ -226,10 +250,10 @@ class Trainer:
         `output` is the model's whole output layer.
         """
         self.head.reset()
-        first = np.unique(self.task.question_index, return_index=True)[1]
+        first = np.unique(self.batches.question_index, return_index=True)[1]
         shares = []
-        for batch in self.task.batches:
-            chosen = torch.as_tensor(np.isin(batch.rows.cpu().numpy(), first), device=self.task.device)
+        for batch in self.batches.parts:
+            chosen = torch.as_tensor(np.isin(batch.rows.cpu().numpy(), first), device=self.batches.device)
             if chosen.any():
                 shares.append(self.head.label_mass(batch.inputs, batch.question, output)[chosen])
         return float(torch.cat(shares).mean())
@@ -240,11 +264,11 @@ class Trainer:
         """Put the head back to the model's own weights, with the biases of `start`."""
         self.head.reset()
         with torch.no_grad():
-            self.head.bias.copy_(self.task.tensor(start.bias))
+            self.head.bias.copy_(self.batches.tensor(start.bias))
 
     def run(self, objective: Objective, n_epochs: int, label: dict[str, Any]) -> None:
         """Train the head as it stands for so many epochs; `label` opens their rows in the history."""
-        steps = epochs(self.head, self.task, objective, self.settings.learning_rate, self.generator)
+        steps = epochs(self.head, self.batches, objective, self.learning_rate, self.generator)
         for epoch in range(1, n_epochs + 1):
             self._note({**label, "epoch": epoch, **next(steps)})
 
@@ -258,31 +282,31 @@ class Trainer:
         losses : list of arrays (n_units,)
             Held-out loss before training and after each epoch.
         number : int
-            Where the head of the best epoch lies on the shelf.
+            Where the head of the best epoch lies in the store of heads.
         """
         losses = [self.held_out_loss(objective, held_out)]
-        best, number = 0, self.shelf.put(self.head.state_dict())
-        steps = epochs(self.head, self.task, objective, self.settings.learning_rate, self.generator)
+        best, number = 0, self.heads.put(self.head.state_dict())
+        steps = epochs(self.head, self.batches, objective, self.learning_rate, self.generator)
         for epoch in range(1, n_epochs + 1):
             row = {**label, "epoch": epoch, **next(steps)}
             losses.append(self.held_out_loss(objective, held_out))
             self._note({**row, "held_out": float(losses[-1].sum())})
             if losses[-1].sum() < losses[best].sum():
-                self.shelf.drop(number)
-                best, number = epoch, self.shelf.put(self.head.state_dict())
+                self.heads.drop(number)
+                best, number = epoch, self.heads.put(self.head.state_dict())
             elif epoch - best >= PATIENCE:
                 break
         return losses, number
 
     def held_out_loss(self, objective: Objective, held_out: np.ndarray) -> np.ndarray:
         """Loss of the head as it stands by unit (question, or cell where questions are few)."""
-        return held_out_losses(option_logits(self.head, self.task, objective), held_out, self.unit)
+        return held_out_losses(option_logits(self.head, self.batches, objective), held_out, self.unit)
 
     def _note(self, row: dict[str, Any]) -> None:
         self.history.append(row)
         self.on_epoch(_describe(row))
 
-    def train(self, counts: np.ndarray, plan: Plan) -> Fitted:
+    def train(self, counts: np.ndarray, plan: Plan) -> TrainedHead:
         """Train both stages on these counts (n, K), for a fixed number of epochs each."""
         start = self.start(counts)
         self.begin(start)
@@ -293,13 +317,13 @@ class Trainer:
                 chosen = plan.candidate
                 label = {"phase": "refit", "stage": 2, **asdict(chosen)}
                 self.run(self.objective(start, counts, chosen), plan.n_epochs[1], label)
-            settle(self.head, self.task, objective)
-        return Fitted(self.head.snapshot(), plan, start)
+            settle(self.head, self.batches, objective)
+        return TrainedHead(self.head.snapshot(), plan, start)
 
     @property
     def has_pairs(self) -> bool:
         """Whether any two cells differ in one attribute alone, so that stage 2 has something to compare."""
-        return bool((self.task.n_pairs > 0).any())
+        return bool((self.batches.n_pairs > 0).any())
 
 
 def _references(settings: Settings) -> set[str]:

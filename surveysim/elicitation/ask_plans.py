@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from surveysim.asking.asks import Ask
+from surveysim.cells import PredictCells
 from surveysim.elicitation.methods import Method, percentage_schema
 from surveysim.prompts import Example, Template, describe_background, option_orders, render
 from surveysim.prompts.orders import OrderKind
 from surveysim.questions import Question
-from surveysim.validation import PredictCells
 
 __all__ = ["AskPlan", "Asked", "ShownCells", "background_records", "plan_asks"]
 

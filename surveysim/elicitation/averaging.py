@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.asking.asks import Answer
+from surveysim.cells import PredictCells
 from surveysim.elicitation.ask_plans import Asked
 from surveysim.elicitation.methods import Method
 from surveysim.elicitation.parsing import parse_label, parse_labels
@@ -20,7 +21,6 @@ from surveysim.elicitation.refusing import is_refusal, is_refusal_option
 from surveysim.elicitation.result import Elicitation
 from surveysim.elicitation.texts import without_thoughts
 from surveysim.questions import Question
-from surveysim.validation import PredictCells
 
 __all__ = ["Averaging", "Reading", "average_answers", "average_readings", "read_answer", "refusal_mask"]
 

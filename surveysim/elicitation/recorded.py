@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from surveysim.base import DistributionRegressor, PredictCells
+from surveysim.base import DistributionRegressor
+from surveysim.cells import PredictCells
 from surveysim.distributions import check_distributions
 from surveysim.elicitation.methods import MethodName, OnFailure, check_elicited_by
 from surveysim.levels import LevelIndex

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from surveysim.asking.asks import Answer, Answerer, Ask, KeptAnswers, LabelProbabilitiesUnavailable
+from surveysim.cells import PredictCells
 from surveysim.elicitation.ask_plans import Asked, AskPlan, plan_asks
 from surveysim.elicitation.averaging import Averaging, average_answers
 from surveysim.elicitation.methods import OnFailure
 from surveysim.elicitation.result import Elicitation, ElicitationError, attach
 from surveysim.errors import warn
-from surveysim.validation import PredictCells
 
 __all__ = ["answer_or_keep", "check_elicitation", "elicit_cells"]
 

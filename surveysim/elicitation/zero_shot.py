@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from surveysim.asking.asks import Answerer
-from surveysim.base import DistributionRegressor, FitCells, PredictCells
+from surveysim.base import DistributionRegressor
+from surveysim.cells import FitCells, PredictCells
 from surveysim.elicitation.ask_plans import AskPlan, ShownCells
 from surveysim.elicitation.asked_models import AskedModel
 from surveysim.elicitation.averaging import Averaging, refusal_mask

@@ -10,9 +10,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from surveysim.base import DistributionRegressor, FitCells, PredictCells
+from surveysim.base import DistributionRegressor
 from surveysim.baselines.common import uniform
 from surveysim.baselines.logit import LogitRegressor, check_interval_arguments
+from surveysim.cells import FitCells, PredictCells
 from surveysim.fusion.covariates import ElicitedParts, ElicitedShifts
 from surveysim.fusion.model import FusionModel, effective_respondents
 from surveysim.fusion.sources import check_elicited, ready_elicitor, warn_missing

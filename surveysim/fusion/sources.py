@@ -10,9 +10,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from surveysim.cells import PredictCells
 from surveysim.distributions import check_distributions
 from surveysim.errors import warn
-from surveysim.validation import PredictCells
 
 __all__ = ["check_elicited", "ready_elicitor", "warn_missing"]
 

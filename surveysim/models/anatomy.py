@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from surveysim.errors import SurveysimError
 
 __all__ = ["Anatomy", "UnfitModelError", "dissect"]
-
-_ATTENTION_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
 
 
 class UnfitModelError(SurveysimError, ValueError):
@@ -36,8 +35,6 @@ class Anatomy:
         What the model multiplies its logits with (Granite, Cohere); 1 for most.
     soft_cap : float or None
         The model's logits are ``soft_cap * tanh(logits / soft_cap)`` (Gemma 2).
-    attends : bool
-        Whether every block is an attention block, so that the keys and values of a shared prefix can be reused.
     """
 
     decoder: nn.Module
@@ -46,7 +43,17 @@ class Anatomy:
     output: nn.Module
     scale: float
     soft_cap: float | None
-    attends: bool
+
+    @property
+    def width(self) -> int:
+        """Size of a hidden state."""
+        output: Any = self.output
+        return int(output.weight.shape[1])
+
+    def scaled(self, logits: Tensor) -> Tensor:
+        """Products of the output layer as the model's own logits: its scale and soft cap applied."""
+        logits = logits * self.scale
+        return logits if self.soft_cap is None else self.soft_cap * torch.tanh(logits / self.soft_cap)
 
     def trained_names(self, n_blocks: int) -> dict[str, nn.Parameter]:
         """Parameters of the last `n_blocks` blocks and the final norm, by their names in `decoder`."""
@@ -89,7 +96,6 @@ def dissect(network: Any) -> Anatomy:
     elif getattr(config, "logit_scale", None):
         scale = float(config.logit_scale)
     soft_cap = getattr(config, "final_logit_softcapping", None)
-    layer_types = getattr(config, "layer_types", None) or []
     return Anatomy(
         decoder=decoder,
         blocks=blocks,
@@ -97,7 +103,6 @@ def dissect(network: Any) -> Anatomy:
         output=output,
         scale=scale,
         soft_cap=None if soft_cap is None else float(soft_cap),
-        attends=set(layer_types) <= _ATTENTION_LAYERS,
     )
 
 

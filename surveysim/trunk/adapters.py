@@ -1,12 +1,12 @@
-"""Low-rank adapters (LoRA) on all blocks: whole passes, with the adapters in the model during a pass only."""
+"""Low-rank adapters (LoRA) on all blocks: whole passes of a twin with adapters in it."""
 
 from __future__ import annotations
 
 import math
-import uuid
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
-from surveysim.trunk.recipe import OutputLayer, difference_from_own_logits, pad_tokens
-from surveysim.trunk.whole_passes import TokenBatch
+from surveysim.trunk.recipe import OutputLayer, Probes, TrunkWay, difference_from_own_logits
+from surveysim.trunk.twin import twin_of
 
-__all__ = ["ALPHA", "RANK", "AdapterPass", "LoraRecipe"]
+__all__ = ["ALPHA", "RANK", "AdapterPass", "LoraRecipe", "TokenBatch", "pad_tokens"]
 
 RANK = 8
 ALPHA = 32
@@ -26,9 +26,39 @@ ALPHA = 32
 PROJECTIONS = (("q_proj", "v_proj"), ("qkv_proj",), ("query_key_value",), ("c_attn",))
 """What carries adapters: queries and values, or where a model has them in one matrix with the keys, that matrix."""
 
+_ADAPTER = "surveysim"
+
 TOKENS_PER_CHUNK = 2048
 """Tokens whose activations are kept for the gradient at once. A batch of more is run chunk by chunk and run again in
 the backward pass: whole questions have to share a step, and a question may have hundreds of prompts."""
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """B prompts as token ids, padded on the right.
+
+    Attributes
+    ----------
+    ids : int Tensor of shape (B, T)
+    length : int Tensor of shape (B,)
+    """
+
+    ids: Tensor
+    length: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the padded part."""
+        return self.ids.nbytes
+
+
+def pad_tokens(prompts: Sequence[Sequence[int]], device: torch.device) -> TokenBatch:
+    """Token ids of prompts as one padded batch on `device`."""
+    tensors = [torch.tensor(list(prompt), dtype=torch.long) for prompt in prompts]
+    return TokenBatch(
+        ids=nn.utils.rnn.pad_sequence(tensors, batch_first=True).to(device),
+        length=torch.tensor([len(tensor) for tensor in tensors]).to(device),
+    )
 
 
 class LoraRecipe(OutputLayer):
@@ -56,10 +86,10 @@ class LoraRecipe(OutputLayer):
         If no query and value projections are found, or whole passes do not reproduce the model's logits.
     """
 
-    apart = False
+    way: TrunkWay = "whole model"
     trains_rows = False
 
-    def __init__(self, network: Any, probes: tuple[Sequence[int], Sequence[int]], lock: AbstractContextManager) -> None:
+    def __init__(self, network: Any, probes: Probes, lock: AbstractContextManager[Any]) -> None:
         super().__init__(dissect(network), lock)
         self._network = network
         self._targets = _targets(network, self.anatomy)
@@ -71,30 +101,23 @@ class LoraRecipe(OutputLayer):
 
     def copy(self, seed: int = 0) -> AdapterPass:
         """New adapters: A uniform from `seed`, B zero, so that training starts at the model itself."""
-        with self.lock:
-            layers, name = _inject(self._network, self._targets)
-            return AdapterPass(self.anatomy, self._network, layers, name, seed, self.lock)
+        with self.lock:  # peft is told what it works on in the network's own attributes
+            return AdapterPass(self._network, self._targets, seed, self.lock)
 
 
 class AdapterPass(nn.Module):
-    """Trainable adapters, and whole passes of the model with them.
-
-    They are in the model for the duration of a pass, under its lock, and out of it afterwards, whatever happens.
+    """Trainable adapters, and whole passes of a twin of the model with them in it.
 
     Parameters
     ----------
-    anatomy : Anatomy
-        The model's parts.
     network : PreTrainedModel
-        The frozen model.
-    layers : dict of str to peft LoraLayer
-        By the names of the modules that they stand in for.
-    name : str
-        The adapters' name.
+        The frozen model; stays as it is.
+    targets : list of str
+        Names, within the network, of the modules that carry adapters.
     seed : int
         Of the first weights.
     lock : context manager
-        Held while the model is called.
+        Held during a pass: one fills a machine.
 
     Attributes
     ----------
@@ -102,22 +125,16 @@ class AdapterPass(nn.Module):
         The matrices A (rank, width) and B (outputs, rank) of each layer, in float32.
     """
 
-    def __init__(
-        self,
-        anatomy: Anatomy,
-        network: nn.Module,
-        layers: dict[str, Any],
-        name: str,
-        seed: int,
-        lock: AbstractContextManager,
-    ) -> None:
+    def __init__(self, network: nn.Module, targets: list[str], seed: int, lock: AbstractContextManager[Any]) -> None:
         super().__init__()
-        self._outside = (anatomy.decoder, network, layers, lock)  # in a tuple: neither model nor layers are submodules
-        device = next(anatomy.decoder.parameters()).device
+        twin, layers = _with_adapters(network, targets)
+        decoder = dissect(twin).decoder
+        self._outside = (decoder, lock)  # in a tuple, so that the twin does not become a submodule
+        device = next(decoder.parameters()).device
         generator = torch.Generator().manual_seed(seed)
         self.down, self.up = nn.ParameterList(), nn.ParameterList()
-        for layer in layers.values():
-            down, up = layer.lora_A[name], layer.lora_B[name]
+        for layer in layers:
+            down, up = layer.lora_A[_ADAPTER], layer.lora_B[_ADAPTER]
             bound = 1.0 / math.sqrt(down.weight.shape[1])  # peft's own: uniform Kaiming with a = sqrt(5)
             start = torch.empty(down.weight.shape).uniform_(-bound, bound, generator=generator)
             down.weight = nn.Parameter(start.to(device))
@@ -140,9 +157,9 @@ class AdapterPass(nn.Module):
         return torch.cat(hidden)[torch.argsort(order)]
 
     def _run(self, batch: TokenBatch) -> Tensor:
-        decoder, network, layers, lock = self._outside
+        decoder, lock = self._outside
         mask = (torch.arange(batch.ids.shape[1], device=batch.ids.device) < batch.length[:, None]).long()
-        with lock, _in_place(network, layers):
+        with lock:
             output = decoder(input_ids=batch.ids, attention_mask=mask, use_cache=False)
         rows = torch.arange(len(batch.ids), device=batch.ids.device)
         return output[0][rows, batch.length - 1].float()
@@ -177,51 +194,21 @@ def _targets(network: nn.Module, anatomy: Anatomy) -> list[str]:
     )
 
 
-def _inject(network: Any, targets: list[str]) -> tuple[dict[str, Any], str]:
-    """Let peft put adapters under a new name into the network, take them out again, and leave it as it was."""
+def _with_adapters(network: nn.Module, targets: list[str]) -> tuple[nn.Module, list[Any]]:
+    """A twin of the network into which peft has put adapters without weights, and the layers that carry them."""
     from peft import LoraConfig, inject_adapter_in_model
 
-    name = f"surveysim-{uuid.uuid4().hex}"
-    modules = {target: network.get_submodule(target) for target in targets}
-    flags = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
-    attributes = dict(vars(network))
+    twin = twin_of(network)
     config = LoraConfig(
         r=RANK,
         lora_alpha=ALPHA,
         lora_dropout=0.0,  # dropout would draw from torch's global generator
         target_modules=targets,
         init_lora_weights=False,
-        fan_in_fan_out=not isinstance(modules[targets[0]], nn.Linear),  # GPT-2's Conv1D holds its matrix transposed
+        fan_in_fan_out=not isinstance(twin.get_submodule(targets[0]), nn.Linear),  # GPT-2's Conv1D holds it transposed
     )
-    try:
-        # On the meta device nothing is drawn from torch's global generator; the weights are made afterwards.
-        with warnings.catch_warnings(), torch.device("meta"):
-            warnings.simplefilter("ignore")
-            inject_adapter_in_model(config, network, adapter_name=name)
-        layers = {target: network.get_submodule(target).eval() for target in targets}
-    finally:
-        for target, module in modules.items():
-            _replace(network, target, module)
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
-        for attribute in vars(network).keys() - attributes.keys():
-            delattr(network, attribute)
-    return layers, name
-
-
-@contextmanager
-def _in_place(network: nn.Module, layers: dict[str, Any]) -> Iterator[None]:
-    """The adapters in the network, and afterwards the modules that were there."""
-    modules = {target: network.get_submodule(target) for target in layers}
-    try:
-        for target, layer in layers.items():
-            _replace(network, target, layer)
-        yield
-    finally:
-        for target, module in modules.items():
-            _replace(network, target, module)
-
-
-def _replace(network: nn.Module, target: str, module: nn.Module) -> None:
-    owner, _, leaf = target.rpartition(".")
-    network.get_submodule(owner)._modules[leaf] = module
+    # On the meta device nothing is drawn from torch's global generator; the weights are made afterwards.
+    with warnings.catch_warnings(), torch.device("meta"):
+        warnings.simplefilter("ignore")
+        inject_adapter_in_model(config, twin, adapter_name=_ADAPTER)
+    return twin, [twin.get_submodule(target).eval() for target in targets]

@@ -1,4 +1,4 @@
-"""How a model calls its blocks: recorded once, so that copies of the blocks can be called in the same way."""
+"""How a model calls its blocks: captured as it comes, so that copies can be called in the same way."""
 
 from __future__ import annotations
 
@@ -11,51 +11,144 @@ import torch
 from torch import Tensor, nn
 
 from surveysim.models.anatomy import Anatomy, UnfitModelError
+from surveysim.trunk.attention import MaskRule, Rule, Stop, causal
+from surveysim.trunk.twin import states_among
 
-__all__ = ["BlockCall", "Stop", "hooked", "record_calls"]
+__all__ = ["BlockCall", "capture", "record_calls"]
 
 
 @dataclass(frozen=True)
 class BlockCall:
-    """How the model calls one block: its keyword arguments over positions 0..length-1, and its attention window."""
+    """What a model hands to one block beside its hidden states, for whole rows of tokens.
 
-    arguments: dict[str, Any]
-    length: int
-    window: int | None
+    Attributes
+    ----------
+    states : Tensor of shape (rows, length, D)
+        The hidden states.
+    args : tuple
+        What follows them by place.
+    kwargs : dict of str to object
+        What comes by name.
+    name : str or None
+        The states' own name; None: they come first.
+    rule : Rule
+        Who sees whom in the block, where it attends by the library's own function.
+    """
 
-    def at(self, positions: Tensor, mask: Tensor, cache: Any) -> dict[str, Any]:
-        """The keyword arguments for tokens at `positions` (rows, tokens) under an additive `mask`."""
-        replaced = {
-            "attention_mask": mask,
-            "position_ids": positions,
-            "past_key_values": cache,
-            "use_cache": True,
-            "cache_position": positions[0],
-        }
-        arguments = {}
-        for name, value in self.arguments.items():
-            arguments[name] = replaced[name] if name in replaced else self._select(name, value, positions)
-        arguments.setdefault("past_key_values", cache)
-        return arguments
+    states: Tensor
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    name: str | None
+    rule: Rule = causal
 
-    def _select(self, name: str, value: Any, positions: Tensor) -> Any:
+    @property
+    def length(self) -> int:
+        """Tokens in a row."""
+        return int(self.states.shape[1])
+
+    def run(self, block: nn.Module, states: Tensor) -> Tensor:
+        """Call a block with other states of the same shape."""
+        if self.name is None:
+            output = block(states, *self.args, **self.kwargs)
+        else:
+            output = block(*self.args, **{self.name: states}, **self.kwargs)
+        return output[0] if isinstance(output, tuple) else output
+
+    def at(self, positions: Tensor) -> BlockCall:
+        """The same call for one row of tokens at `positions` (N,): of whatever has an entry a position, these.
+
+        Only of calls with a single row, over positions 0, 1, ...
+        """
+        args = tuple(self._select(value, positions) for value in self.args)
+        kwargs = {name: self._select(value, positions) for name, value in self.kwargs.items()}
+        return BlockCall(self.states, args, kwargs, self.name, self.rule)
+
+    def _select(self, value: Any, positions: Tensor) -> Any:
         if isinstance(value, tuple | list):
-            return type(value)(self._select(name, part, positions) for part in value)
-        if not isinstance(value, Tensor):
+            return type(value)(self._select(part, positions) for part in value)
+        if isinstance(value, dict):
+            return {name: self._select(part, positions) for name, part in value.items()}
+        if not isinstance(value, Tensor) or value.ndim == 0:
             return value
         if value.ndim >= 2 and value.shape[0] == 1 and value.shape[1] == self.length:
-            return value[0][positions]
-        raise UnfitModelError(
-            f"argument {name!r} of the block has shape {tuple(value.shape)}: not one value a position"
-        )
+            return value[:, positions]
+        if value.ndim == 1 and value.shape[0] == self.length:
+            return value[positions]
+        raise UnfitModelError(f"a block is handed values of shape {tuple(value.shape)}: not one a position")
+
+    def float(self) -> BlockCall:
+        """The same call in float32, in which copies of blocks are trained, and without a graph."""
+        return BlockCall(self.states, _to_float32(self.args), _to_float32(self.kwargs), self.name, self.rule)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is handed over."""
+        return _bytes_of((self.args, self.kwargs))
 
 
-class Stop(Exception):
-    """Ends a forward pass at a block whose input has been captured."""
+def capture(anatomy: Anatomy, blocks: Sequence[nn.Module], **inputs: Any) -> list[BlockCall]:
+    """Run a decoder until it calls the last of `blocks`, and say how it called each of them.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+        The model's parts; of a twin, since hooks are put on its blocks.
+    blocks : sequence of Module
+        Some of the model's blocks, in their order.
+    **inputs
+        What the decoder is called with: ``input_ids`` and more.
+
+    Returns
+    -------
+    list of BlockCall
+    """
+    calls: list[BlockCall] = []
+
+    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        calls.append(BlockCall(*states_among(args, dict(kwargs), anatomy.width)))
+        if len(calls) == len(blocks):
+            raise Stop
+
+    with torch.no_grad(), _hooked(blocks, hook):
+        try:
+            anatomy.decoder(**inputs, use_cache=False)
+        except Stop:
+            return calls
+    raise UnfitModelError("the trained blocks are not called one after another")
+
+
+def record_calls(anatomy: Anatomy, n_blocks: int, length: int) -> list[BlockCall]:
+    """How a model calls its last `n_blocks` blocks over positions 0..length-1 of one row, in float32.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+        Of a hollow twin that attends by the library's own function, so that rules stand where masks would.
+    n_blocks : int
+        How many of the last blocks.
+    length : int
+        How many positions.
+    """
+    device = next(anatomy.decoder.parameters()).device
+    ids = torch.zeros(1, length, dtype=torch.long, device=device)
+    positions = torch.arange(length, device=device)[None]
+    calls = capture(anatomy, list(anatomy.blocks[-n_blocks:]), input_ids=ids, position_ids=positions)
+    return [_with_its_rule(call).float() for call in calls]
+
+
+def _with_its_rule(call: BlockCall) -> BlockCall:
+    """The rule is taken out of the arguments: a copy is called with tokens of many rows, to which it does not fit."""
+    rules = [value for value in (*call.args, *call.kwargs.values()) if isinstance(value, MaskRule)]
+    if len(rules) != 1:
+        raise UnfitModelError("a block is not told who sees whom")
+    rule = rules[0]
+    args = tuple(None if value is rule else value for value in call.args)
+    kwargs = {name: None if value is rule else value for name, value in call.kwargs.items()}
+    return BlockCall(call.states, args, kwargs, call.name, rule)
 
 
 @contextmanager
-def hooked(modules: Sequence[nn.Module], hook: Any) -> Iterator[None]:
+def _hooked(modules: Sequence[nn.Module], hook: Any) -> Iterator[None]:
     handles = [module.register_forward_pre_hook(hook, with_kwargs=True) for module in modules]
     try:
         yield
@@ -64,32 +157,7 @@ def hooked(modules: Sequence[nn.Module], hook: Any) -> Iterator[None]:
             handle.remove()
 
 
-def record_calls(anatomy: Anatomy, n_blocks: int, length: int) -> list[BlockCall]:
-    """How the model calls its last `n_blocks` blocks, for positions 0..length-1 (rotary tables and switches)."""
-    trained = list(anatomy.blocks[-n_blocks:])
-    calls: list[BlockCall] = []
-
-    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if len(args) > 1 or (not args and "hidden_states" not in kwargs):
-            raise UnfitModelError(f"{type(module).__name__} takes positional arguments beside its hidden states")
-        arguments = {name: value for name, value in kwargs.items() if name != "hidden_states"}
-        window = _attention_window(arguments.get("attention_mask"), length)
-        calls.append(BlockCall(_to_float32({**arguments, "attention_mask": None}), length, window))
-        if len(calls) == len(trained):
-            raise Stop
-
-    device = next(anatomy.decoder.parameters()).device
-    ids = torch.zeros(1, length, dtype=torch.long, device=device)
-    with torch.no_grad(), hooked(trained, hook):
-        try:
-            anatomy.decoder(input_ids=ids, use_cache=False)
-        except Stop:
-            return calls
-    raise UnfitModelError("the trained blocks were not called one after another")
-
-
 def _to_float32(value: Any) -> Any:
-    """Tensors of reduced precision as float32, nested in containers or not; the trained copy runs in float32."""
     if isinstance(value, dict):
         return {name: _to_float32(part) for name, part in value.items()}
     if isinstance(value, tuple | list):
@@ -99,15 +167,9 @@ def _to_float32(value: Any) -> Any:
     return value
 
 
-def _attention_window(mask: Any, length: int) -> int | None:
-    """How many positions the last of `length` positions sees, where its block's mask hides some; None if it sees all.
-
-    Families keep the window in different places, but all of them write it into the mask. No mask means plain causal
-    attention over `length` positions, and no prompt is longer than that.
-    """
-    if not isinstance(mask, Tensor):
-        return None
-    last = mask.reshape(-1, mask.shape[-1])[-1]
-    visible = last if last.dtype == torch.bool else last > torch.finfo(last.dtype).min / 2
-    count = int(visible.sum())
-    return count if count < length else None
+def _bytes_of(value: Any) -> int:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, tuple | list):
+        return sum(map(_bytes_of, value))
+    return value.nbytes if isinstance(value, Tensor) else 0

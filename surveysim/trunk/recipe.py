@@ -1,29 +1,39 @@
-"""Which way a model's last blocks are trained: apart from the trunk where that works, else in whole passes."""
+"""How a model's last blocks are trained: at last positions where that gives the model's own logits, else whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from surveysim.errors import warn
 from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
-from surveysim.trunk.block_calls import BlockCall, record_calls
-from surveysim.trunk.frozen_blocks import Prefix, run_prefix, run_suffixes
-from surveysim.trunk.last_blocks import LastBlocks
-from surveysim.trunk.packed_attention import can_pack
-from surveysim.trunk.state_batches import pack_states
-from surveysim.trunk.whole_passes import TokenBatch, WholePass
+from surveysim.trunk.block_calls import BlockCall, capture, record_calls
+from surveysim.trunk.frozen_blocks import FrozenBlocks, Prefix, attending_twin
+from surveysim.trunk.last_blocks import LastBlocks, unread_projections
+from surveysim.trunk.state_batches import StateBatch, pack_states
+from surveysim.trunk.twin import hollow, twin_of
+from surveysim.trunk.whole_blocks import WholeBatch, WholeBlocks, pad_states
 
-__all__ = ["OutputLayer", "Recipe", "difference_from_own_logits", "pad_tokens"]
+__all__ = ["BUILT_OTHERWISE", "OutputLayer", "Recipe", "TrunkWay", "difference_from_own_logits"]
+
+Probes: TypeAlias = tuple[Sequence[int], Sequence[int]]
+
+TrunkWay: TypeAlias = Literal["last positions", "whole blocks", "whole model"]
+"""What is run for each step of training: the last blocks at last positions, or at every one, or all blocks."""
+
+BUILT_OTHERWISE = (TypeError, RuntimeError, AttributeError, IndexError, KeyError, ValueError, NotImplementedError)
+"""What a model that is built otherwise than expected may raise when it is run in another way."""
 
 # Largest difference between the recipe's logits and the model's own, relative to the largest logit. Reduced precision
 # rounds at 2^-8 (bfloat16) or 2^-11 (float16) in every operation.
 _TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 6e-2}
+
+# Calls are recorded for a multiple of so many positions, so that they are rarely recorded again.
+_STEP = 64
 
 
 class OutputLayer:
@@ -37,9 +47,22 @@ class OutputLayer:
         Held whenever the model is called.
     """
 
-    def __init__(self, anatomy: Anatomy, lock: AbstractContextManager) -> None:
+    way: TrunkWay
+    reason: str | None = None
+
+    def __init__(self, anatomy: Anatomy, lock: AbstractContextManager[Any]) -> None:
         self.anatomy = anatomy
         self.lock = lock
+
+    @property
+    def apart(self) -> bool:
+        """Whether trained blocks are run apart from the model, over trunk states."""
+        return self.way != "whole model"
+
+    @property
+    def shares(self) -> bool:
+        """Whether prompts' shared beginnings are run once."""
+        return False
 
     @property
     def device(self) -> torch.device:
@@ -49,8 +72,7 @@ class OutputLayer:
     @property
     def width(self) -> int:
         """Size of a hidden state."""
-        output: Any = self.anatomy.output
-        return int(output.weight.shape[1])
+        return self.anatomy.width
 
     def output_rows(self, ids: Tensor) -> tuple[Tensor, Tensor | None]:
         """Copies of the output layer's rows (R, D), and of its bias (R,) where it has one, in float32."""
@@ -61,87 +83,85 @@ class OutputLayer:
 
     def scaled(self, logits: Tensor) -> Tensor:
         """Output-layer products as the model's own logits: its scale and soft cap applied."""
-        logits = logits * self.anatomy.scale
-        cap = self.anatomy.soft_cap
-        return logits if cap is None else cap * torch.tanh(logits / cap)
+        return self.anatomy.scaled(logits)
 
 
 class Recipe(OutputLayer):
     """How the last blocks of one loaded model are trained.
 
-    On construction the logits of an untrained copy are compared with the model's own on two prompts of unequal
-    length; where they differ, whole passes are used instead, with one warning. States of prompts behind a shared
-    beginning are compared with those of each prompt alone; where they differ, nothing is shared.
+    On construction the logits of an untrained copy are compared with the model's own on two prompts of unequal length.
+    Where they differ, whole blocks are trained instead, with one warning. States of prompts behind a shared beginning
+    are compared with those of each prompt alone; where they differ, nothing is shared.
 
     Parameters
     ----------
     network : PreTrainedModel
-        The frozen model.
+        The frozen model; all that is run otherwise is run in twins of it.
     n_blocks : int
         How many of its last blocks are trained.
     probes : pair of sequences of int
         Token ids of two prompts of unequal length.
     lock : context manager
-        Held whenever the model is called.
+        Held whenever the model or a twin is called.
 
     Attributes
     ----------
-    apart : bool
-        True where the trained blocks run apart, over trunk states.
-    packs : bool
-        True where what follows a shared beginning is run in one row, without padding; False: as a padded batch, which
-        is slower and otherwise the same.
+    way : {"last positions", "whole blocks"}
+        What is run for each step of training.
+    reason : str or None
+        Why it is not the first of these.
+    frozen : FrozenBlocks
+        The trunk; says whether beginnings are shared.
     trains_rows : bool
         True: the labels' rows of the output layer are trained too.
 
     Raises
     ------
     UnfitModelError
-        If the model has fewer blocks than `n_blocks`, or even whole passes do not reproduce its logits.
+        If the model has fewer blocks than `n_blocks`, or even whole blocks do not reproduce its logits.
     """
 
     trains_rows = True
 
-    def __init__(
-        self,
-        network: Any,
-        n_blocks: int,
-        probes: tuple[Sequence[int], Sequence[int]],
-        lock: AbstractContextManager,
-    ) -> None:
+    def __init__(self, network: Any, n_blocks: int, probes: Probes, lock: AbstractContextManager[Any]) -> None:
         super().__init__(dissect(network), lock)
         self.n_blocks = n_blocks
         if not 1 <= n_blocks <= len(self.anatomy.blocks):
             raise UnfitModelError(f"n_blocks={n_blocks}, but the model has {len(self.anatomy.blocks)} blocks")
+        self.way: TrunkWay = "last positions"
+        self.unread: tuple[str, ...] = ()
         self._calls: list[BlockCall] = []
         with lock, torch.no_grad():
-            self.apart = True
-            reason = self._mismatch(network, probes)
-            if reason is not None:
-                self.apart = False
-                warn(
-                    f"{type(network).__name__}: its last block cannot be run apart ({reason}). Training falls back to "
-                    "whole forward passes, which is slower and otherwise the same."
-                )
-                reason = self._mismatch(network, probes)
-                if reason is not None:
-                    raise UnfitModelError(f"{type(network).__name__} cannot be trained by its last blocks: {reason}")
-            probe = max(probes, key=len)
-            self.packs = self.apart and can_pack(self.anatomy) and self._shares_rightly(probe, packed=True)
-            if self.apart and self.anatomy.attends and not self.packs and not self._shares_rightly(probe, packed=False):
-                # Blocks that keep more than keys and values, though the configuration does not say so.
-                self.anatomy = replace(self.anatomy, attends=False)
+            self.frozen = FrozenBlocks(network, n_blocks)
+            self._hollows = _hollows(network)
+            self.frozen.shares = self._shares_rightly(max(probes, key=len))
+            self.reason = self._mismatch(network, probes)
+            if self.reason is not None:
+                self._fall_back(network, probes)
+
+    def _fall_back(self, network: Any, probes: Probes) -> None:
+        name = type(network).__name__
+        self.way = "whole blocks"
+        warn(
+            f"{name}: its last block cannot be run at last positions alone ({self.reason}). It is trained whole, over "
+            "the same trunk states, which is slower and otherwise the same."
+        )
+        reason = self._mismatch(network, probes)
+        if reason is not None:
+            raise UnfitModelError(
+                f"{name} cannot be trained by its last blocks: {reason}. Use tuning='lora', or another model"
+            )
+
+    @property
+    def shares(self) -> bool:
+        """Whether prompts' shared beginnings are run once."""
+        return self.frozen.shares
 
     def calls(self, length: int) -> list[BlockCall]:
         """How the model calls its trained blocks, over at least `length` positions."""
         with self.lock:  # else another thread could put calls of fewer positions in their place
             if not self._calls or self._calls[0].length < length:
-                rounded = -(-length // 64) * 64
-                try:  # what the model hands to its last blocks does not depend on what its first ones say
-                    with _skipped(self.anatomy.blocks[: -self.n_blocks]):
-                        self._calls = record_calls(self.anatomy, self.n_blocks, rounded)
-                except (TypeError, RuntimeError, AttributeError, IndexError):  # their output has another form
-                    self._calls = record_calls(self.anatomy, self.n_blocks, rounded)
+                self._calls = record_calls(self._hollows[1], self.n_blocks, -(-length // _STEP) * _STEP)
             return self._calls
 
     def copy(self, seed: int = 0) -> nn.Module:
@@ -149,87 +169,131 @@ class Recipe(OutputLayer):
 
         `seed` is for recipes that start at random; this one starts at the model's own weights.
         """
-        with self.lock:  # a whole pass of another thread has its own parameters in the model while it runs
-            if self.apart:
-                return LastBlocks(self.anatomy, self.n_blocks)
-            return WholePass(self.anatomy, self.n_blocks, self.lock)
+        if self.way == "whole blocks":
+            return WholeBlocks(self.frozen.own, self.n_blocks)
+        return LastBlocks(self.frozen.other, self.n_blocks, self.unread)
 
     def prefix(self, ids: Sequence[int]) -> Prefix:
-        """The beginning that prompts share, run once; see `surveysim.trunk.frozen_blocks.run_prefix`."""
-        with self.lock:
-            return run_prefix(self.anatomy, self.n_blocks, ids)
+        """The beginning that prompts share, run once; see `FrozenBlocks.prefix`."""
+        with self.lock, torch.no_grad():
+            return self.frozen.prefix(ids)
 
     def states(self, prefix: Prefix, suffixes: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Trunk states of what follows a prefix; see `surveysim.trunk.frozen_blocks.run_suffixes`."""
-        with self.lock:
-            return run_suffixes(self.anatomy, self.n_blocks, prefix, suffixes, packed=self.packs)
+        """Trunk states of what follows a prefix; see `FrozenBlocks.states`."""
+        with self.lock, torch.no_grad():
+            return self.frozen.states(prefix, suffixes)
 
-    def _shares_rightly(self, probe: Sequence[int], *, packed: bool) -> bool:
+    def batch(
+        self,
+        prefix_ids: Sequence[Sequence[int]],
+        prefixes: Sequence[Tensor],
+        suffix_ids: Sequence[Sequence[int]],
+        suffixes: Sequence[Tensor],
+        group: Sequence[int],
+    ) -> StateBatch | WholeBatch:
+        """What the trained blocks read for B prompts, on the model's device.
+
+        Parameters
+        ----------
+        prefix_ids, suffix_ids : sequences of Q and of B sequences of int
+            Token ids of the shared beginnings and of what follows them.
+        prefixes, suffixes : sequences of Tensor of shape (tokens, D)
+            Their trunk states.
+        group : sequence of B int
+            Which prefix each prompt starts with.
+        """
+        if self.way == "last positions":
+            longest = max(len(prefix_ids[g]) + len(ids) for g, ids in zip(group, suffix_ids, strict=True))
+            return pack_states(prefixes, suffixes, group, self.calls(longest), self.device)
+        prompts = [[*prefix_ids[g], *ids] for g, ids in zip(group, suffix_ids, strict=True)]
+        states = [torch.cat([prefixes[g], part]) for g, part in zip(group, suffixes, strict=True)]
+        with self.lock:
+            return pad_states(self._hollows[0], self.n_blocks, prompts, states, self.device)
+
+    def _shares_rightly(self, probe: Sequence[int]) -> bool:
         """Whether prompts behind a shared beginning have the states that each of them has alone."""
         tokens = (list(probe) * 6)[: max(6, len(probe))]
         half = len(tokens) // 2
         ends = [tokens[half:], tokens[half : half + 1], tokens[1 : half + 1]]
-        nothing = run_prefix(self.anatomy, self.n_blocks, [])
         try:
-            beginning = run_prefix(self.anatomy, self.n_blocks, tokens[:half])
-            shared = run_suffixes(self.anatomy, self.n_blocks, beginning, ends, packed=packed)
-        except (TypeError, RuntimeError, AttributeError, IndexError, KeyError, ValueError):
+            beginning = self.frozen.prefix(tokens[:half])
+            if len(beginning.layers or []) != len(self.anatomy.blocks) - self.n_blocks:
+                return False  # some block does more than attend, or does not let its attention be replaced
+            shared = self.frozen.states(beginning, ends)
+        except BUILT_OTHERWISE:
             return False
         for end, states in zip(ends, shared, strict=True):
-            (whole,) = run_suffixes(self.anatomy, self.n_blocks, nothing, [[*tokens[:half], *end]])
-            expected = whole[half:].float()
+            expected = self.frozen.alone([*tokens[:half], *end])[half:].float()
             off = (states.float() - expected).norm(dim=-1) / expected.norm(dim=-1).clamp_min(1e-6)
             if not float(off.max()) <= _TOLERANCE.get(states.dtype, 1e-2):  # nor where it is not a number
                 return False
         return True
 
-    def _mismatch(self, network: Any, probes: tuple[Sequence[int], Sequence[int]]) -> str | None:
+    def _mismatch(self, network: Any, probes: Probes) -> str | None:
         """Why the recipe does not reproduce the model's logits, or None."""
         short, long = sorted(probes, key=len)
+        shared = 0
+        while shared < len(short) - 1 and short[shared] == long[shared]:
+            shared += 1
+        ends = [short[shared:], long[shared:]]
 
         def hidden() -> Tensor:
-            if not self.apart:
-                return self.copy()(pad_tokens([short, long], self.device))
-            shared = 0
-            while shared < len(short) - 1 and short[shared] == long[shared]:
-                shared += 1
-            prefix = run_prefix(self.anatomy, self.n_blocks, short[:shared])
-            suffixes = run_suffixes(self.anatomy, self.n_blocks, prefix, [short[shared:], long[shared:]])
-            return self.copy()(pack_states([prefix.states], suffixes, [0, 0], self.calls(len(long)), self.device))
+            prefix = self.frozen.prefix(short[:shared])
+            states = self.frozen.states(prefix, ends)
+            return self.copy()(self.batch([prefix.ids], [prefix.states], ends, states, [0, 0]))
 
+        if self.way == "last positions":
+            with suppress(*BUILT_OTHERWISE):
+                self.unread = self._unread_projections()
+            if self.unread and difference_from_own_logits(self, network, probes, hidden) is None:
+                return None
+            self.unread = ()
         return difference_from_own_logits(self, network, probes, hidden)
 
-
-@contextmanager
-def _skipped(blocks: Iterable[nn.Module]) -> Iterator[None]:
-    """Within this context the blocks hand on what they are given; to be used under the model's lock."""
-    with ExitStack() as stack:
-        for block in blocks:
-            own = vars(block).get("forward")  # where another library has put its own
-            stack.callback(_set_forward, block, own)
-            _set_forward(block, _hand_on)
-        yield
+    def _unread_projections(self) -> tuple[str, ...]:
+        block = LastBlocks(self.frozen.other, 1).blocks[-1]
+        states = torch.randn(5, self.width, generator=torch.Generator().manual_seed(0)).to(self.device)
+        return unread_projections(block, self.calls(5)[-1], states)
 
 
-def _set_forward(block: nn.Module, forward: Callable[..., Any] | None) -> None:
-    if forward is None:
-        vars(block).pop("forward", None)
-    else:
-        vars(block)["forward"] = forward
+def _hollows(network: Any) -> tuple[Anatomy, Anatomy]:
+    """Twins without blocks, one that attends as the model does and one by the library's own function."""
+    own = dissect(twin_of(network))
+    in_tuple = _answers_with_a_tuple(own)
+    other = dissect(attending_twin(network))
+    hollow(own, in_tuple)
+    hollow(other, in_tuple)
+    return own, other
 
 
-def _hand_on(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    return hidden_states
+def _answers_with_a_tuple(anatomy: Anatomy) -> bool:
+    """Whether blocks hand on their states in a tuple."""
+    block = anatomy.blocks[0]
+    device = next(anatomy.decoder.parameters()).device
+    (call,) = capture(anatomy, [block], input_ids=torch.zeros(1, 2, dtype=torch.long, device=device))
+    arguments = call.kwargs if call.name is None else {**call.kwargs, call.name: call.states}
+    return isinstance(block(*([call.states] if call.name is None else []), *call.args, **arguments), tuple)
 
 
 def difference_from_own_logits(
     recipe: OutputLayer,
     network: Any,
-    probes: tuple[Sequence[int], Sequence[int]],
+    probes: Probes,
     hidden: Callable[[], Tensor],
 ) -> str | None:
-    """Why hidden states (2, D) of the probes, the shorter first, do not give the model's own logits, or None."""
-    dtype = next(network.parameters()).dtype
+    """Why hidden states (2, D) of the probes, the shorter first, do not give the model's own logits, or None.
+
+    Parameters
+    ----------
+    recipe : OutputLayer
+        Turns hidden states into logits.
+    network : PreTrainedModel
+        The model.
+    probes : pair of sequences of int
+        Token ids of two prompts.
+    hidden : callable
+        Makes the hidden states; may find the model built otherwise.
+    """
     output: Any = recipe.anatomy.output
     ids = torch.arange(min(64, output.weight.shape[0]))
     device = recipe.device
@@ -238,22 +302,13 @@ def difference_from_own_logits(
         states = hidden()
     except UnfitModelError as error:
         return str(error)
-    except (TypeError, RuntimeError, AttributeError, IndexError, KeyError, ValueError) as error:
+    except BUILT_OTHERWISE as error:
         return f"{type(error).__name__}: {error}"
     rows, bias = recipe.output_rows(ids)
     logits = recipe.scaled(states @ rows.T + (0.0 if bias is None else bias))
     difference = float((logits - own).abs().max() / own.abs().max().clamp_min(1e-6))
-    tolerance = _TOLERANCE.get(dtype, 1e-2)
+    tolerance = _TOLERANCE.get(next(network.parameters()).dtype, 1e-2)
     return None if difference <= tolerance else f"its logits differ by {difference:.1e} relative"
-
-
-def pad_tokens(prompts: Sequence[Sequence[int]], device: torch.device) -> TokenBatch:
-    """Token ids of prompts as one padded batch on `device`."""
-    tensors = [torch.tensor(list(prompt), dtype=torch.long) for prompt in prompts]
-    return TokenBatch(
-        ids=nn.utils.rnn.pad_sequence(tensors, batch_first=True).to(device),
-        length=torch.tensor([len(tensor) for tensor in tensors]).to(device),
-    )
 
 
 def _last_logits(network: Any, ids: Sequence[int], device: torch.device) -> Tensor:

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surveysim.trunk.attention import Rule
 from surveysim.trunk.block_calls import BlockCall
 
-__all__ = ["StateBatch", "additive_mask", "pack_states"]
+__all__ = ["StateBatch", "pack_states"]
 
 
 @dataclass(frozen=True)
@@ -75,28 +76,28 @@ class StateBatch:
         """Which of `keys` are tokens of the prompt and not padding, (B, P + S)."""
         return torch.cat([self.shared_exists[self.group], self.own_exists], dim=1)
 
-    def last_mask(self, window: int | None, dtype: torch.dtype) -> Tensor:
+    def last_mask(self, rule: Rule, dtype: torch.dtype) -> Tensor:
         """Additive mask (B, P + S) of what the last position of each prompt sees; made once, kept."""
-        key = (window, dtype)
+        key = ("last", rule, dtype)
         if key not in self._masks:
-            positions = self.positions[self.keys]
-            mask = additive_mask(self.positions[self.last][:, None], positions, self.keys_exist, window, dtype)
-            self._masks[key] = mask[:, 0, 0]
+            last = self.positions[self.last][:, None]
+            self._masks[key] = _additive(rule(last, self.positions[self.keys]), self.keys_exist, dtype)[:, 0]
         return self._masks[key]
 
+    def every_masks(self, rule: Rule, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Additive masks of what every token sees: of the beginnings (Q, 1, P, P), of the own (B, 1, S, P + S)."""
+        shared_key, own_key = ("shared", rule, dtype), ("own", rule, dtype)
+        if own_key not in self._masks:
+            shared, own, keys = (self.positions[places] for places in (self.shared, self.own, self.keys))
+            self._masks[shared_key] = _additive(rule(shared, shared), self.shared_exists, dtype)[:, None]
+            self._masks[own_key] = _additive(rule(own, keys), self.keys_exist, dtype)[:, None]
+        return self._masks[shared_key], self._masks[own_key]
 
-def additive_mask(
-    query_positions: Tensor, key_positions: Tensor, key_exists: Tensor | None, window: int | None, dtype: torch.dtype
-) -> Tensor:
-    """Additive mask (rows, 1, queries, keys): causal, within the window, on keys that exist."""
-    distance = query_positions[:, :, None] - key_positions[:, None, :]
-    visible = distance >= 0
-    if window is not None:
-        visible &= distance < window
-    if key_exists is not None:
-        visible &= key_exists[:, None, :]
-    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-    return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None]
+
+def _additive(seen: Tensor, exists: Tensor, dtype: torch.dtype) -> Tensor:
+    """Additive mask (rows, queries, keys) of keys that are seen and exist."""
+    mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+    return mask.masked_fill_(~(seen & exists[:, None, :]), torch.finfo(dtype).min)
 
 
 def pack_states(

@@ -22,12 +22,12 @@ import numpy as np
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from surveysim.models.processes import ModelAddress, n_processes
-from surveysim.trunk.adapters import LoraRecipe
-from surveysim.trunk.recipe import Recipe, pad_tokens
-from surveysim.trunk.state_batches import pack_states
+from surveysim.models.loaded import LoadedModel
+from surveysim.models.processes import ModelAddress, n_processes, spread
+from surveysim.trunk.adapters import LoraRecipe, pad_tokens
+from surveysim.trunk.recipe import Recipe
 from surveysim.trunk.state_folder import StateFolder
-from surveysim.trunk.trunk_runs import PassSize, make_jobs, run_group, run_jobs_elsewhere
+from surveysim.trunk.trunk_runs import Job, PassSize, make_jobs, read_results, run_group, run_job
 
 __all__ = ["MEMORY_BUDGET", "EncodedPrompts", "TrunkInputs", "TrunkStore", "store_of"]
 
@@ -98,8 +98,6 @@ class TrunkInputs:
         self._prefixes = prefixes
         self._suffixes = suffixes
         self._store = store
-        longest = max(len(prompts.whole(row)) for row in range(len(prompts)))
-        self._calls = recipe.calls(longest) if isinstance(recipe, Recipe) and recipe.apart else []
 
     def __len__(self) -> int:
         return len(self._prompts.index)
@@ -118,15 +116,16 @@ class TrunkInputs:
     def batch(self, cells: Sequence[int] | np.ndarray) -> Any:
         """Inputs of these cells, padded, on the model's device."""
         rows = self._prompts.index[np.asarray(cells)]
-        if not self._recipe.apart:
-            return pad_tokens([self._prompts.whole(row) for row in rows], self._recipe.device)
-        groups, group = np.unique(self._prompts.group[rows], return_inverse=True)
-        return pack_states(
+        prompts, recipe = self._prompts, self._recipe
+        if not isinstance(recipe, Recipe):
+            return pad_tokens([prompts.whole(row) for row in rows], recipe.device)
+        groups, group = np.unique(prompts.group[rows], return_inverse=True)
+        return recipe.batch(
+            [prompts.prefixes[g] for g in groups],
             [self._prefixes[g] for g in groups],
+            [prompts.suffixes[row] for row in rows],
             [self._suffixes[row] for row in rows],
             group.tolist(),
-            self._calls,
-            self._recipe.device,
         )
 
 
@@ -225,8 +224,6 @@ class TrunkStore:
         TrunkInputs
         """
         recipe = self.recipe(n_blocks)
-        if not recipe.apart:
-            return TrunkInputs(recipe, prompts, [], [])
         with self._lock:
             disk = None if folder is None else self._folder(Path(folder))
             prefix_keys = [self._key(n_blocks, prefix, len(prefix)) for prefix in prompts.prefixes]
@@ -257,7 +254,7 @@ class TrunkStore:
         if not alone and address is not None:  # not under the lock: workers may be threads of this process
             jobs = make_jobs(groups, prompts.prefixes, prompts.suffixes)
             with bar:
-                collect(run_jobs_elsewhere(jobs, address, n_blocks, self._network.dtype))
+                collect(read_results(jobs, spread(run_job_on, jobs, address, n_blocks), self._network.dtype))
         return TrunkInputs(recipe, prompts, [held[key] for key in prefix_keys], [held[key] for key in keys], self)
 
     def _run_here(
@@ -334,7 +331,7 @@ class TrunkStore:
 _stores_lock = threading.Lock()
 
 
-def store_of(model: Any) -> TrunkStore:
+def store_of(model: LoadedModel) -> TrunkStore:
     """The store that a loaded model owns; made on first use."""
     with _stores_lock:
         if model.states is None:
@@ -343,3 +340,9 @@ def store_of(model: Any) -> TrunkStore:
             identity = f"{model.fingerprint}/{model.dtype}"
             model.states = TrunkStore(model.network, identity, (probes[0], probes[1]), model.lock)
         return model.states
+
+
+def run_job_on(model: LoadedModel, job: Job, n_blocks: int) -> list[tuple[np.ndarray, list[np.ndarray]]]:
+    """`run_job` with a worker's own copy of the model."""
+    store = store_of(model)
+    return run_job(store.recipe(n_blocks), job, store.pass_size)

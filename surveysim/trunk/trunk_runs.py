@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from surveysim.errors import warn
-from surveysim.models.processes import ModelAddress, spread
 from surveysim.trunk.recipe import Recipe
 
-__all__ = ["Job", "PassSize", "make_jobs", "run_group", "run_job", "run_jobs_elsewhere"]
+__all__ = ["Job", "PassSize", "make_jobs", "read_results", "run_group", "run_job"]
 
 TOKENS_PER_PASS = {"cpu": 2048, "cuda": 8192}
 """Tokens that go through the trunk at once: enough to keep the device busy, few enough that what a pass needs beside
@@ -82,7 +80,7 @@ def run_group(
     """
     order = sorted(range(len(suffixes)), key=lambda row: len(suffixes[row]))
     shared = recipe.prefix(prefix)
-    repeated = 0 if shared.cache is not None else len(prefix)
+    repeated = 0 if shared.layers is not None else len(prefix)
     done = 0
     while done < len(order):
         rows = _first_batch(order[done:], suffixes, repeated, size.tokens)
@@ -180,19 +178,15 @@ def make_jobs(
     ]
 
 
-def run_job(model: Any, job: Job, n_blocks: int) -> list[tuple[np.ndarray, list[np.ndarray]]]:
+def run_job(recipe: Recipe, job: Job, size: PassSize) -> list[tuple[np.ndarray, list[np.ndarray]]]:
     """What a worker does: a job's prefix and suffix states as arrays, in the model's own type.
 
     bfloat16, which numpy does not have, travels as 16-bit integers.
     """
-    from surveysim.trunk.store import store_of
-
-    store = store_of(model)
-    recipe = store.recipe(n_blocks)
     results = []
     for prefix, suffixes in zip(job.prefixes, job.suffixes, strict=True):
         own: list[np.ndarray] = [np.empty(0)] * len(suffixes)
-        for before, rows, states in run_group(recipe, prefix, suffixes, store.pass_size):
+        for before, rows, states in run_group(recipe, prefix, suffixes, size):
             prefix_array = _as_array(before)
             for row, part in zip(rows, states, strict=True):
                 own[row] = _as_array(part)
@@ -200,11 +194,20 @@ def run_job(model: Any, job: Job, n_blocks: int) -> list[tuple[np.ndarray, list[
     return results
 
 
-def run_jobs_elsewhere(
-    jobs: Sequence[Job], address: ModelAddress, n_blocks: int, dtype: torch.dtype
+def read_results(
+    jobs: Sequence[Job], finished: Iterable[tuple[int, list[tuple[np.ndarray, list[np.ndarray]]]]], dtype: torch.dtype
 ) -> Iterator[tuple[int, Tensor, tuple[int, ...], list[Tensor]]]:
-    """Groups, prefix states, rows and their states, as joblib's workers finish them."""
-    for number, results in spread(run_job, jobs, address, n_blocks):
+    """Groups, prefix states, rows and their states of jobs that workers have finished.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+    finished : iterable of (int, list)
+        A job's number and what `run_job` returned for it.
+    dtype : torch.dtype
+        The model's own type.
+    """
+    for number, results in finished:
         for (group, rows), (before, own) in zip(jobs[number].labels, results, strict=True):
             yield group, _as_tensor(before, dtype), rows, [_as_tensor(part, dtype) for part in own]
 

@@ -8,15 +8,14 @@ import pytest
 import torch
 
 from surveysim import DSARegressor, Question
-from surveysim.dsa import fit as fit_room
 from surveysim.dsa import loop, trainer
-from surveysim.dsa.predict import predict_each
+from surveysim.dsa.fitted import Member
 from surveysim.dsa.search import DEFAULT_SHIFT_WEIGHT
 from surveysim.dsa.shifts import REFERENCES
 from surveysim.metrics import js_divergence
 from surveysim.models import load_model
 from surveysim.trunk import recipe, store
-from surveysim.trunk.whole_passes import WholePass
+from surveysim.trunk.whole_blocks import WholeBlocks
 from tests.simulated import HAPPY, QUESTIONS, quick, simulate, weights_hash
 
 
@@ -26,11 +25,11 @@ def survey():
 
 
 @pytest.fixture
-def whole_passes(monkeypatch):
-    """Make every recipe fall back to whole forward passes."""
+def whole_blocks(monkeypatch):
+    """Make every recipe train whole blocks."""
 
     def mismatch(self, network, probes):
-        return "asked for by the test" if self.apart else None
+        return "asked for by the test" if self.way == "last positions" else None
 
     monkeypatch.setattr(recipe.Recipe, "_mismatch", mismatch)
 
@@ -54,9 +53,9 @@ def test_cached_equals_uncached(model, tiny_folder, survey, n_blocks, request):
     settings |= {"learning_rate": 0.001, "batch_size": 12}
     cached = fitted(tiny_folder, survey, **settings).predict(survey.X)
     model.states = None
-    request.getfixturevalue("whole_passes")
+    request.getfixturevalue("whole_blocks")
     before = weights_hash(model.network)
-    with pytest.warns(UserWarning, match="whole forward passes"):
+    with pytest.warns(UserWarning, match="It is trained whole"):
         uncached = fitted(tiny_folder, survey, **settings)
     np.testing.assert_allclose(uncached.predict(survey.X), cached, atol=1e-5)
     assert weights_hash(model.network) == before
@@ -78,10 +77,10 @@ def test_the_head_alone_gives_the_predictions_of_training(tiny_folder, survey):
     """Levels are centred while training; what is kept must say the same without the training cells."""
     seen = []
 
-    def spying(head, task, objective):
-        seen.append(loop.option_logits(head, task, objective))
-        loop.settle(head, task, objective)
-        seen.append(loop.option_logits(head, task))
+    def spying(head, batches, objective):
+        seen.append(loop.option_logits(head, batches, objective))
+        loop.settle(head, batches, objective)
+        seen.append(loop.option_logits(head, batches))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "settle", spying)
@@ -147,7 +146,7 @@ MOMENTS = {
     "stage 2": ((loop, "shift_loss"), 0),
     "epoch": ((trainer, "option_logits"), 3),
     "refit": ((trainer, "settle"), 0),
-    "member": ((fit_room, "as_member"), 0),
+    "member": ((Member, "of"), 0),
 }
 
 
@@ -174,20 +173,22 @@ def test_an_interrupted_fit_leaves_what_was_there(model, tiny_folder, survey, mo
     np.testing.assert_array_equal(again.predict(survey.X), P)
 
 
-def test_an_interrupted_whole_pass_puts_the_models_weights_back(model, tiny_folder, survey, whole_passes):
+def test_an_interrupted_fit_of_whole_blocks_leaves_everything_as_it_was(
+    model, tiny_folder, survey, whole_blocks, monkeypatch
+):
     before = weights_hash(model.network)
 
-    def interrupting(module, args, output):
+    def interrupting(self, batch):
         raise KeyboardInterrupt
 
-    with pytest.warns(UserWarning, match="whole forward passes"):
+    with pytest.warns(UserWarning, match="It is trained whole"):
         estimator = fitted(tiny_folder, survey, max_epochs=1)
     P = estimator.predict(survey.X)
-    assert isinstance(store.store_of(model).recipe(1).copy(), WholePass)
-    handle = model.network.model.norm.register_forward_hook(interrupting)
-    with pytest.raises(KeyboardInterrupt):
-        estimator.fit(survey.X, survey.Y, survey.n)
-    handle.remove()
+    assert isinstance(store.store_of(model).recipe(1).copy(), WholeBlocks)
+    with monkeypatch.context() as patch:
+        patch.setattr(WholeBlocks, "forward", interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            estimator.fit(survey.X, survey.Y, survey.n)
     assert weights_hash(model.network) == before
     np.testing.assert_array_equal(estimator.predict(survey.X), P)
 
@@ -274,8 +275,10 @@ def test_history_tells_each_epoch(tiny_folder, survey):
 
 def test_members_are_averaged(tiny_folder, survey):
     one, three = fitted(tiny_folder, survey), fitted(tiny_folder, survey, n_members=3)
-    assert len(three._members) == 3
-    parts = predict_each(one._load(check=True), one, one._validate_predict(survey.X), three._members)
+    assert len(three._fitted.members) == 3
+    parts = one._fitted.predict_each(
+        one._load(check=True), one._run_options(), one._validate_predict(survey.X), three._fitted.members
+    )
     np.testing.assert_allclose(three.predict(survey.X), np.mean(parts, axis=0))
     np.testing.assert_array_equal(parts[0], one.predict(survey.X))
     assert np.nanmax(np.abs(parts[0] - parts[1])) > 0
@@ -332,5 +335,5 @@ def test_number_types(tiny_folder, survey, dtype):
     model = fitted(tiny_folder, survey, dtype=dtype)
     assert load_model(tiny_folder, dtype=dtype).dtype == getattr(torch, dtype)
     assert is_distribution_like(model.predict(survey.X), survey.Y)
-    kinds = {name.partition(".")[0]: value.dtype for name, value in model._members[0]["state"].items()}
+    kinds = {name.partition(".")[0]: value.dtype for name, value in model._fitted.members[0].tensors.items()}
     assert kinds == {"blocks": torch.bfloat16, "rows": torch.float32, "bias": torch.float32}

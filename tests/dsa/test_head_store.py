@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from surveysim.dsa import head_store
-from surveysim.dsa.head_store import Shelf
+from surveysim.dsa.head_store import HeadStore
 from tests.simulated import QUESTIONS, quick, simulate
 
 
@@ -24,7 +24,7 @@ def state(seed):
 
 @pytest.mark.parametrize("limit", [None, 0, 100])
 def test_what_is_put_aside_comes_back_as_it_was(limit):
-    shelf = Shelf(limit)
+    shelf = HeadStore(limit)
     states = [state(seed) for seed in range(3)]
     numbers = [shelf.put(each) for each in states]
     originals = [{name: tensor.clone() for name, tensor in each.items()} for each in states]
@@ -43,7 +43,7 @@ def test_what_is_put_aside_comes_back_as_it_was(limit):
 
 
 def test_its_folder_goes_with_it():
-    shelf = Shelf(0)
+    shelf = HeadStore(0)
     shelf.put(state(0))
     folder = shelf._folder
     assert folder.is_dir()

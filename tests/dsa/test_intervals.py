@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit, logit, softmax
 from scipy.stats import norm
 
-from surveysim.base import PredictCells
+from surveysim.cells import PredictCells
 from surveysim.dsa import search
 from surveysim.dsa.intervals import combined_interval, expected_variance, misfit, widening
 from surveysim.dsa.shifts import baseline_logits
@@ -132,7 +132,7 @@ def test_intervals_widen_where_cells_deviate_and_not_where_they_do_not(tiny_fold
         model = quick(tiny_folder, init="baseline", max_epochs=1).fit(survey.X, Y, survey.n, folds=folds)
         lower, upper = model.predict_interval(survey.X)
         held.append(((lower <= Y) & (upper >= Y)).mean())
-        factors.append(model._calibration.factor)
+        factors.append(model._uncertainty.factor)
     assert factors[0] == 1.0
     assert factors[1] > 1.5
     assert held[1] > 0.75

@@ -30,15 +30,15 @@ def test_no_step_waits_for_the_device(tiny_folder, monkeypatch):
     survey = simulate(QUESTIONS)
     seen = []
 
-    def spying(head, task, objective, *args):
-        for batch in task.batches:
+    def spying(head, batches, objective, *args):
+        for batch in batches.parts:
             _ = batch.inputs  # copied to the device once, before the first step
             with Recorder() as recorder:
-                fit, shift = objective.loss(head, batch, task)
+                fit, shift = objective.loss(head, batch, batches)
                 (fit + shift).backward()
                 torch.nn.utils.clip_grad_norm_([head.rows, head.bias], 1.0)
             seen.append((objective.shift_weight, recorder.names))
-        return loop.epochs(head, task, objective, *args)
+        return loop.epochs(head, batches, objective, *args)
 
     monkeypatch.setattr(trainer, "epochs", spying)
     quick(tiny_folder, QUESTIONS, batch_size=12).fit(survey.X, survey.Y, survey.n)
@@ -54,8 +54,8 @@ def test_history_is_the_mean_loss_of_an_epochs_steps(tiny_folder, monkeypatch):
     seen = []
     original = loop.Objective.loss
 
-    def spying(self, head, batch, task):
-        losses = original(self, head, batch, task)
+    def spying(self, head, batch, batches):
+        losses = original(self, head, batch, batches)
         seen.append([float(part.detach()) for part in losses])
         return losses
 

@@ -10,8 +10,8 @@ import pytest
 
 import surveysim
 from surveysim import DSARegressor
-from surveysim.dsa import fit as fit_room
 from surveysim.dsa import loop, trainer
+from surveysim.dsa.fitted import Member
 from surveysim.metrics import js_divergence
 from surveysim.models import load_model
 from surveysim.trunk import adapters
@@ -45,7 +45,7 @@ def test_the_base_model_stays_as_it_is(model, tiny_folder, survey, parameters):
 
 def test_all_blocks_learn_and_the_output_rows_do_not(model, tiny_folder, survey):
     estimator = lora(tiny_folder, max_epochs=4, learning_rate=0.01).fit(survey.X, survey.Y, survey.n)
-    state = estimator._members[0]["state"]
+    state = estimator._fitted.members[0].tensors
     ups = [value for name, value in state.items() if name.startswith("blocks.up")]
     assert len(ups) == 6  # queries and values of three blocks
     assert all(value.any() for value in ups)
@@ -76,7 +76,7 @@ def test_everything_is_chosen_as_for_the_last_block(tiny_folder):
 
 def test_members_start_at_different_adapters(tiny_folder, survey):
     estimator = lora(tiny_folder, n_members=2).fit(survey.X, survey.Y, survey.n)
-    first, second = (member["state"]["blocks.down.0"] for member in estimator._members)
+    first, second = (member.tensors["blocks.down.0"] for member in estimator._fitted.members)
     assert float((first - second).abs().max()) > 0.01
 
 
@@ -119,7 +119,7 @@ def test_an_interrupted_fit_leaves_the_model_and_the_estimator_as_they_were(
         if moment == "deep within":  # while the adapters are in the model
             patch.setattr(model.network.model.layers[1].mlp, "forward", interrupted)
         else:
-            patch.setattr(*({**MOMENTS, "member": (fit_room, "as_member")}[moment]), interrupted)
+            patch.setattr(*({**MOMENTS, "member": (Member, "of")}[moment]), interrupted)
         with pytest.raises(error):
             estimator.fit(survey.X, survey.Y, survey.n)
     assert [name for name in vars(estimator) if name.endswith("_") or name.startswith("_")] == []

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from surveysim.dsa.batches import Task
+from surveysim.dsa.batches import Batches
 from surveysim.dsa.loop import Objective
 from surveysim.dsa.pairs import background_codes, lines_of, pair_counts
 from tests.simulated import QUESTIONS, simulate
@@ -38,9 +38,9 @@ class _Head(torch.nn.Module):
         return self.logits[rows] + self.bias[question]
 
 
-def make_task(survey, batch_size, seed=0):
+def make_batches(survey, batch_size, seed=0):
     question_index = survey.X["question"].map(NAMES.index).to_numpy()
-    return Task(
+    return Batches(
         _Inputs(),
         survey.X.drop(columns="question"),
         question_index,
@@ -52,8 +52,8 @@ def make_task(survey, batch_size, seed=0):
     )
 
 
-def whole_objective(task, objective, head):
-    parts = [objective.loss(head, batch, task) for batch in task.batches]
+def whole_objective(batches, objective, head):
+    parts = [objective.loss(head, batch, batches) for batch in batches.parts]
     return [float(sum(part[i].detach() for part in parts)) for i in (0, 1)]
 
 
@@ -75,13 +75,13 @@ def test_cells_without_any_attribute_have_no_pairs():
 @pytest.mark.parametrize("batch_size", [1, 5, 12, 13, 24, 30, 36, 1000])
 def test_batches_hold_every_cell_once_and_whole_questions_while_they_fit(batch_size):
     survey = simulate(QUESTIONS)
-    task = make_task(survey, batch_size)
-    rows = torch.cat([batch.rows for batch in task.batches])
+    batches = make_batches(survey, batch_size)
+    rows = torch.cat([batch.rows for batch in batches.parts])
     assert sorted(rows.tolist()) == list(range(36))
-    assert max(len(batch.rows) for batch in task.batches) <= max(batch_size, 12)
-    for batch in task.batches:
+    assert max(len(batch.rows) for batch in batches.parts) <= max(batch_size, 12)
+    for batch in batches.parts:
         assert (torch.bincount(batch.question) % 12 == 0).all()
-    assert len(task.batches) == -(-36 // (max(batch_size, 12) // 12 * 12))
+    assert len(batches.parts) == -(-36 // (max(batch_size, 12) // 12 * 12))
 
 
 @pytest.mark.parametrize("levels", [True, False])
@@ -93,9 +93,9 @@ def test_losses_of_batches_add_up_to_the_whole_objective(levels):
     counts = torch.tensor(np.nan_to_num(survey.n[:, None] * survey.Y), dtype=torch.float32)
     reference = torch.tensor(np.where(exists, generator.normal(size=(3, *exists.shape)), 0.0), dtype=torch.float32)
     objective = Objective(counts, shift_weight=20.0, reference=reference, levels=levels)
-    sizes = {size: make_task(survey, size, seed=size) for size in (12, 24, 1000)}
-    found = {size: whole_objective(task, objective, _Head(logits)) for size, task in sizes.items()}
-    assert {len(task.batches) for task in sizes.values()} == {1, 2, 3}
+    sizes = {size: make_batches(survey, size, seed=size) for size in (12, 24, 1000)}
+    found = {size: whole_objective(batches, objective, _Head(logits)) for size, batches in sizes.items()}
+    assert {len(batches.parts) for batches in sizes.values()} == {1, 2, 3}
     assert found[1000][1] > 0.01
     for losses in found.values():
         np.testing.assert_allclose(losses, found[1000], rtol=1e-5)
@@ -107,22 +107,22 @@ def test_cross_entropy_adds_up_when_very_large_questions_are_split(monkeypatch):
     exists = ~np.isnan(survey.Y)
     logits = torch.tensor(np.where(exists, np.random.default_rng(1).normal(size=exists.shape), -1e30)).float()
     objective = Objective(torch.tensor(np.nan_to_num(survey.n[:, None] * survey.Y)).float(), levels=False)
-    whole = whole_objective(make_task(survey, 1000), objective, _Head(logits))[0]
+    whole = whole_objective(make_batches(survey, 1000), objective, _Head(logits))[0]
     for size in (1, 5, 7):
-        task = make_task(survey, size)
-        assert len(task.batches) > 3
-        assert whole_objective(task, objective, _Head(logits))[0] == pytest.approx(whole, rel=1e-5)
+        batches = make_batches(survey, size)
+        assert len(batches.parts) > 3
+        assert whole_objective(batches, objective, _Head(logits))[0] == pytest.approx(whole, rel=1e-5)
 
 
 def test_the_weight_of_stage_2_counts_in_respondents():
     survey = simulate(QUESTIONS)
-    task = make_task(survey, 1000)
+    batches = make_batches(survey, 1000)
     head = _Head(torch.tensor(np.random.default_rng(1).normal(size=(36, 4))).float())
     counts = torch.tensor(np.nan_to_num(survey.n[:, None] * survey.Y)).float()
-    one = whole_objective(task, Objective(counts, shift_weight=20.0), head)[1]
+    one = whole_objective(batches, Objective(counts, shift_weight=20.0), head)[1]
     # with twice the respondents the same weight matters half as much
-    assert whole_objective(task, Objective(2 * counts, shift_weight=20.0), head)[1] == pytest.approx(one / 2)
-    assert whole_objective(task, Objective(counts, shift_weight=40.0), head)[1] == pytest.approx(2 * one)
+    assert whole_objective(batches, Objective(2 * counts, shift_weight=20.0), head)[1] == pytest.approx(one / 2)
+    assert whole_objective(batches, Objective(counts, shift_weight=40.0), head)[1] == pytest.approx(2 * one)
 
 
 def test_pairs_are_those_of_the_crossed_table():
@@ -135,4 +135,4 @@ def test_pairs_are_those_of_the_crossed_table():
         )
         for name in ("age", "sex", "region")
     ]
-    assert make_task(survey, 1000).n_pairs.tolist() == by_hand == [36, 18, 18]
+    assert make_batches(survey, 1000).n_pairs.tolist() == by_hand == [36, 18, 18]

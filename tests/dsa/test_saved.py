@@ -24,8 +24,8 @@ from sklearn.exceptions import NotFittedError
 
 import surveysim
 from surveysim import DSARegressor
-from surveysim.dsa.saved import FORMAT, STATE_FILE, TENSOR_FILE
 from surveysim.prompts import get_template
+from surveysim.saving import FORMAT, STATE_FILE, TENSOR_FILE
 from tests.simulated import HAPPY, QUESTIONS, quick, simulate
 from tests.tiny_models import make_tiny_model
 
@@ -132,7 +132,7 @@ def test_columns_of_all_kinds_come_back(tiny_folder, tmp_path):
     model = quick(tiny_folder, max_epochs=1, shift_weight=0, init="baseline").fit(X, survey.Y, survey.n)
     other = through_folder(model, tmp_path)
     np.testing.assert_array_equal(other.predict(X), model.predict(X))
-    before, after = model._training.backgrounds, other._training.backgrounds
+    before, after = (one._fitted.training.cells.backgrounds for one in (model, other))
     assert after["age"].dtype == before["age"].dtype
     assert after["age"].cat.ordered
     for column in ("children", "income", "member", "year"):
@@ -190,7 +190,9 @@ def test_another_base_model_is_refused(fitted, survey, tmp_path, saved):
 def test_the_folder_is_small_and_holds_tensors_and_json_alone(saved, fitted, tiny_folder):
     assert sorted(file.name for file in saved.iterdir()) == sorted([STATE_FILE, TENSOR_FILE])
     tensors = load_file(saved / TENSOR_FILE)
-    trained = sum(value.numel() * value.itemsize for member in fitted._members for value in member["state"].values())
+    trained = sum(
+        value.numel() * value.itemsize for member in fitted._fitted.members for value in member.tensors.values()
+    )
     assert (saved / TENSOR_FILE).stat().st_size < trained + 60_000
     base = load_file(tiny_folder / "model.safetensors")
     assert not {tuple(value.shape) for value in tensors.values()} & {tuple(base["model.embed_tokens.weight"].shape)}
@@ -214,7 +216,7 @@ def test_an_unfitted_estimator_is_not_saved(tmp_path):
     assert not (tmp_path / "there").exists()
 
 
-@pytest.mark.parametrize("where", ["safetensors.torch.save_file", "json.dumps", "surveysim.dsa.saved._sha256"])
+@pytest.mark.parametrize("where", ["safetensors.torch.save_file", "json.dumps", "surveysim.saving._sha256"])
 @pytest.mark.parametrize("before", [True, False])
 def test_an_interrupted_save_leaves_nothing(fitted, tmp_path, monkeypatch, where, before):
     module, _, name = where.rpartition(".")
@@ -287,7 +289,7 @@ def test_cut_off_json(saved, keep):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: state.update(format=99), r"has format 99; this version of surveysim reads format 1"),
+        (lambda state: state.update(format=99), r"has format 99; this version of surveysim reads format 2"),
         (lambda state: state.pop("format"), r"has format None"),
         (lambda state: state.update({"class": "os.system"}), r"names the class 'os\.system'; only \['DSARegressor'\]"),
         (lambda state: state["fitted"].update(stack_weight_=0.5), r"surveysim\.json is damaged: its checksum"),
@@ -317,14 +319,16 @@ def test_loading_unpickles_nothing(saved, monkeypatch):
 def test_a_pickle_does_not_hold_the_base_model(fitted):
     buffer = io.BytesIO()
     pickle.dump(fitted, buffer)
-    trained = sum(value.numel() * value.itemsize for member in fitted._members for value in member["state"].values())
+    trained = sum(
+        value.numel() * value.itemsize for member in fitted._fitted.members for value in member.tensors.values()
+    )
     assert buffer.tell() < trained + 60_000
 
 
 def test_the_device_is_chosen_anew(fitted, tmp_path):
     model = copy.deepcopy(fitted).set_params(device="cpu")
     assert through_folder(model, tmp_path).device == "auto"
-    assert FORMAT == 1
+    assert FORMAT == 2
 
 
 def test_another_version_of_the_library_is_told(fitted, tmp_path, monkeypatch):

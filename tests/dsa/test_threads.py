@@ -15,7 +15,6 @@ import torch
 from surveysim.dsa import fit, threads
 from surveysim.dsa.loop import _order, skip_epochs
 from surveysim.dsa.threads import Stopped, n_at_once, run_together
-from surveysim.trunk import recipe
 from surveysim.trunk.store import TrunkInputs
 from tests.simulated import QUESTIONS, quick, simulate
 
@@ -114,9 +113,9 @@ def test_one_that_fails_ends_the_others():
 
 
 def test_epochs_passed_over_are_those_that_would_have_come():
-    task = SimpleNamespace(batches=[None] * 5)
+    batches = SimpleNamespace(parts=[None] * 5)
     steps, skipping = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
-    own = skip_epochs(task, 2, skipping)
+    own = skip_epochs(batches, 2, skipping)
     expected = [_order(5, 1, steps) for _ in range(4)]
     assert [_order(5, 1, own) for _ in range(2)] == expected[:2]
     assert [_order(5, 1, skipping) for _ in range(2)] == expected[2:]
@@ -134,21 +133,21 @@ def test_results_do_not_depend_on_how_many_run_at_once(tiny_folder, init):
     alone, at_once = fitted(1), fitted(3)
     np.testing.assert_allclose(at_once.predict(survey.X), alone.predict(survey.X), atol=1e-5)
     pd.testing.assert_frame_equal(at_once.history_, alone.history_, rtol=1e-4)
-    assert len(at_once._members) == 3
+    assert len(at_once._fitted.members) == 3
     if init == "marginal":  # members differ, and none stands where another should (the baseline is taken alone here)
-        one, other = (member["state"]["rows"] for member in alone._members[:2])
+        one, other = (member.tensors["rows"] for member in alone._fitted.members[:2])
         assert not torch.allclose(one, other, atol=1e-6)
-    for mine, theirs in zip(alone._members, at_once._members, strict=True):
-        torch.testing.assert_close(mine["state"]["rows"], theirs["state"]["rows"], atol=1e-4, rtol=1e-3)
+    for mine, theirs in zip(alone._fitted.members, at_once._fitted.members, strict=True):
+        torch.testing.assert_close(mine.tensors["rows"], theirs.tensors["rows"], atol=1e-4, rtol=1e-3)
 
 
 def test_batches_of_members_at_once_share_the_budget(tiny_folder, monkeypatch):
-    tasks, make = [], fit.make_trainer
+    budgets, make = [], fit.make_trainer
     room = 700_000  # enough for two members' batches, and not for three
 
-    def made(*args):
-        trainer = make(*args)
-        tasks.append(trainer.task)
+    def made(*args, **kwargs):
+        trainer = make(*args, **kwargs)
+        budgets.append(trainer.batches)
         return trainer
 
     monkeypatch.setattr(fit, "make_trainer", made)
@@ -156,16 +155,14 @@ def test_batches_of_members_at_once_share_the_budget(tiny_folder, monkeypatch):
     survey = simulate(QUESTIONS)
     with joblib.parallel_config(backend="threading", n_jobs=3):
         quick(tiny_folder, QUESTIONS, max_epochs=1, n_members=3, batch_size=12).fit(survey.X, survey.Y, survey.n)
-    first, *others = (task.n_bytes for task in tasks)
+    first, *others = (batches.n_bytes for batches in budgets)
     assert room / 3 < first <= room
     assert 0 < sum(others) <= room - first
 
 
-def test_whole_passes_are_trained_one_after_another(tiny_folder, monkeypatch):
-    monkeypatch.setattr(recipe.Recipe, "_mismatch", lambda self, *args: "asked for by the test" if self.apart else None)
+def test_whole_models_are_trained_one_after_another(tiny_folder, monkeypatch):
     asked = []
     monkeypatch.setattr(threads, "get_active_backend", lambda: asked.append(True))
     survey = simulate(QUESTIONS)
-    with pytest.warns(UserWarning, match="whole forward passes"):
-        quick(tiny_folder, QUESTIONS, max_epochs=1, n_members=2).fit(survey.X, survey.Y, survey.n)
+    quick(tiny_folder, QUESTIONS, max_epochs=1, n_members=2, tuning="lora").fit(survey.X, survey.Y, survey.n)
     assert asked == []

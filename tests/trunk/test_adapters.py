@@ -14,8 +14,7 @@ from torch import nn
 from surveysim.models import LoadedModel, load_model
 from surveysim.models.anatomy import UnfitModelError
 from surveysim.trunk import adapters
-from surveysim.trunk.adapters import LoraRecipe
-from surveysim.trunk.recipe import pad_tokens
+from surveysim.trunk.adapters import LoraRecipe, pad_tokens
 from tests.trunk.test_last_blocks import FAMILIES, PROMPTS, content, own_logits
 
 TARGETS = torch.tensor([3, 50, 7, 8, 120])
@@ -146,7 +145,7 @@ def test_whatever_interrupts_a_pass_the_model_is_as_it_was(tiny, monkeypatch, mo
             def hook(module, args, output):
                 raise error
 
-            handle = model.network.model.layers[1].register_forward_hook(hook)
+            handle = blocks._outside[0].layers[1].register_forward_hook(hook)
             with pytest.raises(error):
                 loss.backward() if moment == "backward" else logits_of(recipe, blocks)
             handle.remove()

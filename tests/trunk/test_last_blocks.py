@@ -8,7 +8,6 @@ import threading
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,13 +17,11 @@ from torch import Tensor, nn
 
 from surveysim.models import LoadedModel, load_model
 from surveysim.models.anatomy import UnfitModelError, dissect
-from surveysim.trunk.recipe import Recipe, pad_tokens
-from surveysim.trunk.state_batches import pack_states
-from surveysim.trunk.whole_passes import WholePass
+from surveysim.trunk.attention import causal
+from surveysim.trunk.last_blocks import LastBlocks
+from surveysim.trunk.recipe import Recipe
+from surveysim.trunk.whole_blocks import WholeBlocks
 from tests.tiny_models import FAMILIES
-
-# GPT-2 keeps its positions outside the blocks, and its block calls its cache in another way.
-APART = [family for family in FAMILIES if family != "gpt2"]
 
 PREFIXES = [[5, 17, 300, 301, 44, 12, 90, 91, 92, 93, 94], [5, 17, 77]]
 SUFFIXES = [
@@ -44,25 +41,22 @@ def recipe_of(model: LoadedModel, n_blocks: int = 1) -> Recipe:
 
 def batch_of(recipe: Recipe, rows: Sequence[int] = range(len(SUFFIXES)), *, shared: bool = True) -> Any:
     """Inputs of the trained blocks for some of the prompts, their common beginnings run once or not."""
-    if not recipe.apart:
-        return pad_tokens([PROMPTS[row] for row in rows], recipe.device)
-    prefixes: list[Tensor] = []
-    suffixes: dict[int, Tensor] = {}
-    groups: dict[int, int] = {}
-    if not shared:
-        nothing = recipe.prefix([])
-        states = recipe.states(nothing, [PROMPTS[row] for row in rows])
-        return pack_states([nothing.states], states, [0] * len(states), recipe.calls(64), recipe.device)
-    for group, prefix_ids in enumerate(PREFIXES):
-        members = [row for row in rows if SUFFIXES[row][1] == group]
-        if members:
-            prefix = recipe.prefix(prefix_ids)
-            states = recipe.states(prefix, [SUFFIXES[row][0] for row in members])
-            groups |= dict.fromkeys(members, len(prefixes))
-            prefixes.append(prefix.states)
-            suffixes |= dict(zip(members, states, strict=True))
-    calls = recipe.calls(max(map(len, PROMPTS)))
-    return pack_states(prefixes, [suffixes[r] for r in rows], [groups[r] for r in rows], calls, recipe.device)
+    beginnings = PREFIXES if shared else [[]]
+    group = [SUFFIXES[row][1] if shared else 0 for row in rows]
+    ends = [SUFFIXES[row][0] if shared else PROMPTS[row] for row in rows]
+    used = sorted(set(group))
+    prefixes = {g: recipe.prefix(beginnings[g]) for g in used}
+    states: dict[int, Tensor] = {}
+    for g in used:
+        members = [i for i, own in enumerate(group) if own == g]
+        states |= dict(zip(members, recipe.states(prefixes[g], [ends[i] for i in members]), strict=True))
+    return recipe.batch(
+        [beginnings[g] for g in used],
+        [prefixes[g].states for g in used],
+        ends,
+        [states[i] for i in range(len(ends))],
+        [used.index(g) for g in group],
+    )
 
 
 def logits_of(recipe: Recipe, blocks: nn.Module, batch: Any) -> Tensor:
@@ -90,7 +84,7 @@ def content(network: Any) -> str:
 def quiet(model: LoadedModel, n_blocks: int = 1) -> Recipe:
     """The recipe, with the one warning of models that fall back left out."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*Training falls back to whole forward passes")
+        warnings.filterwarnings("ignore", message=".*It is trained whole")
         return recipe_of(model, n_blocks)
 
 
@@ -127,20 +121,17 @@ def test_gradients_are_the_models_own(tiny, family, n_blocks):
 
     blocks = recipe.copy()
     nn.functional.cross_entropy(logits_of(recipe, blocks, batch_of(recipe)), targets).backward()
-    if recipe.apart:
-        found = dict(blocks.named_parameters())
-        first = int(recipe.anatomy.blocks.__len__()) - n_blocks
-        layers = names[0].split(".")[0]
-        own_names = {f"{layers}.{first + i}": f"blocks.{i}" for i in range(n_blocks)}
-        pairs = []
-        for name, parameter in expected.items():
-            stem = next((s for s in own_names if name.startswith(s + ".")), None)
-            if stem is None:
-                pairs.append((parameter, found["norm." + name.rpartition(".")[2]]))
-            else:
-                pairs.append((parameter, found[own_names[stem] + name.removeprefix(stem)]))
-    else:
-        pairs = list(zip(expected.values(), blocks.parameters(), strict=True))
+    found = dict(blocks.named_parameters())
+    first = len(recipe.anatomy.blocks) - n_blocks
+    layers = names[0].split(".")[0]
+    own_names = {f"{layers}.{first + i}": f"blocks.{i}" for i in range(n_blocks)}
+    pairs = []
+    for name, parameter in expected.items():
+        stem = next((s for s in own_names if name.startswith(s + ".")), None)
+        if stem is None:
+            pairs.append((parameter, found["norm." + name.rpartition(".")[2]]))
+        else:
+            pairs.append((parameter, found[own_names[stem] + name.removeprefix(stem)]))
     assert len(pairs) == len(list(blocks.parameters()))
     size = max(float(parameter.grad.abs().max()) for parameter, _ in pairs if parameter.grad is not None)
     assert size > 1e-3
@@ -150,19 +141,16 @@ def test_gradients_are_the_models_own(tiny, family, n_blocks):
         assert float((parameter.grad - mine.grad).abs().max()) < 1e-4 * size
 
 
-@pytest.mark.parametrize("window", [None, 5])
-@pytest.mark.parametrize("family", APART)
-def test_beginnings_read_in_place_are_the_blocks_own_attention(tiny, family, window):
-    """Values and gradients of the quick way through the last block, and of the way that any attention can go."""
-    recipe = recipe_of(load_model(tiny(family)))
-    batch = batch_of(recipe, [4, 2, 0, 1, 3])
-    if window is not None:
-        batch = replace(batch, calls=[replace(call, window=window) for call in batch.calls])
-    quick, own = recipe.copy(), recipe.copy()
-    own._choose = lambda *args: setattr(own, "_in_place", False)
-    found, expected = quick(batch), own(batch)
-    assert quick._in_place
-    assert not own._in_place
+@pytest.mark.parametrize("n_blocks", [1, 2])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_beginnings_read_in_place_are_the_blocks_own_attention(tiny, family, n_blocks):
+    """Values and gradients of the quick way through the last blocks, and of the way that any block can go."""
+    recipe, slow = (recipe_of(load_model(tiny(family)), n_blocks) for _ in range(2))
+    slow.way = "whole blocks"
+    quick, own = recipe.copy(), slow.copy()
+    assert isinstance(quick, LastBlocks)
+    assert isinstance(own, WholeBlocks)
+    found, expected = quick(batch_of(recipe, [4, 2, 0, 1, 3])), own(batch_of(slow, [4, 2, 0, 1, 3]))
     assert largest((found - expected).detach(), expected.detach()) < 1e-5
     weight = torch.linspace(-1, 1, found.numel()).reshape(found.shape)
     (found * weight).sum().backward()
@@ -170,59 +158,68 @@ def test_beginnings_read_in_place_are_the_blocks_own_attention(tiny, family, win
     size = max(float(parameter.grad.abs().max()) for parameter in own.parameters())
     for mine, theirs in zip(quick.parameters(), own.parameters(), strict=True):
         assert float((mine.grad - theirs.grad).abs().max()) < 1e-5 * size
-    assert own._unused == ()
-    if family != "phi3":  # it has queries, keys and values in one matrix
-        assert {module.out_features for module in quick._unused} >= {32}
 
 
-def test_attention_that_does_more_is_left_to_the_block(tiny):
-    """gpt-oss has sinks in its softmax, which the attention that reads in place knows nothing of."""
+def test_projections_of_queries_see_one_token_while_keys_are_made(tiny):
+    recipe = recipe_of(load_model(tiny("qwen3")))
+    assert "self_attn.q_proj" in recipe.unread
+    assert not {"self_attn.k_proj", "self_attn.v_proj"} & set(recipe.unread)
+    blocks, batch = recipe.copy(), batch_of(recipe)
+    seen = []
+    blocks.blocks[-1].self_attn.q_proj.register_forward_hook(lambda module, args, output: seen.append(args[0].shape[1]))
+    blocks(batch)
+    assert seen == [1, len(PROMPTS)]
+    assert recipe_of(load_model(tiny("gpt2"))).unread == ()  # queries, keys and values in one matrix
+
+
+def test_projections_that_are_read_after_all_are_run_for_all_tokens(tiny, monkeypatch):
+    monkeypatch.setattr(Recipe, "_unread_projections", lambda self: ("self_attn.k_proj",))
+    recipe = recipe_of(load_model(tiny("qwen3")))
+    assert recipe.way == "last positions"
+    assert recipe.unread == ()
+
+
+def test_sinks_take_their_share(tiny):
+    """gpt-oss has sinks in its softmax, and windows in every other layer."""
     shape = {"vocab_size": 600, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "head_dim": 8}
     shape |= {"num_attention_heads": 4, "num_key_value_heads": 2, "num_local_experts": 2, "num_experts_per_tok": 1}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = transformers.GptOssForCausalLM(transformers.GptOssConfig(**shape))
+        network = transformers.GptOssForCausalLM(transformers.GptOssConfig(**shape, sliding_window=6))
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
     network.eval().requires_grad_(False)
-    recipe = Recipe(network, 1, (PROMPTS[0], PROMPTS[1]), threading.RLock())
-    assert recipe.apart
-    blocks = recipe.copy()
-    with torch.no_grad():
-        found = logits_of(recipe, blocks, batch_of(recipe))
-    assert blocks._in_place is False
     expected = own_logits(network)
-    assert largest(found - expected, expected) < 1e-4
+    for n_blocks in (1, 2):
+        recipe = Recipe(network, n_blocks, (PROMPTS[0], PROMPTS[1]), threading.RLock())
+        assert recipe.way == "last positions"
+        with torch.no_grad():
+            found = logits_of(recipe, recipe.copy(), batch_of(recipe))
+        assert largest(found - expected, expected) < 1e-4
 
 
 def test_nothing_is_padded_and_masks_are_made_once(tiny):
     recipe = recipe_of(load_model(tiny("mistral-sliding")))
     batch = batch_of(recipe)
+    rule = batch.calls[-1].rule
     n_tokens = sum(map(len, PREFIXES)) + sum(len(suffix) for suffix, _ in SUFFIXES)
     assert batch.states.shape == (n_tokens, 32)
     ids = torch.tensor([token for part in [*PREFIXES, *(suffix for suffix, _ in SUFFIXES)] for token in part])
     for row, prompt in enumerate(PROMPTS):
         assert ids[batch.keys[row][batch.keys_exist[row]]].tolist() == prompt
         assert batch.positions[batch.keys[row][batch.keys_exist[row]]].tolist() == list(range(len(prompt)))
-        visible = batch.keys[row][batch.last_mask(4, torch.float32)[row] == 0]
-        assert batch.positions[visible].tolist() == list(range(len(prompt)))[-4:]
-    assert batch.last_mask(4, torch.float32) is batch.last_mask(4, torch.float32)
-    assert batch.last_mask(4, torch.float32) is not batch.last_mask(None, torch.float32)
+        visible = batch.keys[row][batch.last_mask(rule, torch.float32)[row] == 0]
+        assert batch.positions[visible].tolist() == list(range(len(prompt)))[-8:]
+    assert batch.last_mask(rule, torch.float32) is batch.last_mask(rule, torch.float32)
+    assert batch.last_mask(rule, torch.float32) is not batch.last_mask(causal, torch.float32)
 
 
-@pytest.mark.parametrize("family", APART)
-def test_these_families_run_apart_without_a_warning(tiny, family):
-    assert recipe_of(load_model(tiny(family))).apart  # warnings are errors
-
-
-def test_gpt2_falls_back_with_one_warning(tiny):
-    model = load_model(tiny("gpt2"))
-    with pytest.warns(UserWarning, match="GPT2LMHeadModel: its last block cannot be run apart") as caught:
-        recipe = recipe_of(model)
-    assert len(caught) == 1
-    assert not recipe.apart
-    assert isinstance(recipe.copy(), WholePass)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_these_families_run_at_last_positions_without_a_warning(tiny, family):
+    recipe = recipe_of(load_model(tiny(family)))  # warnings are errors
+    assert recipe.way == "last positions"
+    assert recipe.reason is None
 
 
 @pytest.mark.parametrize(
@@ -246,7 +243,7 @@ def test_variations_within_a_family(tiny, family, changes):
     expected = own_logits(model.network)
     for n_blocks in (1, 2):
         recipe = recipe_of(model, n_blocks)
-        assert recipe.apart
+        assert recipe.way == "last positions"
         with torch.no_grad():
             found = logits_of(recipe, recipe.copy(), batch_of(recipe))
         assert largest(found - expected, expected) < 1e-4
@@ -322,7 +319,7 @@ def test_reduced_precision_stays_close(tiny):
     exact = own_logits(load_model(tiny()).network)
     model = load_model(tiny(), dtype="bfloat16")
     recipe = recipe_of(model)
-    assert recipe.apart
+    assert recipe.way == "last positions"
     blocks = recipe.copy()
     assert {parameter.dtype for parameter in blocks.parameters()} == {torch.float32}
     with torch.no_grad():
@@ -337,7 +334,7 @@ def test_prompts_longer_than_those_seen_before(tiny):
         ids = [(7 * i) % 500 + 20 for i in range(length)]
         prefix = recipe.prefix(ids[:2])
         states = recipe.states(prefix, [ids[2:]])
-        batch = pack_states([prefix.states], states, [0], recipe.calls(length), recipe.device)
+        batch = recipe.batch([prefix.ids], [prefix.states], [ids[2:]], states, [0])
         with torch.no_grad():
             found = logits_of(recipe, recipe.copy(), batch)
         expected = model.network(torch.tensor([ids])).logits[0, -1:]
@@ -347,9 +344,10 @@ def test_prompts_longer_than_those_seen_before(tiny):
 def test_a_block_that_mixes_positions_outside_attention_falls_back(tiny):
     model = load_model(tiny("qwen3", seed=1))
     model.network.model.layers[-1].mlp.register_forward_hook(lambda module, args, output: output.cumsum(dim=1))
-    with pytest.warns(UserWarning, match=r"cannot be run apart \(its logits differ by .* relative\)"):
+    with pytest.warns(UserWarning, match=r"cannot be run at last positions alone \(its logits differ by .* relative\)"):
         recipe = recipe_of(model)
-    assert not recipe.apart
+    assert recipe.way == "whole blocks"
+    assert "logits differ" in recipe.reason
     expected = own_logits(model.network)
     with torch.no_grad():
         found = logits_of(recipe, recipe.copy(), batch_of(recipe))
@@ -360,7 +358,7 @@ def test_an_output_layer_that_does_more_than_its_rows_is_refused(tiny):
     model = load_model(tiny("qwen3", seed=2))
     model.network.lm_head.register_forward_hook(lambda module, args, output: 2 * output)
     with (
-        pytest.warns(UserWarning, match="cannot be run apart"),
+        pytest.warns(UserWarning, match="cannot be run at last positions alone"),
         pytest.raises(UnfitModelError, match=r"cannot be trained by its last blocks: its logits differ by"),
     ):
         recipe_of(model)
@@ -374,64 +372,115 @@ def test_more_blocks_than_there_are(tiny, n_blocks):
 
 @pytest.mark.parametrize("family", ["qwen3", "mistral-sliding", "gemma3"])
 def test_a_prefix_is_the_same_after_many_batches(tiny, family):
-    """A cache that is used again must not have been changed by those before."""
     recipe = quiet(load_model(tiny(family)))
     ids = [(7 * i) % 500 + 20 for i in range(30)]
     prefix = recipe.prefix(ids[:20])
-    layers = [layer for layer in prefix.cache.layers if layer.keys is not None]
-    keys = [layer.keys.clone() for layer in layers]
+    keys = [layer.key.clone() for layer in prefix.layers]
     first = recipe.states(prefix, [ids[20:], ids[20:25]])
     recipe.states(prefix, [[5, 6, 7]] * 4)
     again = recipe.states(prefix, [ids[20:], ids[20:25]])
     for a, b in zip(first, again, strict=True):
         assert torch.equal(a, b)
-    assert all(torch.equal(layer.keys, before) for layer, before in zip(layers, keys, strict=True))
-    whole = recipe.states(recipe.prefix([]), [ids])[0]
+    assert all(torch.equal(layer.key, before) for layer, before in zip(prefix.layers, keys, strict=True))
+    whole = recipe.frozen.alone(ids)
     torch.testing.assert_close(torch.cat([prefix.states, first[0]]), whole, atol=1e-5, rtol=1e-4)
 
 
-def test_where_blocks_do_more_than_attend_nothing_is_shared_and_states_are_right(tiny):
-    model = load_model(tiny())
-    recipe = recipe_of(model)
-    ids = [(7 * i) % 500 + 20 for i in range(12)]
-    expected = recipe.states(recipe.prefix([]), [ids])[0]
-    recipe.anatomy = replace(recipe.anatomy, attends=False)
-    prefix = recipe.prefix(ids[:8])
-    assert prefix.cache is None
-    states = recipe.states(prefix, [ids[8:], ids[8:10]])
-    torch.testing.assert_close(torch.cat([prefix.states, states[0]]), expected, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(states[1], expected[8:10], atol=1e-5, rtol=1e-4)
+# --- blocks that do more than attend ----------------------------------------------------------------------------------
 
 
-def hybrid(family: str) -> Any:
-    """A tiny model in which most blocks are convolutions or linear attention and the last one attends."""
+def odd_model(kind: str) -> Any:
+    """A tiny model with blocks of convolutions, linear attention, a state space, or attention of the family's own."""
     shape = {"vocab_size": 600, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
     shape |= {"num_attention_heads": 4, "num_key_value_heads": 2}
+    linear = {"linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2, "head_dim": 8}
+    linear |= {"linear_num_value_heads": 4, "num_experts": 4, "num_experts_per_tok": 2}
+    linear |= {"moe_intermediate_size": 16, "shared_expert_intermediate_size": 16}
+    few = {"vocab_size": 600, "hidden_size": 32}
+    make = {
+        "lfm2, attention last": lambda: transformers.Lfm2Config(
+            **shape, layer_types=["conv", "full_attention", "conv", "full_attention"], block_multiple_of=8
+        ),
+        "lfm2": lambda: transformers.Lfm2Config(
+            **shape, layer_types=["conv", "full_attention", "conv", "conv"], block_multiple_of=8
+        ),
+        "qwen3-next": lambda: transformers.Qwen3NextConfig(
+            **shape, **linear, layer_types=["linear_attention"] * 3 + ["full_attention"]
+        ),
+        "falcon": lambda: transformers.FalconConfig(
+            **few, num_hidden_layers=3, num_attention_heads=4, alibi=False, new_decoder_architecture=False
+        ),
+        "bloom": lambda: transformers.BloomConfig(**few, n_layer=3, n_head=4),
+        "mamba": lambda: transformers.MambaConfig(**few, num_hidden_layers=3, state_size=4),
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        if family == "lfm2":
-            kinds = ["conv", "full_attention", "conv", "full_attention"]
-            config: Any = transformers.Lfm2Config(**shape, layer_types=kinds, block_multiple_of=8)
-            network: Any = transformers.Lfm2ForCausalLM(config)
-        else:
-            shape |= {"linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2, "head_dim": 8}
-            shape |= {"linear_num_value_heads": 4, "num_experts": 4, "num_experts_per_tok": 2}
-            shape |= {"moe_intermediate_size": 16, "shared_expert_intermediate_size": 16}
-            kinds = ["linear_attention"] * 3 + ["full_attention"]
-            network = transformers.Qwen3NextForCausalLM(transformers.Qwen3NextConfig(**shape, layer_types=kinds))
+        network = transformers.AutoModelForCausalLM.from_config(make[kind](), dtype=torch.float32)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim == 2:  # large enough for a wrong mask to show
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * parameter.shape[-1] ** -0.5)
     return network.eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize("family", ["lfm2", "qwen3-next"])
-def test_hybrid_models_share_nothing_and_are_right(family):
-    network = hybrid(family)
-    recipe = Recipe(network, 1, (PROMPTS[0], PROMPTS[1]), threading.RLock())  # warnings are errors: it runs apart
-    assert recipe.apart
-    assert not recipe.anatomy.attends
-    assert recipe.prefix(PREFIXES[0]).cache is None
+@pytest.mark.parametrize("kind", ["lfm2, attention last", "qwen3-next"])
+def test_hybrid_models_share_nothing_and_are_right(kind):
+    network = odd_model(kind)
+    recipe = Recipe(network, 1, (PROMPTS[0], PROMPTS[1]), threading.RLock())  # warnings are errors
+    assert recipe.way == "last positions"
+    assert not recipe.frozen.shares
+    assert recipe.prefix(PREFIXES[0]).layers is None
     expected = own_logits(network)
     with torch.no_grad():
         for shared in (True, False):
             found = logits_of(recipe, recipe.copy(), batch_of(recipe, shared=shared))
             assert largest(found - expected, expected) < 1e-4
     assert largest(expected[0] - expected[1], expected) > 0.1
+
+
+@pytest.mark.parametrize("n_blocks", [1, 2])
+@pytest.mark.parametrize("kind", ["lfm2", "falcon", "bloom", "mamba"])
+def test_other_blocks_are_trained_whole_over_kept_states_with_one_warning(kind, n_blocks):
+    network = odd_model(kind)
+    before = content(network)
+    with pytest.warns(UserWarning, match="It is trained whole, over the same trunk states") as caught:
+        recipe = Recipe(network, n_blocks, (PROMPTS[0], PROMPTS[1]), threading.RLock())
+    assert len(caught) == 1
+    assert recipe.way == "whole blocks"
+    blocks, batch = recipe.copy(), batch_of(recipe)
+    expected = own_logits(network)
+    assert largest((logits_of(recipe, blocks, batch) - expected).detach(), expected) < 1e-4
+    targets = torch.tensor([3, 50, 7, 8, 120])
+    whole = copy.deepcopy(network)
+    trained = list(dissect(whole).trained_names(n_blocks).values())
+    for parameter in trained:
+        parameter.requires_grad_(True)
+    nn.functional.cross_entropy(own_logits(whole), targets).backward()
+    nn.functional.cross_entropy(logits_of(recipe, blocks, batch), targets).backward()
+    size = max(float(parameter.grad.abs().max()) for parameter in trained if parameter.grad is not None)
+    own = [parameter.grad for parameter in blocks.parameters()]
+    for theirs, mine in zip((parameter.grad for parameter in trained), own, strict=True):
+        if theirs is not None:
+            assert float((theirs - mine).abs().max()) < 1e-4 * size
+    assert content(network) == before
+
+
+def test_the_trunk_of_a_block_that_is_trained_whole_is_run_once(tiny):
+    """And no block of the shared model or of a twin runs when a batch is put together."""
+    model = load_model(tiny("qwen3", seed=1))
+    model.network.model.layers[-1].mlp.register_forward_hook(lambda module, args, output: output.cumsum(dim=1))
+    recipe = quiet(model)
+    batch_of(recipe)
+    ran = []
+    for anatomy in (recipe.anatomy, recipe.frozen.own, recipe.frozen.other):
+        anatomy.blocks[0].register_forward_hook(lambda *args: ran.append(1))
+    ids = [[5, 6, 7], [8, 9]]
+    states = recipe.states(recipe.prefix([3, 4]), ids)
+    assert ran
+    ran.clear()
+    prefix = recipe.prefix([3, 4])
+    ran.clear()
+    with torch.no_grad():
+        recipe.copy()(recipe.batch([[3, 4]], [prefix.states], ids, states, [0, 0]))
+    assert not ran

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,8 +173,8 @@ def test_a_file_that_was_cut_off_is_not_believed(model, tmp_path, keep):
 def test_nothing_half_written_carries_a_final_name(tiny_folder, tmp_path, monkeypatch):
     save = state_folder.save_file
 
-    def interrupted(tensors, file):
-        save(tensors, file)
+    def interrupted(tensors, file, **options):
+        save(tensors, file, **options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(state_folder, "save_file", interrupted)
@@ -247,19 +246,19 @@ def test_a_questions_prefix_runs_once_however_many_passes_follow(model, monkeypa
     runs.clear()
     torch.testing.assert_close(states_of(store_of(model).inputs(1, prompts)), found, atol=1e-5, rtol=1e-5)
     assert len(runs) == 3 + 3
-    assert recipe.anatomy.attends
+    assert recipe.frozen.shares
 
 
 def test_no_pass_is_larger_than_its_budget_of_tokens(model, monkeypatch):
     monkeypatch.setitem(trunk_runs.TOKENS_PER_PASS, "cpu", 100)
-    for attends in (True, False):  # where nothing is shared, the prefix counts for every prompt
+    for shares in (True, False):  # where nothing is shared, the prefix counts for every prompt
         model.states = None
         store, prompts, sizes = store_of(model), prompts_of(model, simulate().X), []
         recipe = store.recipe(1)
-        monkeypatch.setattr(recipe, "anatomy", replace(recipe.anatomy, attends=attends))
+        monkeypatch.setattr(recipe.frozen, "shares", shares)
 
         def spying(shared, part, sizes=sizes, recipe=recipe):
-            repeated = 0 if shared.cache is not None else len(shared.ids)
+            repeated = 0 if shared.layers is not None else len(shared.ids)
             sizes.append((len(part), len(part) * (repeated + max(map(len, part)))))
             return Recipe.states(recipe, shared, part)
 
@@ -267,7 +266,7 @@ def test_no_pass_is_larger_than_its_budget_of_tokens(model, monkeypatch):
         store.inputs(1, prompts)
         assert sum(n for n, _ in sizes) == len(prompts)
         assert all(tokens <= 100 or n == 1 for n, tokens in sizes)
-        assert max(n for n, _ in sizes) > 1 if attends else True
+        assert max(n for n, _ in sizes) > 1 if shares else True
 
 
 OUT_OF_MEMORY = {
@@ -401,15 +400,15 @@ def test_padded_copies_stay_within_the_budget_and_change_nothing(model, tiny_fol
     store = store_of(model)
     store.memory_budget = 150_000
     monkeypatch.setattr(store_room, "COPIES", copies)
-    tasks = []
-    monkeypatch.setattr(fit_room, "Task", lambda *args, make=fit_room.Task: tasks.append(make(*args)) or tasks[-1])
+    made = []
+    monkeypatch.setattr(fit_room, "Batches", lambda *args, make=fit_room.Batches: made.append(make(*args)) or made[-1])
     found = quick(tiny_folder, QUESTIONS, **settings).fit(survey.X, survey.Y, survey.n).predict(survey.X)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    (task,) = tasks
-    kept = sum(inputs.nbytes for inputs in task._padded.values())
+    (batches,) = made
+    kept = sum(inputs.nbytes for inputs in batches._padded.values())
     assert store.n_bytes + kept <= copies * store.memory_budget
-    assert len(task.batches) == 3
-    assert (len(task._padded) == 3) == (copies == 1e6)
+    assert len(batches.parts) == 3
+    assert (len(batches._padded) == 3) == (copies == 1e6)
 
 
 def test_members_and_refits_render_and_tokenise_once(tiny_folder, monkeypatch):

@@ -1,0 +1,62 @@
+"""`load`: from a folder to the estimator that was saved in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from surveysim.saving import read_folder
+
+if TYPE_CHECKING:
+    from surveysim.dsa import DSARegressor
+
+__all__ = ["load"]
+
+
+def load(path: str | os.PathLike[str]) -> DSARegressor:
+    """Open an estimator that was written by its ``save`` method.
+
+    The base model is not opened until something is predicted; it is then looked for under the name it had when the
+    estimator was fitted, and its fingerprint is checked. The device is chosen anew for this machine.
+
+    Parameters
+    ----------
+    path : path
+        The folder.
+
+    Returns
+    -------
+    estimator
+        As it was when it was saved, with ``device="auto"``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or no estimator in it.
+    ValueError
+        If the folder is damaged, was written by a newer version, or names a class that is not of this library.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import surveysim
+    >>> X = pd.DataFrame({"age": ["18-29", "65+"]})
+    >>> model = surveysim.DSARegressor("nano", max_epochs=1, random_state=0)
+    >>> model = model.fit(X, [[0.7, 0.3], [0.4, 0.6]], sample_weight=[40, 30])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(Path(folder) / "content")
+    ...     again = surveysim.load(Path(folder) / "content")
+    >>> bool(np.array_equal(again.predict(X), model.predict(X)))
+    True
+    """
+    from surveysim.dsa import DSARegressor
+    from surveysim.dsa.saved import restore
+    from surveysim.version import __version__
+
+    classes = {"DSARegressor": DSARegressor}
+    state, tensors = read_folder(Path(path), classes, __version__)
+    return restore(classes[state["class"]], state, tensors)
