@@ -15,6 +15,7 @@ from surveysim.baselines.newton import LogitProblem
 from surveysim.baselines.priors import FIXED_DEGREES, PriorTable, degrees_of_freedom, learn_variances
 from surveysim.cells import FitCells, PredictCells
 from surveysim.contrasts import option_contrasts
+from surveysim.levels import MOST_LEVELS
 from surveysim.questions import Question
 
 __all__ = ["LogitRegressor", "check_interval_arguments"]
@@ -116,6 +117,8 @@ class LogitRegressor(BaselineRegressor):
            [0.3 , 0.37, 0.34],
            [0.13, 0.32, 0.55]])
     """
+
+    _most_levels = MOST_LEVELS
 
     def __init__(
         self,

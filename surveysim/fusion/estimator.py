@@ -17,6 +17,7 @@ from surveysim.cells import FitCells, PredictCells
 from surveysim.fusion.covariates import ElicitedParts, ElicitedShifts
 from surveysim.fusion.model import FusionModel, effective_respondents
 from surveysim.fusion.sources import check_elicited, ready_elicitor, warn_missing
+from surveysim.levels import MOST_LEVELS
 from surveysim.parameters import as_generator, check_random_state
 from surveysim.questions import Question
 
@@ -130,6 +131,8 @@ class FusedRegressor(DistributionRegressor):
            [0.47, 0.36, 0.17],
            [0.35, 0.39, 0.27]])
     """
+
+    _most_levels = MOST_LEVELS
 
     def __init__(
         self,
