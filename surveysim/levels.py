@@ -62,7 +62,8 @@ def check_level_counts(backgrounds: pd.DataFrame, most: int | None) -> None:
         name = max(coefficients, key=coefficients.__getitem__)
         raise ValueError(
             f"X: column {name!r} has {counts[name]:,} different values in {len(backgrounds):,} rows; with a "
-            f"coefficient for each value of all columns, no more than {most:,} can be estimated in sensible time. {cure}."
+            f"coefficient for each value of all columns, no more than {most:,} can be estimated in sensible time. "
+            f"{cure}."
         )
     for name, n in counts.items():
         if n > MANY:

@@ -256,8 +256,8 @@ def _refuse_impossible_weights(n: np.ndarray) -> None:
     if n.max() > MOST_RESPONDENTS:
         row = int(n.argmax())
         raise ValueError(
-            f"sample_weight: row {row} has {n[row]:.6g} respondents, more than {MOST_RESPONDENTS:.0e}: it is the number "
-            "of people behind a cell's distribution, not a population or a scaled weight"
+            f"sample_weight: row {row} has {n[row]:.6g} respondents, more than {MOST_RESPONDENTS:.0e}: it is the "
+            "number of people behind a cell's distribution, not a population or a scaled weight"
         )
     if n.sum() < FEWEST_RESPONDENTS:
         raise ValueError(
