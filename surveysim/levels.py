@@ -12,7 +12,7 @@ from surveysim.errors import warn
 __all__ = [
     "MANY",
     "MISSING",
-    "MOST_LEVELS",
+    "MOST_COEFFICIENTS",
     "UNSEEN",
     "LevelIndex",
     "as_numbers",
@@ -31,9 +31,9 @@ MANY = 1000
 """A column of more values than that is looked at twice: it may be an identifier, or a number that wants to be cut."""
 
 
-MOST_LEVELS = 2000
-"""More coefficients of one column are not estimated: time grows with the third power of their number (1,000 levels of a
-question with 4 options: 5 seconds on one processor core)."""
+MOST_COEFFICIENTS = 1000
+"""Values of all columns together of which each has coefficients: time grows with the third power of their number (500 of
+them, a question with 4 options: 7 seconds of one processor core)."""
 
 
 def check_level_counts(backgrounds: pd.DataFrame, most: int | None) -> None:

@@ -27,7 +27,9 @@ def identifiers(n: int) -> pd.DataFrame:
 @pytest.mark.parametrize("make", [LogitRegressor, lambda: FusedRegressor(None)], ids=["logit", "fused"])
 def test_ten_thousand_levels_are_refused_at_once_where_each_has_a_coefficient(make: Any) -> None:
     start = time.process_time()
-    with pytest.raises(ValueError, match=r"column 'person' has 10,000 different values in 10,000 rows.*2,000"):
+    with pytest.raises(
+        ValueError, match=r"column 'person' has 10,000 different values in 10,000 rows.*no more than 1,000"
+    ):
         make().fit(identifiers(10_000), np.full((10_000, 4), 0.25))
     assert time.process_time() - start < 10
 

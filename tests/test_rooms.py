@@ -12,21 +12,23 @@ PACKAGE = Path(__file__).resolve().parents[1] / "surveysim"
 LONGEST = 400
 
 ORDER = [
-    {"errors", "version"},
-    {"questions", "distributions", "contrasts", "levels", "parameters"},
+    {"errors", "progress", "version"},
+    {"questions", "distributions", "contrasts", "level_order", "levels", "parameters"},
     {"cells"},
     {"validation", "saving"},
     {"metrics"},
     {"base"},
     {"tables"},
-    {"datasets", "prompts"},
+    {"datasets", "prompts", "inference"},
     {"models"},
     {"asking", "trunk", "baselines"},
     {"elicitation"},
     {"calibration", "fusion"},
     {"dsa"},
     {"evaluation"},
-    {"loading"},
+    {"loading", "reporting"},
+    {"cli"},
+    {"__main__"},
     {"recorded", "similarity", "surveysim"},
 ]
 """Rooms from bottom to top; those of one storey do not know each other. The last three only hand on names."""

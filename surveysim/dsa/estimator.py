@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,9 +13,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from surveysim.base import DistributionRegressor
 from surveysim.cells import FitCells, PredictCells
 from surveysim.dsa.parameters import check_parameters
+from surveysim.dsa.predictive import IntervalsByRefits
 from surveysim.dsa.sampling import draw_answers
 from surveysim.parameters import as_generator
 from surveysim.prompts import Template, get_template
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["DSARegressor"]
 
 
-class DSARegressor(DistributionRegressor):
+class DSARegressor(IntervalsByRefits):
     """Predict how groups of people answer survey questions, by distribution shift alignment of a language model.
 
     The last block and the option rows of the output layer of a causal language model are fine-tuned in two stages:
@@ -285,50 +284,6 @@ class DSARegressor(DistributionRegressor):
     def _predict(self, cells: PredictCells) -> np.ndarray:
         self._fitted.warn_of_unseen(cells)
         return self._fitted.predict(self._load(check=True), self._run_options(), cells)
-
-    def predict_interval(self, X: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-        """Intervals for the predicted shares of groups, symmetric in their log-odds.
-
-        The wider of two:
-
-        - How much the prediction depends on who was sampled. The first call refits the head without each respondent
-          fold in turn (the folds passed to `fit`, else five random groups), with the epochs, reference and weight of
-          the fit; the refits' spread gives a delete-a-group jackknife standard error [1]_.
-        - How far it may be off at all. Refits share what shrinkage gets wrong, and that cells are no sums of effects.
-          `LogitRegressor` has a posterior for both: expected is its variance, plus the squared distance of the
-          prediction from it. Where the respondents left out by the refits deviate by clearly more than that, these
-          variances are multiplied, by as much as is clear.
-
-        So an interval is hardly ever narrower than the logit's: what a language model knows shows in the prediction,
-        not in its interval. For a question without training cells, how far its level may be off is not covered.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n, n_features_in_)
-            Backgrounds, as in `predict`.
-        level : float, default=0.9
-            Nominal coverage, between 0 and 1.
-
-        Returns
-        -------
-        lower, upper : float64 arrays of shape (n, K)
-            NaN past the last option of a shorter question.
-
-        References
-        ----------
-        .. [1] Kott, P. S. (2001). "The delete-a-group jackknife." Journal of Official Statistics 17(4), 521-526.
-        """
-        from surveysim.dsa.intervals import Uncertainty
-
-        cells = self._validate_predict(X)
-        if not isinstance(level, numbers.Real) or not 0 < level < 1:
-            raise ValueError(f"level must be a number between 0 and 1, got {level!r}")
-        self._fitted.warn_of_unseen(cells)
-        model, options = self._load(check=True), self._run_options()
-        if self._uncertainty is None:
-            self._uncertainty = Uncertainty.of(self._fitted, model, options)
-            self._fitted = replace(self._fitted, refits=self._uncertainty.refits)
-        return self._uncertainty.interval(self._fitted, model, options, cells, float(level))
 
     def sample(self, X: Any, n: int = 1, random_state: Any = None) -> pd.DataFrame:
         """Draw answers of simulated respondents.

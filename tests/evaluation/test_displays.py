@@ -46,7 +46,7 @@ def curve(respondents: pd.DataFrame, questions: dict[str, Question]) -> pd.DataF
 
 def texts(figure: Any) -> str:
     figure.canvas.draw()
-    return "\n".join(item.get_text() for item in figure.findobj(plt.Text))
+    return "\n".join(" ".join(item.get_text().split()) for item in figure.findobj(plt.Text))  # whatever the lines
 
 
 def test_importing_evaluation_imports_neither_matplotlib_nor_torch() -> None:
@@ -93,7 +93,7 @@ def test_distributions_draw_truth_sample_prediction_and_intervals(cells: Cells, 
     written = texts(display.figure_)
     assert "not" in written
     assert "happy: age 18-29, f" in written
-    assert f"truth {cells.n[0]:,.0f}, sample {cells.n[0]:,.0f} respondents" in written
+    assert f"observed {cells.n[0]:,.0f}, sample {cells.n[0]:,.0f} respondents" in written
 
 
 def test_distributions_choose_the_largest_groups_and_take_axes(cells: Cells) -> None:
@@ -113,6 +113,37 @@ def test_distributions_choose_the_largest_groups_and_take_axes(cells: Cells) -> 
         DistributionDisplay.from_predictions(cells.Y, np.full_like(cells.Y, np.nan), rows=[0])
     with pytest.raises(ValueError, match="'prediction' has 1 rows"):
         DistributionDisplay.from_predictions(cells.Y, cells.Y[:1])
+
+
+LIKERT = ["Strongly agree", "Somewhat agree", "Neither agree nor disagree", "Somewhat disagree", "Strongly disagree"]
+
+
+def overlapping(items: list[Any]) -> list[tuple[str, str]]:
+    """Pairs of texts whose boxes meet, by more than a pixel."""
+    boxes = [(item.get_text(), item.get_window_extent().padded(-1)) for item in items if item.get_text().strip()]
+    return [(a, b) for i, (a, one) in enumerate(boxes) for b, other in boxes[i + 1 :] if one.overlaps(other)]
+
+
+@pytest.mark.parametrize(
+    "options", [LIKERT, ["Extremely unsatisfactory", "Satisfactory", "Extraordinarily satisfactory"],
+                [f"Unquestionably {i}" for i in range(10)]]
+)  # fmt: skip
+def test_every_word_of_every_option_is_drawn_and_none_meets_another(options: list[str]) -> None:
+    Y = np.full((4, len(options)), 1 / len(options))
+    X = pd.DataFrame({"age": ["18-29", "30-44", "45-64", "65+"]})
+    display = DistributionDisplay.from_predictions(Y, Y, X=X, question=Question("?", options), truth_respondents=10)
+    display.figure_.canvas.draw()
+    for axis in display.axes_:
+        labels = axis.get_xticklabels()
+        assert [" ".join(label.get_text().split()) for label in labels] == options
+        assert overlapping(labels) == []
+
+
+def test_a_sample_is_not_called_the_truth(cells: Cells) -> None:
+    display = DistributionDisplay.from_predictions(cells.Y, cells.Y, X=cells.X, truth_respondents=cells.n)
+    assert "truth" not in texts(display.figure_)
+    known = DistributionDisplay.from_predictions(cells.Y, cells.Y, X=cells.X, truth_name="truth")
+    assert "truth" in texts(known.figure_)
 
 
 # --- respondent curves --------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from surveysim.evaluation.displays.style import BARS, COLORS, INK, SOFT, bare, new_axes
+from surveysim.evaluation.displays.style import BARS, COLORS, INK, SOFT, bare, new_axes, whole_words
 from surveysim.evaluation.reports import group_report
 
 __all__ = ["GroupAlignmentDisplay"]
@@ -17,9 +17,9 @@ PERFECT = {"alignment": "alignment_ceiling", "divergence": "floor"}
 LABELS = {
     "alignment": "opinion alignment, 0 to 100",
     "divergence": "Jensen-Shannon divergence, bits",
-    "divergence_debiased": "divergence less the truth's noise, bits",
+    "divergence_debiased": "divergence less the noise of what was observed, bits",
     "gap_inflation": "share of the predicted gap that is borne out",
-    "variance_ratio": "variance of answers, predicted over true",
+    "variance_ratio": "variance of answers, predicted over observed",
 }
 
 
@@ -130,20 +130,42 @@ class GroupAlignmentDisplay:
         ValueError
             If the value is none of those above, or no group has it.
         """
+        report, heights, heads, end = self._rows()
+        own_figure = ax is None
+        labels = [whole_words(text, 2.6, 10) for text in report["group" if "group" in report else "attribute"]]
+        tallest = max(label.count("\n") + 1 for label in labels)
+        ax = new_axes(ax, 6.4, max(0.25, 0.17 * tallest) * end + 1.1)
+        self.ax_, self.figure_ = ax, ax.figure
+        low, high = (report[f"{self.value}_{side}"].to_numpy() for side in ("low", "high"))
+        if self.value in ("gap_inflation", "variance_ratio"):
+            ax.axvline(1, color=SOFT, lw=1.2, ls=(0, (4, 3)), zorder=1)
+        self.intervals_ = ax.hlines(heights, low, high, color=COLORS[0], lw=4, alpha=0.3, zorder=2)
+        values = report[self.value].to_numpy()
+        self.dots_ = ax.plot(values, heights, "o", ms=6, color=COLORS[0], zorder=4, label="prediction")[0]
+        self.ticks_ = self._perfect(ax, report, heights, own_figure)
+        ax.set_yticks(heights, labels)
+        for attribute, height in heads.items():
+            _head(ax, attribute, height)
+        ax.set_ylim(end - 0.3, -0.7)
+        ax.set_xlabel(LABELS[self.value], color=INK)
+        bare(ax, grid="x")
+        ax.hlines(heights, *ax.get_xlim(), color=BARS, lw=0.4, zorder=0)
+        return self
+
+    def _rows(self) -> tuple[pd.DataFrame, np.ndarray, dict[str, float], float]:
+        """Groups from worst to best, attributes by their worst group; heights, those of heads, and their end."""
         if self.value not in LABELS:
             raise ValueError(f"value must be one of {sorted(LABELS)}, got {self.value!r}")
         report = self.report[self.report[self.value].notna()]
         if report.empty:
             raise ValueError(f"no group has the figure {self.value!r}: opinion alignment needs ordinal questions")
-        by_group = "group" in report
         best_first = self.value == "alignment"
-        # attributes by their worst group, groups within them from worst to best
         worst = report.groupby("attribute")[self.value].agg("min" if best_first else "max")
         attributes = list(worst.sort_values(ascending=best_first).index)
         rank = report["attribute"].map(attributes.index)
         report = report.assign(rank=rank).sort_values(["rank", self.value], ascending=[True, best_first])
         report = report.reset_index(drop=True)
-        heading = by_group and len(attributes) > 1
+        heading = "group" in report and len(attributes) > 1
         y, heads = [], {}
         at = 0.0
         for i, attribute in enumerate(report["attribute"]):
@@ -153,41 +175,36 @@ class GroupAlignmentDisplay:
                 at += 1.0
             y.append(at)
             at += 1.0
-        heights = np.array(y)
-        ax = new_axes(ax, 6.4, 0.25 * at + 1.1)
-        self.ax_, self.figure_ = ax, ax.figure
-        values = report[self.value].to_numpy()
-        low, high = (report[f"{self.value}_{end}"].to_numpy() for end in ("low", "high"))
-        if self.value in ("gap_inflation", "variance_ratio"):
-            ax.axvline(1, color=SOFT, lw=1.2, ls=(0, (4, 3)), zorder=1)
-        self.intervals_ = ax.hlines(heights, low, high, color=COLORS[0], lw=4, alpha=0.3, zorder=2)
-        self.dots_ = ax.plot(values, heights, "o", ms=6, color=COLORS[0], zorder=4, label="prediction")[0]
-        self.ticks_ = None
+        return report, np.array(y), heads, at
+
+    def _perfect(self, ax: Any, report: pd.DataFrame, heights: np.ndarray, own_figure: bool) -> Any:
+        """Ticks where a perfect prediction would be, with a legend below, where it meets no title."""
         perfect = PERFECT.get(self.value)
-        if perfect in report:
-            self.ticks_ = ax.plot(
-                report[perfect], heights, "|", ms=11, mew=1.8, color=SOFT, zorder=3, label="perfect prediction"
-            )[0]
-            ax.legend(
-                frameon=False, labelcolor=INK, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2
-            )
-        ax.set_yticks(heights, report["group" if by_group else "attribute"])
-        for attribute, height in heads.items():
-            ax.annotate(
-                attribute,
-                (0, height),
-                (-4, 0),
-                xycoords=("axes fraction", "data"),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                color=INK,
-                weight="bold",
-                fontsize=10,
-                annotation_clip=False,
-            )
-        ax.set_ylim(at - 0.3, -0.7)
-        ax.set_xlabel(LABELS[self.value], color=INK)
-        bare(ax, grid="x")
-        ax.hlines(heights, *ax.get_xlim(), color=BARS, lw=0.4, zorder=0)
-        return self
+        if perfect not in report:
+            return None
+        ticks = ax.plot(
+            report[perfect], heights, "|", ms=11, mew=1.8, color=SOFT, zorder=3, label="perfect prediction"
+        )[0]
+        style = {"frameon": False, "labelcolor": INK}
+        if own_figure:
+            ax.figure.legend(loc="outside lower left", ncols=2, **style)
+        else:
+            ax.legend(loc="best", **style)
+        return ticks
+
+
+def _head(ax: Any, attribute: str, height: float) -> None:
+    """An attribute's name above its groups."""
+    ax.annotate(
+        attribute,
+        (0, height),
+        (-4, 0),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        color=INK,
+        weight="bold",
+        fontsize=10,
+        annotation_clip=False,
+    )

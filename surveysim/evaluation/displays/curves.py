@@ -11,16 +11,30 @@ import pandas as pd
 from surveysim.evaluation.curves.protocol import FLOOR, SAMPLE
 from surveysim.evaluation.curves.run import BASELINES, respondent_curve
 from surveysim.evaluation.curves.summaries import VALUES, curve_rows, summarise_curve
-from surveysim.evaluation.displays.style import BARS, COLORS, INK, MARKERS, SOFT, bare, label_ends, new_axes
+from surveysim.evaluation.displays.style import (
+    BARS,
+    COLORS,
+    INK,
+    MARKERS,
+    SOFT,
+    bare,
+    label_ends,
+    new_axes,
+    whole_words,
+)
 
 __all__ = ["RespondentCurveDisplay"]
 
 NAMES = {
-    "js": "Jensen-Shannon divergence from the truth, bits",
-    "js_debiased": "Divergence from the truth less its noise, bits",
+    "js": "Jensen-Shannon divergence from held-out respondents, bits",
+    "js_debiased": "Divergence from held-out respondents less their noise, bits",
     "skill": "Skill over the pooled marginal",
     "cross_entropy": "Cross-entropy, bits per answer",
 }
+FLOOR_NAME = "floor: noise of the held-out respondents"
+
+LEVEL_NAMES = {"cell": "crossed cells", "attribute": "single-attribute groups", "population": "population"}
+
 GREYS = {"pooled marginal": "#adb5bd", "plain logit": "#868e96", "order-aware logit": INK}
 """Baselines are grey, the one to beat black."""
 
@@ -144,6 +158,28 @@ class RespondentCurveDisplay:
         ValueError
             If the value is none of the four, or a model is not in the curve.
         """
+        table = self._table()
+        sizes = table.columns.to_numpy(dtype=float)
+        ax = new_axes(ax, 7.2, 4.2)
+        self.ax_, self.figure_ = ax, ax.figure
+        self.lines_: dict[str, Any] = {}
+        ax.set_xscale("log")
+        own = [name for name in table.index if name not in (SAMPLE, FLOOR)]
+        self._limit(ax, table, own)
+        self._draw_lines(ax, table, sizes, self._colors(own))
+        ax.set_xticks(sizes, [f"{n:,.0f}" for n in sizes])
+        ax.xaxis.set_minor_locator(_no_ticks())
+        ax.set_xlabel("respondents trained on", color=INK)
+        inches = ax.figure.get_size_inches()[0] - 1.0
+        title = whole_words(f"{NAMES[self.value]}: {LEVEL_NAMES[self.level]}", inches, 11)
+        ax.set_title(title, loc="left", fontsize=11, color=INK)
+        bare(ax)
+        ax.grid(axis="y", which="minor", color=BARS, lw=0.3)
+        self._name_lines(ax, float(sizes[-1]))
+        return self
+
+    def _table(self) -> pd.DataFrame:
+        """A row for each model to be drawn, a column for each size."""
         if self.value not in VALUES:
             raise ValueError(f"value must be one of {list(VALUES)}, got {self.value!r}")
         table = summarise_curve(self.curve, self.value, self.level)
@@ -153,16 +189,9 @@ class RespondentCurveDisplay:
         if self.models is not None:
             kept = [name for name in table.index if name in (*self.models, FLOOR)]
             table = table.loc[kept]
-        if self.value != "js":
-            table = table.drop(index=FLOOR, errors="ignore")
-        sizes = table.columns.to_numpy(dtype=float)
-        ax = new_axes(ax, 7.2, 4.2)
-        self.ax_, self.figure_ = ax, ax.figure
-        self.lines_: dict[str, Any] = {}
-        ax.set_xscale("log")
-        own = [name for name in table.index if name not in (SAMPLE, FLOOR)]
-        colors = self._colors(own)
-        self._limit(ax, table, own)
+        return table if self.value == "js" else table.drop(index=FLOOR, errors="ignore")
+
+    def _draw_lines(self, ax: Any, table: pd.DataFrame, sizes: np.ndarray, colors: dict[str, str]) -> None:
         single = self._single(table)
         for i, name in enumerate(table.index):
             y = table.loc[name].to_numpy(dtype=float)
@@ -176,25 +205,17 @@ class RespondentCurveDisplay:
             marker = "D" if name == SAMPLE else MARKERS[i % len(MARKERS)]
             style = {"ls": "" if len(sizes) == 1 else ":" if name == SAMPLE else "-"}
             self.lines_[name] = ax.plot(sizes, y, color=color, lw=1.7, marker=marker, ms=5, zorder=3, **style)[0]
-        ax.set_xticks(sizes, [f"{n:,.0f}" for n in sizes])
-        ax.xaxis.set_minor_locator(_no_ticks())
-        ax.set_xlabel("respondents trained on", color=INK)
-        level = {"cell": "crossed cells", "attribute": "single-attribute groups", "population": "population"}[
-            self.level
-        ]
-        ax.set_title(f"{NAMES[self.value]}: {level}", loc="left", fontsize=11, color=INK)
-        bare(ax)
-        ax.grid(axis="y", which="minor", color=BARS, lw=0.3)
+
+    def _name_lines(self, ax: Any, x: float) -> None:
         low, high = sorted(ax.get_ylim())
         ends = []
         for name, line in self.lines_.items():
             last = line.get_ydata()[-1]
-            text = "floor: the truth's own noise" if name == FLOOR else name
+            text = FLOOR_NAME if name == FLOOR else name
             if name == SAMPLE and not low <= last <= high:
                 text, last = f"{name}: off the scale", high if last > high else low
             ends.append((float(last), text, line.get_color()))
-        label_ends(ax, float(sizes[-1]), ends)
-        return self
+        label_ends(ax, x, ends)
 
     def _limit(self, ax: Any, table: pd.DataFrame, own: list[str]) -> None:
         """The sample may be ten times as far off as the rest: it does not decide the axis."""

@@ -1,4 +1,4 @@
-"""Distributions side by side: truth, sample, prediction and its intervals, one panel a group."""
+"""Distributions side by side: observed shares, sample, prediction and its intervals, one panel a group."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from surveysim.distributions import check_distributions
-from surveysim.evaluation.displays.style import BARS, COLORS, INK, SOFT, bare, pyplot
-from surveysim.evaluation.levels import as_respondents, level_names, question_names
+from surveysim.evaluation.displays.style import BARS, CHARACTER, COLORS, INK, SOFT, bare, pyplot, whole_words
+from surveysim.evaluation.report_levels import as_respondents, level_names, question_names
 from surveysim.questions import Question, as_questions
 
 __all__ = ["DistributionDisplay"]
@@ -20,15 +20,23 @@ __all__ = ["DistributionDisplay"]
 PANELS = 6
 """Panels drawn unless rows are named."""
 
+POINTS = 8.5
+"""Size of the options' names."""
+
+WIDEST = 14.0
+"""Inches of a figure."""
+
 
 class DistributionDisplay:
-    """Truth as bars, what is said of it as marks, for a few groups.
+    """Observed shares as bars, what is said of them as marks, for a few groups.
 
     Use `from_estimator` or `from_predictions` rather than the constructor.
 
     Parameters
     ----------
     truth : float64 array of shape (n_rows, K)
+        What predictions are compared with: observed shares of respondents who took no part in the fit, or a known
+        truth.
     said : mapping of str to float64 array of shape (n_rows, K)
         What is compared with it, by name; rows of NaN are not drawn.
     titles : list of str
@@ -39,6 +47,8 @@ class DistributionDisplay:
         A line below each title.
     interval : tuple of two arrays of shape (n_rows, K), optional
         Ends of the intervals of the first of `said`.
+    truth_name : str, default="observed"
+        What the bars are called: shares of a sample are not the truth; write "truth" where they are.
 
     Attributes
     ----------
@@ -73,6 +83,7 @@ class DistributionDisplay:
         *,
         remarks: Sequence[str] | None = None,
         interval: tuple[np.ndarray, np.ndarray] | None = None,
+        truth_name: str = "observed",
     ) -> None:
         self.truth = truth
         self.said = said
@@ -80,6 +91,7 @@ class DistributionDisplay:
         self.options = options
         self.remarks = remarks
         self.interval = interval
+        self.truth_name = truth_name
 
     @classmethod
     def from_estimator(
@@ -144,6 +156,7 @@ class DistributionDisplay:
         others: Mapping[str, ArrayLike] | None = None,
         rows: Sequence[int] | None = None,
         name: str = "prediction",
+        truth_name: str = "observed",
         ax: Any = None,
         n_columns: int = 3,
     ) -> DistributionDisplay:
@@ -167,6 +180,8 @@ class DistributionDisplay:
         rows : sequence of int, optional
             Which rows to draw; default: the 6 with the most respondents.
         name : str, default="prediction"
+        truth_name : str, default="observed"
+            What the bars are called.
         ax : Axes or array of Axes, optional
             One for each row drawn.
         n_columns : int, default=3
@@ -192,8 +207,9 @@ class DistributionDisplay:
             said,
             titles,
             options,
-            remarks=_remarks(len(truth), chosen, truth_respondents, sample_respondents),
+            remarks=_remarks(len(truth), chosen, truth_respondents, sample_respondents, truth_name),
             interval=None if interval is None else (np.asarray(interval[0])[chosen], np.asarray(interval[1])[chosen]),
+            truth_name=truth_name,
         )
         return display.plot(ax=ax, n_columns=n_columns)
 
@@ -205,7 +221,7 @@ class DistributionDisplay:
         ax : Axes or array of Axes, optional
             One for each row.
         n_columns : int, default=3
-            Panels side by side in a new figure.
+            Panels side by side in a new figure, fewer where long words need wide panels.
 
         Returns
         -------
@@ -219,11 +235,17 @@ class DistributionDisplay:
         """
         n_rows = len(self.truth)
         if ax is None:
-            n_columns = min(n_columns, n_rows)
+            width = self._panel_width()
+            n_columns = max(1, min(n_columns, n_rows, int(WIDEST / width)))
             n_lines = -(-n_rows // n_columns)
-            height = 2.2 * n_lines + 0.7
+            height = (1.95 + 0.13 * self._label_lines(width)) * n_lines + 0.7
             figure, grid = pyplot().subplots(
-                n_lines, n_columns, figsize=(3.3 * n_columns, height), sharey=True, squeeze=False, layout="constrained"
+                n_lines,
+                n_columns,
+                figsize=(width * n_columns, height),
+                sharey=True,
+                squeeze=False,
+                layout="constrained",
             )
             axes = grid.ravel()
             for spare in axes[n_rows:]:
@@ -242,9 +264,9 @@ class DistributionDisplay:
         if self.interval is not None:
             top = max(top, np.nanmax(self.interval[1]))
         for axis in self.axes_:
-            axis.set_ylim(0, min(1.0, 1.2 * top))
+            axis.set_ylim(0, min(1.0, 1.2 * top) if self.remarks is None else 1.25 * top)
             axis.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-        handles = {"truth": self.bars_[0]}
+        handles = {self.truth_name: self.bars_[0]}
         for lines in self.lines_:
             handles |= lines
         if ax is None:
@@ -252,8 +274,24 @@ class DistributionDisplay:
                 handles.values(), handles.keys(), loc="outside lower left", ncols=4, frameon=False, labelcolor=INK
             )
         else:
-            self.axes_[0].legend(handles.values(), handles.keys(), frameon=False, labelcolor=INK)
+            self.axes_[0].legend(handles.values(), handles.keys(), frameon=False, labelcolor=INK, loc="best")
         return self
+
+    def _panel_width(self) -> float:
+        """Inches that a panel needs so that the longest words below it do not meet."""
+        needed = 3.3
+        for options in self.options:
+            longest = max(len(word) for option in options for word in option.split())
+            needed = max(needed, len(options) * (longest + 1.5) * CHARACTER * POINTS / 72 + 0.5)
+        return needed
+
+    def _label_lines(self, width: float) -> int:
+        """Lines of the longest label below panels of a width."""
+        return max(
+            whole_words(option, (width - 0.5) / len(options), POINTS).count("\n") + 1
+            for options in self.options
+            for option in options
+        )
 
     def _panel(self, axis: Any, row: int) -> None:
         options = self.options[row]
@@ -288,8 +326,8 @@ class DistributionDisplay:
         axis.set_title(f"{self.titles[row]}", loc="left", fontsize=10, color=INK)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # the grid does not strike it through
         axis.text(0.01, 0.98, remark.strip(), transform=axis.transAxes, va="top", fontsize=8.5, color=SOFT, bbox=box)
-        width = max(6, 34 // max(len(x), 1))
-        axis.set_xticks(x, ["\n".join(textwrap.wrap(option, width)[:3]) for option in options], fontsize=8.5)
+        inches = (axis.get_window_extent().width / axis.figure.dpi - 0.1) / len(x)
+        axis.set_xticks(x, [whole_words(option, inches, POINTS) for option in options], fontsize=POINTS)
         bare(axis)
 
 
@@ -346,7 +384,11 @@ def _phrase(column: str, value: str) -> str:
 
 
 def _remarks(
-    n_rows: int, chosen: np.ndarray, truth_respondents: ArrayLike | None, sample_respondents: ArrayLike | None
+    n_rows: int,
+    chosen: np.ndarray,
+    truth_respondents: ArrayLike | None,
+    sample_respondents: ArrayLike | None,
+    truth_name: str,
 ) -> list[str] | None:
     n = as_respondents(truth_respondents, n_rows, "truth_respondents")
     m = as_respondents(sample_respondents, n_rows, "sample_respondents")
@@ -354,7 +396,7 @@ def _remarks(
         return None
     parts = []
     for row in chosen:
-        told = [f"truth {n[row]:,.0f}"] if n is not None else []
+        told = [f"{truth_name} {n[row]:,.0f}"] if n is not None else []
         told += [f"sample {m[row]:,.0f}"] if m is not None else []
         parts.append(", ".join(told) + " respondents")
     return parts

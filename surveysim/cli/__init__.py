@@ -1,0 +1,5 @@
+"""The command line, thin over the library: ``surveysim describe FILE``, ``surveysim estimate FILE ...``."""
+
+from surveysim.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,59 @@
+"""Progress of what takes long, shown where somebody looks."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from tqdm.auto import tqdm
+
+__all__ = ["DELAY", "is_watched", "progress"]
+
+DELAY = 2.0
+"""Seconds after which a bar appears: what is done by then shows nothing."""
+
+
+def is_watched() -> bool:
+    """Whether somebody sees a bar: standard error is a terminal, or this is a notebook."""
+    if getattr(sys.stderr, "isatty", lambda: False)():
+        return True
+    shell = sys.modules.get("IPython")
+    current = None if shell is None else shell.get_ipython()
+    return current is not None and hasattr(current, "kernel")
+
+
+def progress(
+    verbose: int | None = 0, *, total: int | None = None, desc: str | None = None, unit: str = "it", **parameters: Any
+) -> tqdm:
+    """A progress bar: the one way in which the library shows that it is at work.
+
+    Parameters
+    ----------
+    verbose : int or None, default=0
+        0 (or None, False): shown in a terminal or notebook if the work takes more than `DELAY` seconds, else not at
+        all, so that logs and tests stay clean. 1 or more: always and at once. Below 0: never.
+    total : int, optional
+        How many steps there are.
+    desc : str, optional
+        What is going on.
+    unit : str
+        What a step is.
+    **parameters
+        Of ``tqdm``.
+
+    Returns
+    -------
+    tqdm
+        A context manager with ``update()``.
+    """
+    at_once = verbose is not None and verbose > 0
+    never = verbose is not None and verbose < 0
+    return tqdm(
+        total=total,
+        desc=desc,
+        unit=unit,
+        disable=never or not (at_once or is_watched()),
+        delay=0.0 if at_once else DELAY,
+        leave=at_once,
+        **parameters,
+    )

@@ -1,0 +1,233 @@
+"""`GroupEstimates`: the table of `group_estimates`, which draws itself and is written for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from surveysim.reporting.intervals import Interval, difference_interval
+from surveysim.reporting.written import WideTable, html_table, markdown_table, wide_table
+
+__all__ = ["EVERYBODY", "FIXED_COLUMNS", "GroupEstimates"]
+
+EVERYBODY = "everybody"
+"""The group where groups are not told apart."""
+
+FIXED_COLUMNS = (
+    "question",
+    "group",
+    "option",
+    "share",
+    "lower",
+    "upper",
+    "respondents",
+    "effective_respondents",
+    "interval",
+    "source",
+)
+"""Columns that are not attributes; means have ``"mean"`` in place of ``"share"``."""
+
+NEEDED = {"question", "group", "option", "lower", "upper", "respondents", "source"}
+
+
+class GroupEstimates(pd.DataFrame):
+    """Estimates by group, one row a group and option: what `group_estimates` returns.
+
+    A `pandas.DataFrame`, since rows are chosen, tables of several models are put below each other (`pandas.concat`),
+    and everything is saved with what pandas offers. What is derived from it stays a GroupEstimates while its columns
+    are there. It writes and draws itself: in notebooks as a formatted table with the options side by side, by
+    `to_markdown`, `to_html_table` and `plot`. ``pandas.DataFrame(estimates)`` is the plain frame, with pandas' plots.
+
+    Attributes
+    ----------
+    attrs : dict
+        ``level`` of the intervals, ``by``, ``weighted_by`` ("respondents" or "population"), ``difference`` ("",
+        "groups" or "tables"), and the wording of the ``questions``.
+
+    See Also
+    --------
+    group_estimates : Makes it, and describes the columns.
+
+    Examples
+    --------
+    >>> from surveysim import group_estimates
+    >>> from surveysim.datasets import load_fair
+    >>> cells = load_fair().tabulate(["religiousness"], ["rate_marriage"])
+    >>> sample = group_estimates(None, cells, by="religiousness")
+    >>> print(sample[sample["group"].isin(["not", "strongly"])].to_markdown())
+    | religiousness | very poor | poor | fair | good | very good | respondents |
+    |:--|--:|--:|--:|--:|--:|--:|
+    | not | 2 (1–3) | 8 (7–10) | 18 (16–20) | 34 (32–37) | 38 (35–40) | 1,021 |
+    | strongly | 2 (1–3) | 4 (3–6) | 9 (7–11) | 28 (26–31) | 57 (53–60) | 656 |
+    """
+
+    @property
+    def _constructor(self) -> Callable[..., pd.DataFrame]:  # type: ignore[override]
+        return _as_estimates
+
+    @property
+    def statistic(self) -> str:
+        """The column of the estimates: ``"share"`` or ``"mean"``."""
+        return "share" if "share" in self.columns else "mean"
+
+    @property
+    def attributes(self) -> list[str]:
+        """The attributes that tell groups apart."""
+        columns = list(self.columns)
+        return columns[columns.index("group") + 1 : columns.index("option")]
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether these are differences."""
+        return bool(self.attrs.get("difference")) or bool((self[self.statistic] < 0).any())
+
+    def less(self, other: pd.DataFrame) -> GroupEstimates:
+        """These estimates less others of the same groups that rest on other respondents, with intervals.
+
+        Parameters
+        ----------
+        other : GroupEstimates
+            Of another wave, say. Groups and options of one question must be spelled alike; groups that only one of the
+            two tables has are left out.
+
+        Returns
+        -------
+        GroupEstimates
+            Differences in percentage points; each interval is made from the two tables' own (MOVER; Newcombe's for
+            shares of samples).
+
+        Raises
+        ------
+        ValueError
+            If the tables have other statistics, levels or attributes, several sources, or no group in common.
+        """
+        if not isinstance(other, GroupEstimates):
+            raise TypeError(f"other must be a table of group_estimates, got {type(other).__name__}")
+        for what, one, two in (
+            ("statistics", self.statistic, other.statistic),
+            ("attributes", self.attributes, other.attributes),
+            ("levels", self.attrs.get("level"), other.attrs.get("level")),
+        ):
+            if one != two:
+                raise ValueError(f"the tables have different {what}: {one} and {two}")
+        for table in (self, other):
+            if table["source"].nunique() > 1:
+                raise ValueError(f"a table has several sources, {list(table['source'].unique())}: choose one")
+        keys = ["question", *self.attributes, "group", "option"]
+        both = pd.DataFrame(self).merge(pd.DataFrame(other), on=keys, suffixes=("", "_other"), validate="one_to_one")
+        if both.empty:
+            raise ValueError("the tables have no group and option in common: are their labels spelled alike?")
+        parts = [
+            Interval(*(both[column + suffix].to_numpy() for column in (self.statistic, "lower", "upper")))
+            for suffix in ("", "_other")
+        ]
+        found = difference_interval(*parts)
+        result = both[list(self.columns)].assign(
+            **{self.statistic: found.value, "lower": found.lower, "upper": found.upper},
+            respondents=both["respondents"] + both["respondents_other"],
+            effective_respondents=_harmonic(both["effective_respondents"], both["effective_respondents_other"]),
+            interval=both["interval"].where(both["interval"] == both["interval_other"], "both"),
+            source=both["source"] + " - " + both["source_other"],
+        )
+        estimates = GroupEstimates(result)
+        estimates.attrs = {**self.attrs, "difference": "tables"}
+        return estimates
+
+    def plot(self, ax: Any = None, *, question: str | None = None) -> Any:  # type: ignore[override]
+        """Draw the estimates of a question: a panel for each option, a row for each group, a mark for each source.
+
+        Parameters
+        ----------
+        ax : Axes, or array of Axes, optional
+            Room for all panels, or axes for each of them. Default: a new figure.
+        question : str, optional
+            Which one, where there are several.
+
+        Returns
+        -------
+        EstimatesDisplay
+            With ``figure_`` and ``axes_``; ``figure_.savefig(path)`` writes the picture.
+
+        Raises
+        ------
+        ValueError
+            If there are several questions and none is named.
+        """
+        from surveysim.reporting.display import EstimatesDisplay
+
+        return EstimatesDisplay(self.of_question(question)).plot(ax=ax)
+
+    def of_question(self, question: str | None = None) -> GroupEstimates:
+        """The estimates of one question, which need not be named if there is only one.
+
+        Raises
+        ------
+        ValueError
+            If there are none of it, or several and none is named.
+        """
+        names = list(dict.fromkeys(self["question"]))
+        if question is None and len(names) != 1:
+            raise ValueError(f"name one of the questions, question={names[0]!r} say: {names}" if names else "no rows")
+        chosen = self[self["question"] == (names[0] if question is None else question)]
+        if len(chosen) == 0:
+            raise ValueError(f"there is no question {question!r}; there are {names}")
+        assert isinstance(chosen, GroupEstimates)
+        return chosen
+
+    def to_markdown(self, *, decimals: int = 0, intervals: bool = True) -> str:  # type: ignore[override]
+        """The table in Markdown: a row for each group, a column for each option; one table for each question.
+
+        Parameters
+        ----------
+        decimals : int, default=0
+            Of percentages; means have two more.
+        intervals : bool, default=True
+            Whether to write them behind the estimates.
+
+        Returns
+        -------
+        str
+        """
+        return markdown_table(self._wide(decimals), intervals=intervals)
+
+    def to_html_table(self, *, decimals: int = 0, intervals: bool = True, wording: bool = True) -> str:
+        """The table in HTML, options side by side, with a caption; all text is escaped.
+
+        Parameters
+        ----------
+        decimals, intervals
+            As in `to_markdown`.
+        wording : bool, default=True
+            Whether the caption says the question.
+
+        Returns
+        -------
+        str
+            One ``<table class="surveysim">`` a question, without styles of its own.
+        """
+        return html_table(self._wide(decimals, wording=wording), intervals=intervals)
+
+    def _wide(self, decimals: int, *, wording: bool = True) -> list[WideTable]:
+        names = dict.fromkeys(self["question"])
+        return [wide_table(self.of_question(name), decimals, wording=wording) for name in names]
+
+    def _repr_html_(self) -> str | None:  # type: ignore[override]
+        if len(self) == 0 or self.duplicated(["question", "group", "option", "source"]).any():
+            return pd.DataFrame(self)._repr_html_()  # type: ignore[operator]
+        return html_table(self._wide(0), intervals=True, styled=True)
+
+
+def _as_estimates(*args: Any, **parameters: Any) -> pd.DataFrame:
+    """What pandas makes of a table: estimates, while their columns are there."""
+    frame = pd.DataFrame(*args, **parameters)
+    columns = list(frame.columns)
+    whole = set(columns) >= NEEDED and ("share" in columns or "mean" in columns)
+    return GroupEstimates(frame) if whole and columns.index("group") < columns.index("option") else frame
+
+
+def _harmonic(one: pd.Series, other: pd.Series) -> np.ndarray:
+    a, b = one.to_numpy(dtype=np.float64), other.to_numpy(dtype=np.float64)
+    return np.divide(a * b, a + b, out=np.zeros(len(a)), where=a + b > 0)
