@@ -11,13 +11,65 @@ import pandas as pd
 
 from surveysim.errors import warn
 
-__all__ = ["MISSING", "UNSEEN", "LevelIndex", "as_numbers", "is_number_column"]
+__all__ = [
+    "MANY",
+    "MISSING",
+    "MOST_COEFFICIENTS",
+    "UNSEEN",
+    "LevelIndex",
+    "as_numbers",
+    "check_level_counts",
+    "is_number_column",
+]
 
 UNSEEN = -1
 """Code of a value that training did not show."""
 
 MISSING = "<missing>"
 """Name of the level that all missing values of a column share."""
+
+
+MANY = 1000
+"""A column of more values than that is looked at twice: it may be an identifier, or a number that wants to be cut."""
+
+
+MOST_COEFFICIENTS = 1000
+"""Values of all columns together of which each has coefficients: time grows with the third power of their number (500 of
+them, a question with 4 options: 7 seconds of one processor core)."""
+
+
+def check_level_counts(backgrounds: pd.DataFrame, most: int | None) -> None:
+    """Say so where a column has values by the thousand; refuse more than an estimator can work through.
+
+    Parameters
+    ----------
+    backgrounds : DataFrame
+    most : int or None
+        So many values all columns may have together; numbers are not counted. None: any number.
+
+    Raises
+    ------
+    ValueError
+        If there are more than `most`.
+
+    Warns
+    -----
+    SurveysimWarning
+        If a column has more than 1,000.
+    """
+    counts = {str(name): int(backgrounds[name].nunique(dropna=False)) for name in backgrounds.columns}
+    cure = "Drop it if it identifies respondents; put rare values together, or cut numbers into groups (pandas.cut)"
+    coefficients = {name: n for name, n in counts.items() if not is_number_column(backgrounds[name])}
+    if most is not None and sum(coefficients.values()) > most:
+        name = max(coefficients, key=coefficients.__getitem__)
+        raise ValueError(
+            f"X: column {name!r} has {counts[name]:,} different values in {len(backgrounds):,} rows; with a "
+            f"coefficient for each value of all columns, no more than {most:,} can be estimated in sensible time. "
+            f"{cure}."
+        )
+    for name, n in counts.items():
+        if n > MANY:
+            warn(f"X: column {name!r} has {n:,} different values in {len(backgrounds):,} rows. {cure}.")
 
 
 class LevelIndex:

@@ -16,6 +16,7 @@ from surveysim.baselines.learning import PRIORS, LogitFamily, Prior
 from surveysim.baselines.posterior import ROWS_AT_ONCE, draw_distributions, draw_states, log_odds_variances
 from surveysim.baselines.priors import PriorTable
 from surveysim.cells import FitCells, PredictCells
+from surveysim.levels import MOST_COEFFICIENTS
 from surveysim.questions import Question
 
 __all__ = ["LogitRegressor", "check_interval_arguments"]
@@ -110,6 +111,8 @@ class LogitRegressor(BaselineRegressor):
            [0.3 , 0.37, 0.34],
            [0.13, 0.32, 0.55]])
     """
+
+    _most_levels = MOST_COEFFICIENTS
 
     def __init__(
         self,
