@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from tqdm.auto import tqdm
-
 from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.errors import warn
 from surveysim.evaluation.comparison import MIN_RESPONDENTS
@@ -31,6 +29,7 @@ from surveysim.evaluation.curves.protocol import (
 from surveysim.evaluation.curves.result_store import Store, describe, describe_data, environment
 from surveysim.evaluation.levels import LEVELS
 from surveysim.parameters import check_number
+from surveysim.progress import progress
 from surveysim.questions import Question
 from surveysim.tables import Missing
 
@@ -104,7 +103,7 @@ def respondent_curve(
     n_jobs : int, optional
         Processes, as in joblib; each sample (size and split) is one job. A language model is loaded once in each.
     verbose : int, default=0
-        1: a progress bar.
+        0: a progress bar in a terminal or notebook, if it takes over two seconds; 1: always; -1: never.
     random_state : int, default=0
         Split i is shuffled with seed ``random_state + i``, the same for all sizes and estimators.
     report : callable, optional
@@ -178,7 +177,7 @@ def respondent_curve(
     jobs = [_Job(protocol, n, int(random_state), split, models, described) for n in sizes for split in range(n_splits)]
     folder = None if store is None else Store(store)
     results = []
-    with tqdm(total=len(jobs) * len(models), desc="respondent curve", unit=" fits", disable=not verbose) as bar:
+    with progress(verbose, total=len(jobs) * len(models), desc="respondent curve", unit=" fits") as bar:
 
         def told(line: str) -> None:
             bar.update()
