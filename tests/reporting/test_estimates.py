@@ -110,9 +110,7 @@ def test_a_picture_has_a_panel_an_option_and_every_word(cells: Cells, by: Any) -
     display.figure_.canvas.draw()
     assert words([axis.title if axis.get_title() else axis._left_title for axis in display.axes_]) == LIKERT
     assert words(display.axes_[0].get_yticklabels()) == list(dict.fromkeys(own["group"]))
-    for axis, marks, intervals, option in zip(
-        display.axes_, display.marks_, display.intervals_, LIKERT, strict=True
-    ):
+    for axis, marks, intervals, option in zip(display.axes_, display.marks_, display.intervals_, LIKERT, strict=True):
         rows = own[own["option"] == option]
         np.testing.assert_allclose(marks["sample"].get_xdata(), rows["share"])
         segments = np.array(intervals["sample"].get_segments())

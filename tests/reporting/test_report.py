@@ -108,9 +108,10 @@ def test_a_page_has_the_figures(page: str, cells: Cells, logit: LogitRegressor) 
 def test_the_methods_paragraph_has_its_numbers(page: str, cells: Cells) -> None:
     taxes = cells.question_names == "taxes"
     text = text_of(page)
+    answered = int(cells.n_raw[taxes].sum())
     assert (
-        f"We estimated shares of answers to 2 questions (everybody, by gender, by age) from {cells.n_raw[taxes].sum():.0f} "
-        "to 120 respondents a question, tabulated into 4 cells of gender, age."
+        f"We estimated shares of answers to 2 questions (everybody, by gender, by age) from {answered} to 120 "
+        "respondents a question, tabulated into 4 cells of gender, age."
     ) in text
     assert "Cells were combined by their share of the weighted sample." in text
     assert "90% intervals from 1,000 joint draws" in text
@@ -132,7 +133,9 @@ def test_what_a_language_model_was_worth(cells: Cells, logit: LogitRegressor, tm
     said = RecordedElicitor(cells.X, logit.predict(cells.X), question=cells.questions, elicited_by="verbalized")
     fused = FusedRegressor(said, question=cells.questions).fit(cells.X, cells.Y, sample_weight=cells.n)
     text = text_of(report(fused, cells, tmp_path / "fused.html").read_text(encoding="utf-8"))
-    assert f"{fused.model_worth_:+.1f} respondents per cell" in text
+    worth = f"{fused.model_worth_:+.1f}".replace("-", "−")
+    assert f"{worth} respondents per cell : what the language model was worth" in text
+    assert "Language model: its answers were recorded elsewhere (verbalized) ." in text
     assert f"{fused.gap_inflation_['age']:.2f} : of the differences by age that the language model expects" in text
     assert "For comparison: statistical model" in text
     assert "percentage points from those of the statistical model" in text

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import html
 import dataclasses
+import html
 
 import numpy as np
 import pandas as pd

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+
 from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.errors import warn
 from surveysim.evaluation.comparison import MIN_RESPONDENTS
