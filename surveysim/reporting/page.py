@@ -93,7 +93,7 @@ def report(
     >>> from surveysim import report
     >>> from surveysim.datasets import load_fair
     >>> cells = load_fair().tabulate(["religiousness"], ["rate_marriage"])
-    >>> path = report(None, cells, getfixture("tmp_path") / "marriage.html")
+    >>> path = report(None, cells, "marriage.html")
     >>> path.read_text(encoding="utf-8")[:15]
     '<!doctype html>'
     """
