@@ -19,7 +19,7 @@ import pandas as pd
 from benchmarks.elicited import Setting, load_elicited, noise_ceiling
 from surveysim import CalibratedElicitor
 from surveysim.calibration import Anchor, DistributionCalibrator
-from surveysim.calibration.maps import FLOOR
+from surveysim.calibration.maps import SMALLEST_SHARE
 from surveysim.elicitation.recorded import RecordedElicitor
 from surveysim.metrics import opinion_alignment
 
@@ -269,7 +269,7 @@ def centre_table(settings: list[Setting]) -> pd.DataFrame:
     """Alignment of log q = t log p for several t, over all cells: where a prior on t should have its centre."""
     rows = {}
     for setting in settings:
-        logs = np.log(np.maximum(setting.P, FLOOR))
+        logs = np.log(np.maximum(setting.P, SMALLEST_SHARE))
         scores = {}
         for t in POWERS:
             Q = np.exp(t * logs)

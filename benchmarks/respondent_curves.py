@@ -18,7 +18,7 @@ from benchmarks.protocol import as_curve, survey_missing
 from benchmarks.surveys import SURVEYS
 from surveysim.baselines import LogitRegressor
 from surveysim.evaluation import compare_models, respondent_curve, respondents_saved, summarise_curve
-from surveysim.evaluation.levels import LEVELS
+from surveysim.evaluation.report_levels import LEVELS
 
 OUTPUT = Path(__file__).resolve().parent / "output"
 

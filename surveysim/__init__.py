@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from surveysim.elicitation.recorded import RecordedElicitor as RecordedElicitor
     from surveysim.elicitation.zero_shot import ZeroShotElicitor as ZeroShotElicitor
     from surveysim.fusion.estimator import FusedRegressor as FusedRegressor
+    from surveysim.inference import plan_respondents as plan_respondents
+    from surveysim.inference import rectify as rectify
+    from surveysim.inference import survey_estimates as survey_estimates
     from surveysim.loading import load as load
     from surveysim.reporting.groups import group_estimates as group_estimates
     from surveysim.reporting.page import report as report
@@ -32,8 +35,11 @@ _LAZY = {
     "ZeroShotElicitor": "surveysim.elicitation.zero_shot",
     "group_estimates": "surveysim.reporting.groups",
     "load": "surveysim.loading",
+    "plan_respondents": "surveysim.inference",
     "poststratify": "surveysim.tables",
     "rake": "surveysim.tables",
+    "rectify": "surveysim.inference",
+    "survey_estimates": "surveysim.inference",
     "report": "surveysim.reporting.page",
     "tabulate": "surveysim.tables",
 }
@@ -49,9 +55,12 @@ __all__ = [
     "__version__",
     "group_estimates",
     "load",
+    "plan_respondents",
     "poststratify",
     "rake",
+    "rectify",
     "report",
+    "survey_estimates",
     "tabulate",
 ]
 

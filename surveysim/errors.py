@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import warnings
 
 from sklearn import exceptions as sklearn_exceptions
 
-__all__ = ["ConvergenceWarning", "SurveysimError", "SurveysimWarning", "UndefinedMetricWarning", "warn"]
+__all__ = [
+    "ConvergenceWarning",
+    "DiskFullError",
+    "SurveysimError",
+    "SurveysimWarning",
+    "UndefinedMetricWarning",
+    "is_disk_full",
+    "warn",
+]
 
 _BETWEEN = ("surveysim", "sklearn", "joblib", "contextlib")
 """Packages whose frames lie between a user's line and a warning: the library, and what calls it for the user."""
@@ -19,6 +29,32 @@ class SurveysimError(Exception):
     Each of them is a ValueError, TypeError or RuntimeError as well. An argument that cannot be used is a plain
     ValueError or TypeError, as everywhere in scikit-learn.
     """
+
+
+class DiskFullError(SurveysimError, OSError, RuntimeError):
+    """Something could not be written, because the disk, or the share of it that the user may fill, is full.
+
+    Parameters
+    ----------
+    what : str
+        What was to be written, and what to do about it.
+    path : str or path
+        Where.
+    """
+
+    def __init__(self, what: str, path: str | os.PathLike[str]) -> None:
+        super().__init__(errno.ENOSPC, what, os.fspath(path))
+
+    def __reduce__(self) -> tuple[type[DiskFullError], tuple[str, str], dict[str, object]]:
+        return type(self), (str(self.strerror), str(self.filename)), dict(vars(self))
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error of the system, or a library's account of one, says that there is no room."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return True
+    said = str(error).lower()
+    return any(words in said for words in ("no space left", "disk is full", "os error 28)", "quota exceeded"))
 
 
 class SurveysimWarning(UserWarning):

@@ -27,6 +27,14 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False  # half of the body, then the connection breaks
     hang: bool = False  # nothing, until the server is closed
+    drip: float = 0.0  # seconds between two bytes of the body
+    drip_headers: bool = False  # the header drips as well
+    size: int = 0  # so many spaces in front of the body
+
+    @staticmethod
+    def reply(choice: Mapping[str, Any], **other: Any) -> Fault:
+        """A completion with one choice, exactly as given."""
+        return Fault(body=json.dumps({"id": "x", "choices": [{"index": 0, **choice}], **other}))
 
     @staticmethod
     def error(status: int, message: str = "", *, code: str | None = None, param: str | None = None, **headers: str):
@@ -84,11 +92,11 @@ class Nano:
         self._draws += 1
         generator = torch.Generator().manual_seed(body.get("seed", self._draws))
         temperature = body.get("temperature", 1.0)
-        ids, written, cache = self._ids(body), [], None
+        # Read whole for every token: slow, and the same with every version of transformers.
+        ids, written = self._ids(body), []
         with self.model.lock, torch.no_grad():
             for _ in range(body.get("max_tokens") or body["max_completion_tokens"]):
-                output = self.model.network(ids, past_key_values=cache, use_cache=True)
-                logits, cache = output.logits[0, -1], output.past_key_values
+                logits = self.model.network(ids).logits[0, -1]
                 if temperature == 0:
                     token = int(logits.argmax())
                 else:
@@ -96,7 +104,7 @@ class Nano:
                 if token == self.model.tokenizer.eos_token_id:
                     break
                 written.append(token)
-                ids = torch.tensor([[token]])
+                ids = torch.cat([ids, torch.tensor([[token]])], dim=1)
         return self.model.tokenizer.decode(written)
 
 
@@ -194,10 +202,13 @@ class LoopbackServer:
                 return
             status = 200 if fault is None else fault.status
             text = fault.body if fault is not None and fault.body is not None else json.dumps(self.completion(body))
-            data = text.encode()
+            data = b" " * (fault.size if fault else 0) + text.encode()
         finally:
             with self._lock:
                 self._at_once -= 1
+        if fault is not None and fault.drip_headers:
+            self._drip(handler, b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 10_000, fault.drip)
+            return
         handler.send_response(status)
         for name, value in (fault.headers if fault else {}).items():
             handler.send_header(name, value)
@@ -208,9 +219,20 @@ class LoopbackServer:
             handler.wfile.write(data[: len(data) // 2])
             handler.close_connection = True
             return
+        if fault is not None and fault.drip:
+            self._drip(handler, data, fault.drip)
+            return
         handler.wfile.write(data)
         if self.on_reply is not None:
             self.on_reply(body)
+
+    def _drip(self, handler: BaseHTTPRequestHandler, data: bytes, seconds: float) -> None:
+        handler.close_connection = True
+        for byte in data:
+            handler.wfile.write(bytes([byte]))
+            handler.wfile.flush()
+            if self._closing.wait(seconds):
+                return
 
     def _refusal(self, body: Body) -> Fault | None:
         for name, words in self.refuses.items():

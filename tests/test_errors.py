@@ -17,7 +17,7 @@ import surveysim
 from surveysim.baselines import MarginalRegressor
 from surveysim.errors import SurveysimError, SurveysimWarning, warn
 
-CONTROL = {"Stop", "Stopped"}
+CONTROL = {"Stop", "Stopped", "WorkStopped"}
 """Ends of a run that never reach a user."""
 
 

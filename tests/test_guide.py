@@ -64,6 +64,15 @@ def test_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (tmp_path / file).stat().st_size > 10_000
 
 
+def test_inference() -> None:
+    names = run("inference")
+    assert names["trend"]["wave"].unique().tolist() == ["2024 - 2022"]
+    assert names["weighted"].largest_gap < 0.01
+    assert (names["estimates"]["worth"] > 0.98 * names["estimates"]["respondents"]).all()
+    assert names["plan"].groups["respondents"].sum() == 300
+    assert "1,000 interviews without a model" in repr(names["plan"])
+
+
 def test_deployment() -> None:
     names = run("deployment")
     np.testing.assert_array_equal(names["again"].predict(names["X"]), names["model"].predict(names["X"]))

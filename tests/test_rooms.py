@@ -13,13 +13,13 @@ LONGEST = 400
 
 ORDER = [
     {"errors", "progress", "version"},
-    {"questions", "distributions", "contrasts", "levels", "parameters"},
+    {"questions", "distributions", "contrasts", "level_order", "levels", "parameters"},
     {"cells"},
     {"validation", "saving"},
     {"metrics"},
     {"base"},
     {"tables"},
-    {"datasets", "prompts"},
+    {"datasets", "prompts", "inference"},
     {"models"},
     {"asking", "trunk", "baselines"},
     {"elicitation"},

@@ -9,7 +9,9 @@ from typing import Literal, Protocol
 from surveysim.errors import SurveysimError
 from surveysim.prompts import Prompt
 
-__all__ = ["Answer", "Answerer", "Ask", "LabelProbabilitiesUnavailable"]
+__all__ = ["Answer", "Answerer", "Ask", "Ended", "KeptAnswers", "LabelProbabilitiesUnavailable"]
+
+Ended = Literal["stop", "length", "refusal"]
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,35 @@ class Answer:
         local models.
     failure : str or None
         Why there is no answer.
+    ended : {"stop", "length", "refusal"}
+        Why the text ends where it does: the model was done, it was cut at `max_tokens`, or the model refused, in words
+        of its own that are the text.
     """
 
     text: str | None = None
     label_logprobs: tuple[float, ...] | None = None
     censored_mass: float = 0.0
     failure: str | None = None
+    ended: Ended = "stop"
+
+
+class KeptAnswers:
+    """An `on_answer` that only keeps what has come, in case the call breaks off.
+
+    Nobody acts on an answer before the call ends, so a journal need not flush each one to the disk for its sake; and it
+    takes answers, too, that a journal could not store: they are paid for.
+
+    Attributes
+    ----------
+    answers : dict of int to Answer
+        By the ask's position.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[int, Answer] = {}
+
+    def __call__(self, position: int, answer: Answer) -> None:
+        self.answers[position] = answer
 
 
 class LabelProbabilitiesUnavailable(SurveysimError, RuntimeError):

@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import threading
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,12 +16,19 @@ import pandas as pd
 
 from surveysim.asking.asks import Answer, Ask
 from surveysim.asking.journal_claims import Claims
-from surveysim.asking.journal_tables import COLUMNS, connect, flush, from_row, to_row
+from surveysim.asking.journal_rows import ANSWER_COLUMNS, COLUMNS, from_row, to_row
+from surveysim.asking.journal_tables import connect, flush
+from surveysim.errors import DiskFullError, SurveysimError, is_disk_full, warn
 
-__all__ = ["Journal", "ask_keys"]
+__all__ = ["Journal", "JournalError", "ask_keys"]
 
 # Names everything that goes into a key; another number makes other keys, so that no answer is taken for another's.
 _KEY_VERSION = 1
+
+# What the key of a damaged row is changed to begin with: its answer is asked for again, and it stays to be looked at.
+_DAMAGED = "damaged "
+
+_WHOLE = f"answers WHERE key NOT LIKE '{_DAMAGED}%'"
 
 # SQLite takes so many question marks in one statement everywhere.
 _AT_ONCE = 500
@@ -65,7 +73,8 @@ def _plain(value: Any) -> Any:
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:
     """A row with its JSON decoded."""
-    logprobs = from_row((None, row["label_logprobs"], 0.0)).label_logprobs
+    answer = from_row([row[name] for name in ANSWER_COLUMNS])
+    logprobs = None if answer is None else answer.label_logprobs
     decoded = {"model": json.loads(row["model"]), "labels": tuple(json.loads(row["labels"]))}
     return {**row, **decoded, "label_logprobs": logprobs}
 
@@ -73,12 +82,17 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False, default=_plain)
 
 
+class JournalError(SurveysimError, RuntimeError):
+    """A journal's file cannot be read or written any more."""
+
+
 class Journal:
     """Answers of models in one SQLite file.
 
     An answer is committed to disk before anybody uses it. Several threads and processes may share a journal; on one
     machine, for SQLite's write-ahead log needs that (no network drives). Failures are not kept: they are asked again.
-    Keys of servers are never in it: a model is named by what determines its answers (``Answerer.identity``).
+    Keys of servers are never in it: a model is named by what determines its answers (``Answerer.identity``). Answers
+    are checked when they are read: what is damaged is asked for again, with a warning, and kept aside.
 
     Parameters
     ----------
@@ -106,7 +120,9 @@ class Journal:
     text           the answer of kind "text"
     label_logprobs the answer of kind "label": natural logarithms by label, JSON list, null for probability 0
     censored_mass  probability that the model does not account for
+    ended          why the text ends: "stop"; "length": cut at `max_tokens`; "refusal": the model declined
     created        when the answer was stored, UTC, ISO 8601
+    checksum       of the answer, or NULL in rows of earlier versions
     ============== =======================================================================================
 
     Examples
@@ -145,17 +161,40 @@ class Journal:
         return {wanted[key]: answer for key, answer in self.find(list(wanted)).items()}
 
     def find(self, keys: Sequence[str]) -> dict[str, Answer]:
-        """The answers that are there, by key."""
+        """The answers that are there, by key.
+
+        Warns
+        -----
+        SurveysimWarning
+            If rows are damaged: they count as not there, and get keys that begin with "damaged".
+        """
         found: dict[str, Answer] = {}
+        damaged: list[str] = []
         with self._use() as connection:
             for start in range(0, len(keys), _AT_ONCE):
                 some = keys[start : start + _AT_ONCE]
                 marks = ", ".join("?" * len(some))
-                rows = connection.execute(
-                    f"SELECT key, text, label_logprobs, censored_mass FROM answers WHERE key IN ({marks})", some
-                )
-                found.update((row[0], from_row(row[1:])) for row in rows)
+                columns = ", ".join(ANSWER_COLUMNS)
+                for row in connection.execute(f"SELECT {columns} FROM answers WHERE key IN ({marks})", some):
+                    answer = from_row(row)
+                    if answer is None:
+                        damaged.append(row[0])
+                    else:
+                        found[row[0]] = answer
+        if damaged:
+            self._set_aside(damaged)
         return found
+
+    def _set_aside(self, damaged: Sequence[str]) -> None:
+        aside = f"{_DAMAGED}{uuid.uuid4().hex} "
+        with self._write() as connection:
+            for key in damaged:
+                connection.execute("UPDATE answers SET key = ? || key WHERE key = ?", (aside, key))
+        warn(
+            f"{len(damaged)} answers in the journal {self.path!r} are damaged, the first with the key {damaged[0]}: "
+            "they are asked for again. Look after the disk; the damaged rows stay in the file, with keys that begin "
+            f"with {_DAMAGED.strip()!r}."
+        )
 
     def put(
         self, identity: Mapping[str, str], ask: Ask, answer: Answer, *, key: str | None = None, flush: bool = True
@@ -177,6 +216,8 @@ class Journal:
         ------
         ValueError
             If the answer is a failure.
+        DiskFullError
+            If there is no room for it.
         """
         if answer.failure is not None:
             raise ValueError(f"a journal keeps answers, no failures: {answer.failure}")
@@ -196,7 +237,10 @@ class Journal:
         with self._flushing:
             if self._flushed < number:  # else another thread has flushed these commits with its own
                 committed = self._committed
-                flush(self.path)
+                try:
+                    flush(self.path)
+                except OSError as error:
+                    raise _translated(error, self.path) from error
                 self._flushed = committed
 
     def to_frame(self) -> pd.DataFrame:
@@ -205,14 +249,14 @@ class Journal:
         JSON columns are decoded: `model` to dicts, `labels` to tuples, `label_logprobs` to tuples or None.
         """
         with self._use() as connection:
-            rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM answers ORDER BY rowid").fetchall()
+            rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM {_WHOLE} ORDER BY rowid").fetchall()
         frame = pd.DataFrame([_readable(dict(zip(COLUMNS, row, strict=True))) for row in rows], columns=list(COLUMNS))
         frame["created"] = pd.to_datetime(frame["created"], utc=True)
         return frame
 
     def __len__(self) -> int:
         with self._use() as connection:
-            return int(connection.execute("SELECT COUNT(*) FROM answers").fetchone()[0])
+            return int(connection.execute(f"SELECT COUNT(*) FROM {_WHOLE}").fetchone()[0])
 
     @contextmanager
     def claims(self, *, lasts: float = 60.0) -> Iterator[Claims]:
@@ -265,7 +309,10 @@ class Journal:
             if self._connection is None:
                 self._connection = connect(self.path)
                 self._owner_process = os.getpid()
-            yield self._connection
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise _translated(error, self.path) from error
 
     def _forget_parents(self) -> None:
         """After a fork: a connection must be neither used nor closed by a process that did not open it."""
@@ -280,7 +327,22 @@ class Journal:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # a full disk may have ended it
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
+
+
+def _translated(error: Exception, path: str) -> SurveysimError:
+    """An error of SQLite or the system in words that say what to do."""
+    if is_disk_full(error):
+        return DiskFullError(
+            "the disk is full: the journal cannot take another answer. What it holds is safe; make room and run the "
+            "same again, which asks for the rest only. The file",
+            path,
+        )
+    return JournalError(
+        f"the journal {path!r} cannot be used any more ({error}). Copy it and look at the copy with `sqlite3 FILE "
+        "'.recover'`, or go on with another file"
+    )

@@ -12,7 +12,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from surveysim.errors import SurveysimError
+
 __all__ = ["Claims"]
+
+# Owners that are done, although a file says otherwise.
+_UNRELEASED: set[str] = set()
 
 Write = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
@@ -58,9 +63,12 @@ class Claims:
     def release(self) -> None:
         """Give all claims back."""
         self._released.set()
-        with self._write() as connection:
-            connection.execute("DELETE FROM claims WHERE owner = ?", (self._owner,))
-            connection.execute("DELETE FROM owners WHERE owner = ?", (self._owner,))
+        try:
+            with self._write() as connection:
+                connection.execute("DELETE FROM claims WHERE owner = ?", (self._owner,))
+                connection.execute("DELETE FROM owners WHERE owner = ?", (self._owner,))
+        except SurveysimError:  # on a full disk: what ended the run is raised, not this
+            _UNRELEASED.add(self._owner)
 
     def _give_signs(self) -> None:
         while not self._released.wait(self._lasts / 3):
@@ -68,7 +76,7 @@ class Claims:
                 with self._write() as connection:
                     if not self._released.is_set():
                         self._sign(connection)
-            except sqlite3.Error:  # the next sign of life may get through
+            except (sqlite3.Error, SurveysimError):  # the next sign of life may get through
                 continue
 
     def _sign(self, connection: sqlite3.Connection) -> None:
@@ -84,7 +92,7 @@ class Claims:
         ).fetchall()
         now = time.time()
         for owner, machine, process, expires in others:
-            if expires < now or (machine == _machine() and _is_gone(process)):
+            if owner in _UNRELEASED or expires < now or (machine == _machine() and _is_gone(process)):
                 connection.execute("DELETE FROM owners WHERE owner = ?", (owner,))
                 connection.execute("DELETE FROM claims WHERE owner = ?", (owner,))
 

@@ -1,43 +1,16 @@
-"""The tables of a journal's file, and answers as rows of them."""
+"""The tables of a journal's file: made, brought up to date, and opened."""
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
 
-from surveysim.asking.asks import Answer, Ask
-
-__all__ = ["COLUMNS", "connect", "flush", "from_row", "to_row"]
-
-#: Columns of the table `answers`, in their order; `Journal` says what they mean.
-COLUMNS = (
-    "key",
-    "model",
-    "kind",
-    "system",
-    "user",
-    "cue",
-    "labels",
-    "temperature",
-    "max_tokens",
-    "sample",
-    "seed",
-    "schema",
-    "text",
-    "label_logprobs",
-    "censored_mass",
-    "created",
-)
+__all__ = ["connect", "flush"]
 
 # Marks the file as ours, in SQLite's header: "svsj".
 _APPLICATION = 0x7376736A
-_VERSION = 1
+_VERSION = 2
 
 # Seconds to wait for other processes that write.
 _PATIENCE = 60.0
@@ -59,7 +32,9 @@ CREATE TABLE answers (
     text TEXT,
     label_logprobs TEXT,
     censored_mass REAL NOT NULL,
-    created TEXT NOT NULL
+    created TEXT NOT NULL,
+    ended TEXT NOT NULL DEFAULT 'stop',
+    checksum TEXT
 );
 CREATE TABLE owners (
     owner TEXT NOT NULL PRIMARY KEY, machine TEXT NOT NULL, process TEXT NOT NULL, expires REAL NOT NULL
@@ -67,6 +42,13 @@ CREATE TABLE owners (
 CREATE TABLE claims (key TEXT NOT NULL PRIMARY KEY, owner TEXT NOT NULL);
 CREATE INDEX claims_by_owner ON claims (owner);
 """
+
+
+# What the second version has more than the first.
+_SECOND = (
+    "ALTER TABLE answers ADD COLUMN ended TEXT NOT NULL DEFAULT 'stop'",
+    "ALTER TABLE answers ADD COLUMN checksum TEXT",
+)
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -113,6 +95,11 @@ def _make_tables(connection: sqlite3.Connection, path: str) -> None:
     application, version = _header(connection)
     if application == _APPLICATION and version == _VERSION:
         return  # another process was faster
+    if application == _APPLICATION and version == 1:
+        for statement in _SECOND:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+        return
     if application == _APPLICATION:
         raise ValueError(
             f"the journal {path!r} has tables of version {version}, this surveysim knows version {_VERSION}: "
@@ -157,46 +144,3 @@ def flush(path: str) -> None:
         os.fsync(log)
     finally:
         os.close(log)
-
-
-def to_row(key: str, identity: Mapping[str, str], ask: Ask, answer: Answer) -> tuple[Any, ...]:
-    """One answer as a row, in the order of `COLUMNS`."""
-    return (
-        key,
-        json.dumps(dict(identity), sort_keys=True),
-        ask.kind,
-        _storable(ask.prompt.system),
-        _storable(ask.prompt.user),
-        _storable(ask.prompt.cue),
-        json.dumps(list(ask.labels), ensure_ascii=False),
-        float(ask.temperature),
-        int(ask.max_tokens),
-        int(ask.sample),
-        int(ask.seed),
-        ask.schema,
-        _storable(answer.text),
-        _to_json(answer.label_logprobs),
-        float(answer.censored_mass),
-        datetime.now(UTC).isoformat(timespec="milliseconds"),
-    )
-
-
-def _storable(text: str | None) -> str | None:
-    """Half a character, as broken files and servers send it, becomes a question mark: SQLite takes none."""
-    return None if text is None else text.encode("utf-8", "replace").decode("utf-8")
-
-
-def from_row(row: Sequence[Any]) -> Answer:
-    """The answer in a row's `text`, `label_logprobs` and `censored_mass`."""
-    text, logprobs, censored = row
-    if logprobs is None:
-        return Answer(text=text, censored_mass=censored)
-    values = tuple(-math.inf if value is None else float(value) for value in json.loads(logprobs))
-    return Answer(text=text, label_logprobs=values, censored_mass=censored)
-
-
-def _to_json(logprobs: Sequence[float] | None) -> str | None:
-    """A JSON list; minus infinity, which JSON does not have, as null."""
-    if logprobs is None:
-        return None
-    return json.dumps([None if value == -math.inf else float(value) for value in logprobs], allow_nan=False)

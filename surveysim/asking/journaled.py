@@ -1,4 +1,4 @@
-"""A answerer with a journal: what has been answered is read, what is new is stored before anybody sees it."""
+"""An answerer with a journal: what has been answered is read, what is new is stored before anybody sees it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
-from surveysim.asking.asks import Answer, Answerer, Ask
+from surveysim.asking.asks import Answer, Answerer, Ask, KeptAnswers
 from surveysim.asking.journal import Journal, ask_keys
 from surveysim.asking.journal_claims import Claims
+from surveysim.errors import SurveysimError
 
 __all__ = ["JournaledAnswerer", "journaled"]
 
@@ -38,7 +40,7 @@ def journaled(answerer: Answerer, path: str | os.PathLike[str] | Journal) -> Jou
 
     Examples
     --------
-    A answerer that counts what it is asked:
+    An answerer that counts what it is asked:
 
     >>> import os, tempfile
     >>> from surveysim.asking.asks import Answer, Ask
@@ -68,7 +70,7 @@ def journaled(answerer: Answerer, path: str | os.PathLike[str] | Journal) -> Jou
 
 
 class JournaledAnswerer:
-    """What `journaled` makes; a `Answerer` itself.
+    """What `journaled` makes; an `Answerer` itself.
 
     Attributes
     ----------
@@ -132,19 +134,27 @@ class JournaledAnswerer:
             nonlocal flushed
             # Where nobody sees an answer before the end it need not wait for the disk alone.
             due = run.watched or time.monotonic() - flushed >= _FLUSH
-            self.journal.put(run.identity, asks[i], answer, key=keys[i], flush=due)
+            try:
+                self.journal.put(run.identity, asks[i], answer, key=keys[i], flush=due)
+            except BaseException:
+                if run.keeps:
+                    run.hand_over({keys[i]: answer})
+                raise
             if due:
                 flushed = time.monotonic()
             run.hand_over({keys[i]: answer})
 
         try:
             answers = self.answerer.answer(asks, on_answer=store, verbose=verbose)
-        finally:
-            self.journal.flush()
+        except BaseException:
+            with suppress(SurveysimError):  # a full disk may be what ended the call: that is raised, once
+                self.journal.flush()
+            raise
+        self.journal.flush()
         for i, answer in enumerate(answers):
             if keys[i] in run.answers:
                 continue
-            if answer.failure is None:  # a answerer that does not report answers one by one
+            if answer.failure is None:  # an answerer that does not report answers one by one
                 self.journal.put(run.identity, asks[i], answer, key=keys[i])
                 run.hand_over({keys[i]: answer})
             else:
@@ -172,7 +182,12 @@ class _Run:
     @property
     def watched(self) -> bool:
         """Whether somebody sees answers as they come."""
-        return self._on_answer is not None
+        return self._on_answer is not None and not self.keeps
+
+    @property
+    def keeps(self) -> bool:
+        """Whether answers are only kept for the case that the call breaks off."""
+        return isinstance(self._on_answer, KeptAnswers)
 
     @property
     def missing(self) -> list[str]:

@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 
 from surveysim.asking.asks import Answer, Ask
 from surveysim.asking.chunks import make_chunks
-from surveysim.asking.passes import Batch, Passes, State, pass_overhead, passes_of
+from surveysim.asking.line_ends import until_line_break
+from surveysim.asking.passes import PassBatch, Passes, State, pass_overhead, passes_of
 from surveysim.models.loaded import LoadedModel
 from surveysim.models.processes import ModelAddress, n_processes, spread
 from surveysim.prompts import Prompt
@@ -24,8 +25,9 @@ __all__ = ["LocalAnswerer"]
 
 # Part of every journal key: another way to draw gives other answers to the same asks.
 _SAMPLER = "inverse-cdf/1"
+_LINE_SAMPLER = f"{_SAMPLER}, one line"
 
-Report = Callable[[int, Answer], None]
+OnAnswer = Callable[[int, Answer], None]
 
 
 class LocalAnswerer:
@@ -72,7 +74,7 @@ class LocalAnswerer:
             "kind": "local",
             "fingerprint": self.model.fingerprint,
             "dtype": str(self.model.dtype).removeprefix("torch."),
-            "sampler": _SAMPLER,
+            "sampler": _SAMPLER if self.model.is_chat else _LINE_SAMPLER,
         }
 
     def labels(self, n_options: int) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ class LocalAnswerer:
         self,
         asks: Sequence[Ask],
         *,
-        on_answer: Report | None = None,
+        on_answer: OnAnswer | None = None,
         verbose: int = 0,
     ) -> list[Answer]:
         """Answer all asks, in their order.
@@ -119,7 +121,7 @@ class LocalAnswerer:
         assert all(answer is not None for answer in answers)
         return answers  # type: ignore[return-value]
 
-    def _answer_here(self, asks: Sequence[Ask], tokens: Sequence[tuple[int, ...]], report: Report) -> None:
+    def _answer_here(self, asks: Sequence[Ask], tokens: Sequence[tuple[int, ...]], report: OnAnswer) -> None:
         passes = passes_of(self.model)
         prompts = list(dict.fromkeys(tokens))
         place = {ids: row for row, ids in enumerate(prompts)}
@@ -142,7 +144,7 @@ class LocalAnswerer:
         n = 1 if self.address is None else n_processes(self.model.device)
         return [] if n == 1 else make_chunks(asks, tokens, n, overhead=pass_overhead(self.model.device))
 
-    def _answer_elsewhere(self, asks: Sequence[Ask], chunks: Sequence[Sequence[int]], report: Report) -> None:
+    def _answer_elsewhere(self, asks: Sequence[Ask], chunks: Sequence[Sequence[int]], report: OnAnswer) -> None:
         assert self.address is not None
         for labels in {ask.labels for ask in asks if ask.kind == "label"}:
             self._entries(labels)  # what is wrong with them is said before anybody works
@@ -169,7 +171,7 @@ class LocalAnswerer:
         asks: Sequence[Ask],
         prompts: list[tuple[int, ...]],
         wanted: list[list[int]],
-        report: Report,
+        report: OnAnswer,
     ) -> None:
         entries = {labels: self._entries(labels) for labels in {ask.labels for ask in asks if ask.kind == "label"}}
         for batch in passes.batches(prompts):
@@ -209,7 +211,7 @@ class LocalAnswerer:
         asks: Sequence[Ask],
         prompts: list[tuple[int, ...]],
         wanted: list[list[int]],
-        report: Report,
+        report: OnAnswer,
     ) -> None:
         longest = max(asks[position].max_tokens for positions in wanted for position in positions)
         # More draws of one prompt than fit read it again; so do all where the state cannot be copied.
@@ -227,16 +229,17 @@ class LocalAnswerer:
             if len(rows) > len(batch.rows):
                 place = {row: i for i, row in enumerate(batch.rows)}
                 state = state.select([place[row] for row in rows])
-            texts = self._write(passes, state, [asks[p] for p in positions], [prompts[row] for row in rows])
-            for position, text in zip(positions, texts, strict=True):
-                report(position, Answer(text=text))
+            answers = self._write(passes, state, [asks[p] for p in positions], [prompts[row] for row in rows])
+            for position, answer in zip(positions, answers, strict=True):
+                report(position, answer)
 
-    def _write(self, passes: Passes, state: State, asks: list[Ask], prompts: list[tuple[int, ...]]) -> list[str]:
-        """Write one text a row, until the turn ends or `max_tokens` are there."""
+    def _write(self, passes: Passes, state: State, asks: list[Ask], prompts: list[tuple[int, ...]]) -> list[Answer]:
+        """Write one text a row, until the turn ends or `max_tokens` are there; base models, until their line ends."""
         limits = [self._limit(ask, prompt) for ask, prompt in zip(asks, prompts, strict=True)]
         uniforms = np.stack([_uniforms(ask, prompt, max(limits)) for ask, prompt in zip(asks, prompts, strict=True)])
         ends = self._end_tokens()
         written: list[list[int]] = [[] for _ in asks]
+        ended = [False] * len(asks)
         alive = list(range(len(asks)))  # the ask of each row of the state
         temperature = torch.tensor([ask.temperature for ask in asks], dtype=torch.float32, device=state.logits.device)
         for step in range(max(limits)):
@@ -245,9 +248,11 @@ class LocalAnswerer:
             going = []
             for i, (ask, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
                 if token in ends or len(written[ask]) >= limits[ask]:
+                    ended[ask] |= token in ends and len(written[ask]) < limits[ask]
                     continue
                 written[ask].append(token)
-                if len(written[ask]) < limits[ask]:
+                ended[ask] = self._is_over(token, written[ask], asks[ask])
+                if len(written[ask]) < limits[ask] and not ended[ask]:
                     going.append(i)
             if not going:
                 break
@@ -260,7 +265,24 @@ class LocalAnswerer:
                 for i in set(range(len(alive))) - set(going):
                     limits[alive[i]] = 0
             state = passes.step(state, tokens)
-        return [str(self.model.tokenizer.decode(ids, skip_special_tokens=True)) for ids in written]
+        return [self._answer_of(ids, ask, over) for ids, ask, over in zip(written, asks, ended, strict=True)]
+
+    def _is_over(self, token: int, written: list[int], ask: Ask) -> bool:
+        """Whether a base model has come to the end of its answer with this token."""
+        if self.model.is_chat or "\n" not in self._text_of([token]):
+            return False
+        return until_line_break(self._text_of(written), ask.labels) is not None
+
+    def _answer_of(self, written: list[int], ask: Ask, over: bool) -> Answer:
+        text = self._text_of(written)
+        if not self.model.is_chat:
+            answer = until_line_break(text, ask.labels, done=True)
+            over |= answer != text
+            text = str(answer)
+        return Answer(text=text, ended="stop" if over else "length")
+
+    def _text_of(self, ids: list[int]) -> str:
+        return str(self.model.tokenizer.decode(ids, skip_special_tokens=True))
 
     def _limit(self, ask: Ask, prompt: Sequence[int]) -> int:
         room = ask.max_tokens if self.model.max_tokens is None else self.model.max_tokens - len(prompt)
@@ -285,7 +307,7 @@ def answer_chunk(model: LoadedModel, asks: Sequence[Ask]) -> list[Answer]:
     return LocalAnswerer(model).answer(asks)
 
 
-def _report_all(answers: Sequence[tuple[int, Answer]], report: Report) -> None:
+def _report_all(answers: Sequence[tuple[int, Answer]], report: OnAnswer) -> None:
     """Report what has arrived, all of it: Ctrl-C waits until then, a second one does not."""
     interrupted: KeyboardInterrupt | None = None
     left = list(reversed(answers))
@@ -339,5 +361,5 @@ def _uniforms(ask: Ask, prompt: Sequence[int], n: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(key=key)).random(n)
 
 
-def _suffixes(batch: Batch, prompts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def _suffixes(batch: PassBatch, prompts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     return [prompts[row][len(batch.prefix) :] for row in batch.rows]

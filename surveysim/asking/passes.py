@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from surveysim.models.anatomy import UnfitModelError, dissect
 from surveysim.models.loaded import LoadedModel
 from surveysim.models.prefixes import PrefixGroup, group_by_prefix
 
-__all__ = ["Batch", "Passes", "State", "pass_overhead", "passes_of"]
+__all__ = ["PassBatch", "Passes", "State", "pass_overhead", "passes_of"]
 
 TOKENS_PER_PASS = 8192
 """Tokens that go through the model at once, padding included."""
@@ -38,7 +38,7 @@ MODES = ("shared", "padded", "plain")
 
 
 @dataclass(frozen=True)
-class Batch:
+class PassBatch:
     """Prompts that are read in one pass.
 
     Attributes
@@ -111,6 +111,7 @@ class Passes:
         taken = inspect.signature(model.network.forward).parameters
         self._keep = {"logits_to_keep": 1} if "logits_to_keep" in taken else {}
         self._takes_positions = "position_ids" in taken
+        self._cache_name = _cache_name(taken)
         config = model.network.config.get_text_config()
         windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
         self._window = min((int(window) for window in windows if window), default=None)
@@ -125,7 +126,7 @@ class Passes:
 
     def batches(
         self, prompts: Sequence[Sequence[int]], copies: Sequence[int] | None = None, new_tokens: int = 0
-    ) -> Iterator[Batch]:
+    ) -> Iterator[PassBatch]:
         """Divide prompts into batches that fit.
 
         Parameters
@@ -158,11 +159,11 @@ class Passes:
                     or (self.mode == "plain" and batch and length != len(prompts[batch[-1]]))
                 )
                 if batch and full:
-                    yield Batch(number, prefix, batch)
+                    yield PassBatch(number, prefix, batch)
                     batch, n_copies = [], 0
                 batch.append(row)
                 n_copies += more
-            yield Batch(number, prefix, batch)
+            yield PassBatch(number, prefix, batch)
 
     def most_copies(self, n_tokens: int) -> int:
         """How many rows of so many tokens fit into a batch, at least one."""
@@ -256,13 +257,13 @@ class Passes:
         output = self._network(
             input_ids=ids,
             attention_mask=mask.long(),
-            past_key_values=cache,
             use_cache=True,
+            **{self._cache_name: cache},
             **arguments,
             **self._keep,
         )
         self.n_tokens_run += ids.numel()
-        return output.logits[:, -1].float(), output.past_key_values
+        return output.logits[:, -1].float(), output[self._cache_name]
 
     def _state_of(self, prefix: tuple[int, ...]) -> State:
         """One row that has read a prefix: a copy, because a pass changes the cache that it is given."""
@@ -359,6 +360,15 @@ class _ExactLogits:
         if float((better - rounded).abs().max()) > 2e-2 * float(rounded.abs().max().clamp_min(1.0)):
             return logits
         return logits.index_copy(1, index, better)
+
+
+def _cache_name(taken: Collection[str]) -> str:
+    """What a model calls the keys and values of earlier tokens, in its arguments and its output alike.
+
+    transformers renamed them in 5.24, family by family, and warns of the old name; code that came with a model may
+    have either.
+    """
+    return "cache" if "cache" in taken and "past_key_values" not in taken else "past_key_values"
 
 
 def _bytes_per_token(config: Any, dtype: torch.dtype) -> int:

@@ -7,8 +7,10 @@ from scipy.special import softmax
 
 from surveysim.base import DistributionRegressor
 from surveysim.cells import FitCells, PredictCells
+from surveysim.contrasts import option_contrasts
+from surveysim.questions import Question
 
-__all__ = ["BaselineRegressor", "softmax_padded", "uniform"]
+__all__ = ["BaselineRegressor", "option_basis", "softmax_padded", "uniform"]
 
 
 class BaselineRegressor(DistributionRegressor):
@@ -47,6 +49,11 @@ def uniform(cells: PredictCells, n_columns: int) -> np.ndarray:
     """Equal shares over each row's options, (n, n_columns), NaN-padded."""
     n_options = cells.n_options[:, None]
     return np.where(np.arange(n_columns) < n_options, 1.0 / n_options, np.nan)
+
+
+def option_basis(question: Question, ordered: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Contrasts of a question's options and their degrees; unless `ordered`, all have degree 0."""
+    return option_contrasts(question.positions if ordered else np.full(question.n_options, np.nan))
 
 
 def softmax_padded(logits: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pandas as pd
 
+from surveysim.level_order import order_of
 from surveysim.levels import UNSEEN, LevelIndex, as_numbers, is_number_column
 
 __all__ = ["BackgroundEncoder", "Block", "Design"]
@@ -58,6 +59,10 @@ class Design:
         """The matrix after a column of ones, (n, 1 + n_columns)."""
         return np.column_stack([np.ones(len(self.matrix)), self.matrix])
 
+    def __getitem__(self, rows: np.ndarray | slice) -> Design:
+        """Some of the rows."""
+        return Design(self.matrix[rows], self.unseen[rows])
+
 
 class BackgroundEncoder:
     """Learn from training backgrounds how any background becomes a row of numbers.
@@ -65,9 +70,10 @@ class BackgroundEncoder:
     - Every attribute gets one column per level seen (all of them: a prior makes the terms identifiable). Missing is a
       level. A number with more than 12 distinct values has a level per group of values (6 groups, equally many
       distinct values in each). An attribute with one level tells nothing and has no columns.
-    - With `linear`, every ordered attribute of at least three levels, that is an ordered categorical or a number, also
-      gets one score: the rank of the category among *all* categories of its type, or the number; standardised over the
-      distinct training backgrounds; 0 where it is missing or unknown.
+    - With `linear`, every ordered attribute of at least three levels also gets one score: an ordered categorical the
+      rank of the category among *all* categories of its type, a number itself, and texts that read like an order
+      (`surveysim.level_order`) their rank in it; standardised over the distinct training backgrounds; 0 where it is
+      missing or unknown.
     - With `pairs`, every pair of attributes gets one column per pair of levels seen together.
 
     Levels not seen in training have zeros in their columns; an ordered level that its categorical type knows, or a
@@ -173,6 +179,9 @@ class _Attribute:
         if isinstance(column.dtype, pd.CategoricalDtype) and column.dtype.ordered:
             ordered = True
             self._ranks = {value: float(rank) for rank, value in enumerate(column.dtype.categories)}
+        elif not number:
+            self._ranks = order_of(index.values)
+            ordered = self._ranks is not None
         self.scale: tuple[float, float] | None = None
         if ordered and n_levels > 2:
             positions = self._positions(column)

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from surveysim.baselines.common import BaselineRegressor, softmax_padded, uniform
+from surveysim.baselines.common import BaselineRegressor, option_basis, softmax_padded, uniform
 from surveysim.baselines.features import BackgroundEncoder
-from surveysim.baselines.laplace import LaplacePosterior, PriorDraw
-from surveysim.baselines.newton import LogitProblem
-from surveysim.baselines.priors import FIXED_DEGREES, PriorTable, degrees_of_freedom, learn_variances
+from surveysim.baselines.joint import QuestionData
+from surveysim.baselines.lack_of_fit import LackOfFit
+from surveysim.baselines.learning import PRIORS, LogitFamily, Prior
+from surveysim.baselines.posterior import ROWS_AT_ONCE, draw_distributions, draw_states, log_odds_variances
+from surveysim.baselines.priors import PriorTable
 from surveysim.cells import FitCells, PredictCells
-from surveysim.contrasts import option_contrasts
 from surveysim.questions import Question
 
 __all__ = ["LogitRegressor", "check_interval_arguments"]
-
-ROWS_AT_ONCE = 256
-"""Rows whose posterior draws are held in memory together."""
-
-VARIANCE_DRAWS = 10
-"""Draws of the prior variances that up to 1,000 posterior draws are spread over: each takes a factorisation of its own.
-More posterior draws have one for each 100, so that ends of intervals settle as draws grow."""
 
 
 class LogitRegressor(BaselineRegressor):
@@ -120,7 +114,7 @@ class LogitRegressor(BaselineRegressor):
     def __init__(
         self,
         ordered: bool = True,
-        prior: str = "fixed",
+        prior: Prior = "auto",
         interactions: bool = False,
         *,
         question: Question | Mapping[str, Question] | None = None,
@@ -156,18 +150,23 @@ class LogitRegressor(BaselineRegressor):
             cells = self._validate_fit(X, Y, sample_weight)
             self._encoder = BackgroundEncoder(linear=bool(self.ordered), pairs=bool(self.interactions))
             self._encoder.fit(cells.backgrounds)
-            bases = {name: self._option_basis(question) for _, name, question, _ in cells.by_question()}
+            bases = {name: option_basis(question, self.ordered) for _, name, question, _ in cells.by_question()}
             self.contrasts_ = {name: contrasts for name, (contrasts, _) in bases.items()}
             self._degrees = {name: degree for name, (_, degree) in bases.items()}
-            problems = self._problems(cells)
             table = PriorTable.fixed(self._encoder.blocks, ordered=bool(self.ordered))
-            solutions, self._table, self.n_iter_ = self._solve(problems, table)
+            data, degrees = self._question_data(cells), list(self._degrees.values())
+            self._family = LogitFamily(data, degrees, table, prior=self.prior)
+            self._fit = self._family.fit()
+            optimum = self._fit.optimum
+            self._lack_of_fit = LackOfFit.learn(self._encoder.blocks, data, degrees, optimum)
+            self.n_iter_ = self._fit.n_rounds or optimum.n_steps
             self.terms_ = self._encoder.names
+            solutions = dict(zip(bases, optimum.coefficients, strict=True))
             self.intercept_ = {name: B[:, 0] for name, B in solutions.items()}
             self.coef_ = {name: B[:, 1:] for name, B in solutions.items()}
-            self.prior_variances_ = self._table.as_frame()
-            # what the curvature needs: designs and respondents, not the answers
-            self._training = {name: (problem.design, problem.respondents) for name, problem in problems.items()}
+            self.prior_variances_ = self._fit.found.table.as_frame()
+            self.resemblance_ = self._family.resemblance_frame(self._fit, list(bases))
+            self.cell_deviation_ = float(np.sqrt(self._lack_of_fit.mean()[1]))
         return self
 
     def predict_logits(self, X: Any) -> np.ndarray:
@@ -278,14 +277,17 @@ class LogitRegressor(BaselineRegressor):
         self._refuse_unseen_questions(cells, self._seen_questions)
         generator = np.random.default_rng(random_state)
         design = self._encoder.transform(cells.backgrounds)
-        tables = self._draw_tables(generator, max(VARIANCE_DRAWS, n_draws // 100))
-        for _, name, _, rows in cells.by_question():
-            if name not in self.coef_:
-                continue
-            draws = self._posterior(name, tables).draws(n_draws, generator)
+        states = draw_states(self._family, self._fit, self._lack_of_fit, n_draws, generator)
+        for place, name, rows in self._fitted_questions(cells):
+            coefficients = [state.optimum.draw_coefficients(place, state.shared, generator) for state in states]
             for start in range(0, len(rows), ROWS_AT_ONCE):
                 some = rows[start : start + ROWS_AT_ONCE]
-                yield some, draws.predict(design.matrix[some], design.unseen[some], generator)
+                yield (
+                    some,
+                    draw_distributions(
+                        states, coefficients, design[some], self.contrasts_[name], self._degrees[name], generator
+                    ),
+                )
 
     def _log_odds_variance(self, X: Any) -> np.ndarray:
         """Posterior mean square (n, K) of the error of each share's log-odds; NaN without option or training cells.
@@ -295,31 +297,29 @@ class LogitRegressor(BaselineRegressor):
         cells = self._validate_predict(X)
         P = self._predict(cells)
         design = self._encoder.transform(cells.backgrounds)
-        tables = self._draw_tables(np.random.default_rng(0), VARIANCE_DRAWS)
+        states = draw_states(self._family, self._fit, self._lack_of_fit, 1, np.random.default_rng(0), centers=True)
         variance = np.full(P.shape, np.nan)
-        for _, name, question, rows in cells.by_question():
-            if name not in self.coef_:
-                continue
-            contrasts, own = self.contrasts_[name], P[rows, : question.n_options]
-            posterior = self._posterior(name, tables)
+        for place, name, rows in self._fitted_questions(cells):
+            contrasts, degree = self.contrasts_[name], self._degrees[name]
+            center = self._fit.optimum.coefficients[place]
             for start in range(0, len(rows), ROWS_AT_ONCE):
-                some = slice(start, start + ROWS_AT_ONCE)
-                covariance = posterior.score_covariance(design.matrix[rows[some]], design.unseen[rows[some]])
-                p = own[some]
-                # d log(p_k / (1 - p_k)) / d score_c = (T_ck - sum_j p_j T_cj) / (1 - p_k)
-                slope = (contrasts.T[None] - (p @ contrasts.T)[:, None, :]) / np.maximum(1.0 - p, 1e-9)[:, :, None]
-                variance[rows[some], : question.n_options] = np.einsum(
-                    "nkc,ncd,nkd->nk", slope, covariance, slope, optimize=True
+                some = rows[start : start + ROWS_AT_ONCE]
+                own = P[some, : contrasts.shape[1]]
+                variance[some, : contrasts.shape[1]] = log_odds_variances(
+                    states, place, center, design[some], own, contrasts, degree
                 )
         return variance
 
-    def _draw_tables(self, generator: np.random.Generator, n_tables: int) -> list[PriorTable]:
-        """Draws of the prior variances; all questions share them."""
-        return [self._table.drawn(self._variance_degrees, generator) for _ in range(n_tables)]
+    def _fitted_questions(self, cells: PredictCells) -> Iterator[tuple[int, str, np.ndarray]]:
+        """Yield the place in the fit, the name and the rows of each question that has training cells."""
+        places = {name: place for place, name in enumerate(self.coef_)}
+        for _, name, _, rows in cells.by_question():
+            if name in places:
+                yield places[name], name, rows
 
     def _check_options(self) -> None:
-        if self.prior not in ("fixed", "eb"):
-            raise ValueError(f"prior must be 'fixed' or 'eb' (empirical Bayes), got {self.prior!r}")
+        if self.prior not in PRIORS:
+            raise ValueError(f"prior must be 'auto', 'fixed' or 'eb' (empirical Bayes), got {self.prior!r}")
         for name in ("ordered", "interactions"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
@@ -328,37 +328,16 @@ class LogitRegressor(BaselineRegressor):
     def _seen_questions(self) -> np.ndarray:
         return np.array([name in self.coef_ for name in self.questions_])
 
-    def _option_basis(self, question: Question) -> tuple[np.ndarray, np.ndarray]:
-        """Contrasts of the options and their degrees; without order all have degree 0."""
-        return option_contrasts(question.positions if self.ordered else np.full(question.n_options, np.nan))
-
-    def _problems(self, cells: FitCells) -> dict[str, LogitProblem]:
+    def _question_data(self, cells: FitCells) -> list[QuestionData]:
         """Each question's data, rows with equal terms pooled."""
         design = self._encoder.transform(cells.backgrounds).with_constant
-        problems = {}
+        data = []
         for _, name, question, rows in cells.by_question():
             distinct, place = np.unique(design[rows], axis=0, return_inverse=True)
             counts = np.zeros((len(distinct), question.n_options))
             np.add.at(counts, place.ravel(), cells.counts[rows, : question.n_options])
-            problems[name] = LogitProblem(distinct, counts, self.contrasts_[name])
-        return problems
-
-    def _solve(
-        self, problems: dict[str, LogitProblem], table: PriorTable
-    ) -> tuple[dict[str, np.ndarray], PriorTable, int]:
-        degrees = [self._degrees[name] for name in problems]
-        if self.prior == "eb":
-            data = list(problems.values())
-            table, solutions, n_iter = learn_variances(data, degrees, table)
-            self._variance_degrees = degrees_of_freedom(data, degrees, solutions, table)
-        else:
-            self._variance_degrees = np.full(table.variances.shape, FIXED_DEGREES)
-            fits = [
-                problem.solve(table.precision(degree))
-                for problem, degree in zip(problems.values(), degrees, strict=True)
-            ]
-            solutions, n_iter = [B for B, _ in fits], max(n_steps for _, n_steps in fits)
-        return dict(zip(problems, solutions, strict=True)), table, n_iter
+            data.append(QuestionData.without_covariates(distinct, counts, self.contrasts_[name]))
+        return data
 
     def _predict(self, cells: PredictCells) -> np.ndarray:
         return softmax_padded(self._logits(cells))
@@ -372,21 +351,6 @@ class LogitRegressor(BaselineRegressor):
                 scores = self.intercept_[name] + matrix[rows] @ self.coef_[name].T
                 logits[rows, : question.n_options] = scores @ self.contrasts_[name]
         return logits
-
-    def _posterior(self, name: str, tables: Sequence[PriorTable]) -> LaplacePosterior:
-        """The Laplace approximation for one question under draws of the prior variances; its curvature is computed
-        anew, not kept: it can be large."""
-        design, respondents = self._training[name]
-        degree = self._degrees[name]
-        return LaplacePosterior(
-            design=design,
-            respondents=respondents,
-            contrasts=self.contrasts_[name],
-            coefficients=np.column_stack([self.intercept_[name], self.coef_[name]]),
-            precision=self._table.precision(degree),
-            priors=[PriorDraw(table.precision(degree), table.of_degrees(degree)) for table in tables],
-            lack_of_fit=self._table.lack_of_fit(degree, ordered=bool(self.ordered)),
-        )
 
 
 def check_interval_arguments(level: float, n_draws: int) -> None:

@@ -1,4 +1,4 @@
-"""Prior variances of the logit's coefficients: the fixed tables, and learning them by empirical Bayes."""
+"""Prior variances of the logit's coefficients: the fixed tables, and draws around a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from surveysim.baselines.features import Block
-from surveysim.baselines.newton import LogitProblem
 
 __all__ = [
     "FIXED_DEGREES",
@@ -18,8 +17,6 @@ __all__ = [
     "PLAIN_VARIANCES",
     "START_DEGREES",
     "PriorTable",
-    "degrees_of_freedom",
-    "learn_variances",
 ]
 
 INTERCEPT_VARIANCE = 25.0
@@ -54,10 +51,6 @@ for the truth, 90% intervals held 86% of the cells of `cces_2016` (n = 200, six 
 far apart as it says, and sexes are not; with 16 / 8 / 4 degrees of freedom 87 / 88 / 89%. One scale for the whole
 table, weighted by its evidence, did not help (85%): what varies is the attributes among each other."""
 
-MAX_ROUNDS = 100
-LOG_TOLERANCE = 0.01
-"""Learning stops when no variance changes by more than 1% in a round."""
-
 
 @dataclass(frozen=True)
 class PriorTable:
@@ -84,19 +77,6 @@ class PriorTable:
     def of_degrees(self, degree: np.ndarray) -> np.ndarray:
         """Variance of every block (n_blocks, C) for contrasts of the given degrees (C,)."""
         return self.variances[:, np.minimum(degree, HIGHEST_CLASS)]
-
-    def lack_of_fit(self, degree: np.ndarray, *, ordered: bool) -> np.ndarray:
-        """Variance (C,) of what a cell's scores have beyond the sum of its attributes' effects.
-
-        Groups are not sums: of a model without two-way terms, this is their prior variance, for all pairs of
-        attributes; of one with them it is 0. Predictions do without (its mean is 0), intervals may not: without it 90%
-        intervals held 84% of the cells of `cces_2016`, whose truth has hardly any noise of its own.
-        """
-        if any(block.kind == "pair" for block in self.blocks):
-            return np.zeros(len(degree))
-        n_attributes = sum(block.kind == "levels" for block in self.blocks)
-        pair = np.array((ORDERED_VARIANCES if ordered else PLAIN_VARIANCES)["pair"])
-        return n_attributes * (n_attributes - 1) / 2 * pair[np.minimum(degree, HIGHEST_CLASS)]
 
     def precision(self, degree: np.ndarray) -> np.ndarray:
         """One over the variance of every coefficient (C, 1 + n_columns) of a question, the intercepts first."""
@@ -135,79 +115,3 @@ class PriorTable:
         frame.insert(0, "terms", [block.kind for block in self.blocks])
         frame.insert(0, "attribute", [block.name for block in self.blocks])
         return frame
-
-
-def learn_variances(
-    problems: Sequence[LogitProblem], degrees: Sequence[np.ndarray], start: PriorTable
-) -> tuple[PriorTable, list[np.ndarray], int]:
-    """Variances that maximise the Laplace approximation to the marginal likelihood, pooled over questions.
-
-    MacKay's fixed point: with b the coefficients that share a variance v, at their optimum, and S their posterior
-    variances, ``gamma = sum(1 - S / v)`` of them are determined by the data, and the new v is ``sum(b**2) / gamma``.
-    Numerator and denominator each get the weight of four coefficients at the start's variance, so that a variance
-    that the data say nothing about stays where it was.
-
-    Parameters
-    ----------
-    problems : sequence of LogitProblem
-        One per question.
-    degrees : sequence of int array of shape (C,)
-        Degrees of each question's contrasts.
-    start : PriorTable
-        Where to begin, and the weak prior.
-
-    Returns
-    -------
-    table : PriorTable
-    coefficients : list of float64 array
-        Each question's optimum under it.
-    n_rounds : int
-
-    References
-    ----------
-    D. J. C. MacKay (1992), Bayesian interpolation, Neural Computation 4(3), 415-447, section 4.
-    """
-    table = start
-    coefficients: list[np.ndarray | None] = [None] * len(problems)
-    n_rounds, change = 0, np.inf
-    while change > LOG_TOLERANCE and n_rounds < MAX_ROUNDS:
-        n_rounds += 1
-        squares, determined = np.zeros_like(start.variances), np.zeros_like(start.variances)
-        for q, (problem, degree) in enumerate(zip(problems, degrees, strict=True)):
-            precision = table.precision(degree)
-            B, _ = problem.solve(precision, coefficients[q])
-            coefficients[q] = B
-            squares += table.add_up(B**2, degree)
-            determined += table.add_up(1.0 - problem.posterior_variances(B, precision) * precision, degree)
-        updated = (squares + PSEUDO_COEFFICIENTS * start.variances) / (determined + PSEUDO_COEFFICIENTS)
-        change = float(np.abs(np.log(updated / table.variances)).max(initial=0.0))
-        table = PriorTable(table.blocks, updated)
-    solutions = [
-        problem.solve(table.precision(degree), B)[0]
-        for problem, degree, B in zip(problems, degrees, coefficients, strict=True)
-    ]
-    return table, solutions, n_rounds
-
-
-def degrees_of_freedom(
-    problems: Sequence[LogitProblem],
-    degrees: Sequence[np.ndarray],
-    coefficients: Sequence[np.ndarray],
-    table: PriorTable,
-) -> np.ndarray:
-    """How many coefficients tell of each learned variance, (n_blocks, 4), the start counting for `START_DEGREES`.
-
-    Parameters
-    ----------
-    problems, degrees
-        As for `learn_variances`.
-    coefficients : sequence of float64 array
-        Each question's optimum under `table`.
-    table : PriorTable
-        The learned variances.
-    """
-    determined = np.full(table.variances.shape, START_DEGREES)
-    for problem, degree, B in zip(problems, degrees, coefficients, strict=True):
-        precision = table.precision(degree)
-        determined += table.add_up(1.0 - problem.posterior_variances(B, precision) * precision, degree)
-    return determined

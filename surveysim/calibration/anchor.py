@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from sklearn.base import BaseEstimator
 
 from surveysim.calibration.examples import Examples
-from surveysim.calibration.maps import FLOOR, as_distributions
+from surveysim.calibration.maps import SMALLEST_SHARE, as_distributions
 from surveysim.calibration.objectives import SCALE, loss
 from surveysim.calibration.priors import prior_of
 
@@ -216,8 +216,8 @@ def fit_gaps(
 def log_shift(examples: Examples, known_P: np.ndarray, known_Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The model's log-ratio of each row to its anchor, and the anchor's observed log shares, both (n, K)."""
     anchors = replace(examples, P=known_P)
-    observed = np.log(np.maximum(np.where(examples.exists, known_Y, 1.0), FLOOR))
-    return examples.log_p(FLOOR) - anchors.log_p(FLOOR), observed
+    observed = np.log(np.maximum(np.where(examples.exists, known_Y, 1.0), SMALLEST_SHARE))
+    return examples.log_p(SMALLEST_SHARE) - anchors.log_p(SMALLEST_SHARE), observed
 
 
 def move(examples: Examples, known_P: np.ndarray, known_Y: np.ndarray, strength: np.ndarray) -> np.ndarray:

@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from surveysim.baselines.features import BackgroundEncoder
 from surveysim.calibration.dirichlet import DirichletCalibrator
-from surveysim.calibration.examples import CELL_NOISE, Examples, as_positions, check_elicited
-from surveysim.calibration.gate import Gate, judge
+from surveysim.calibration.examples import CELL_NOISE, Examples, as_elicited, as_positions
+from surveysim.calibration.gate import Gate, gate_of
 from surveysim.calibration.maps import Calibrator, IdentityCalibrator, PriorCorrection
 from surveysim.calibration.objectives import OBJECTIVES
 from surveysim.calibration.priors import prior_of
@@ -63,10 +63,12 @@ class DistributionCalibrator(BaseEstimator):
         How the distributions were elicited, which is where the prior starts. None: at the identity.
     gate : bool, default=True
         From three questions on, use the fitted correction only if it predicts questions that were held out better than
-        the prior's correction by more than one standard error. With fewer questions the fitted correction is used:
-        the prior of "tempered" is made for that, the other calibrators have none.
+        the prior's correction by more than chance would: with 84% confidence for "tempered" (one standard error, if
+        questions are many), with 95% for calibrators that no prior holds. With fewer questions "tempered" is used,
+        whose prior is made for that; of the others, the prior's correction alone.
     random_state : int, RandomState, Generator or None, default=None
-        Which questions are held out together, where there are more than 10.
+        Which questions are held out together, where there are more than 10. None: they are dealt out in the order in
+        which they come, so that fits repeat.
 
     Attributes
     ----------
@@ -167,7 +169,7 @@ class DistributionCalibrator(BaseEstimator):
         if (P is None) != (Y is None):
             absent = "Y" if Y is None else "P"
             raise ValueError(f"fit needs both P and Y, or neither (the prior's correction alone): {absent} is None")
-        generator = as_generator(self.random_state)
+        generator = None if self.random_state is None else as_generator(self.random_state)
         before = dict(self.__dict__)
         try:
             self.calibrators_, self.gates_, self.n_examples_, self.n_questions_ = {}, {}, {}, {}
@@ -205,7 +207,7 @@ class DistributionCalibrator(BaseEstimator):
         self, P: Any, Y: Any, groups: Any, sample_weight: Any, backgrounds: Any, values: Any
     ) -> Examples:  # fmt: skip
         """Validated examples of both kinds; positions and groups as the user's."""
-        P, answered = check_elicited(P)
+        P, answered = as_elicited(P)
         n_rows, self.n_options_ = P.shape
         n = None if sample_weight is None else check_respondents(sample_weight, n_rows)
         kept = answered if n is None else answered & (n > 0)
@@ -257,7 +259,7 @@ class DistributionCalibrator(BaseEstimator):
         self._encoder = BackgroundEncoder(linear=False, pairs=False).fit(frame[kept])
         return self._encoder.transform(frame).matrix
 
-    def _fit_kind(self, kind: str, examples: Examples | None, generator: np.random.Generator) -> None:
+    def _fit_kind(self, kind: str, examples: Examples | None, generator: np.random.Generator | None) -> None:
         calibrator = self._new_calibrator()
         rows = np.zeros(0, dtype=int)
         if examples is not None:
@@ -271,7 +273,7 @@ class DistributionCalibrator(BaseEstimator):
         chosen = self._of_kind(examples.rows(rows), kind)
         self.n_questions_[kind] = chosen.n_questions
         if self.gate and not isinstance(calibrator, IdentityCalibrator):
-            self.gates_[kind] = judge(calibrator, chosen, generator)
+            self.gates_[kind] = gate_of(calibrator, chosen, generator)
             if not self.gates_[kind].open:
                 self.calibrators_[kind] = PriorCorrection()
                 return
@@ -313,7 +315,7 @@ class DistributionCalibrator(BaseEstimator):
             As in `fit`.
         """
         check_is_fitted(self, "calibrators_")
-        array, answered = check_elicited(P)
+        array, answered = as_elicited(P)
         positions = as_positions(values, ~np.isnan(array))
         features = self._features(backgrounds, len(array))
         examples = Examples(

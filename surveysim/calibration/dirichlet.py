@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from surveysim.calibration.examples import Examples
-from surveysim.calibration.maps import FLOOR, Calibrator, PriorCorrection, as_distributions
+from surveysim.calibration.maps import SMALLEST_SHARE, Calibrator, PriorCorrection, as_distributions
 from surveysim.calibration.objectives import SCALE, loss
 from surveysim.calibration.priors import prior_of
 from surveysim.parameters import check_number
@@ -56,10 +56,11 @@ class DirichletCalibrator(Calibrator):
     np.float64(1.0)
     """
 
+    has_prior = True
     weights_: dict[tuple[int, ...], np.ndarray]
     intercepts_: dict[tuple[int, ...], np.ndarray]
 
-    def __init__(self, off_diagonal_sd: float = 0.1, bias_sd: float = 0.1, floor: float = FLOOR) -> None:
+    def __init__(self, off_diagonal_sd: float = 0.1, bias_sd: float = 0.1, floor: float = SMALLEST_SHARE) -> None:
         self.off_diagonal_sd = off_diagonal_sd
         self.bias_sd = bias_sd
         self.floor = floor

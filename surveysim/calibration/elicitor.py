@@ -17,7 +17,7 @@ from surveysim.base import DistributionRegressor
 from surveysim.calibration.anchor import Anchor, Gaps, as_anchor
 from surveysim.calibration.anchored import AnchoredGroups
 from surveysim.calibration.calibrator import DistributionCalibrator
-from surveysim.calibration.examples import check_elicited
+from surveysim.calibration.examples import as_elicited
 from surveysim.calibration.maps import Calibrator
 from surveysim.calibration.priors import ELICITED_BY
 from surveysim.calibration.refusals import LeftOut
@@ -53,7 +53,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         nominal questions.
     gate : bool, default=True
         From three labelled questions on, use the fitted correction only if held-out questions are predicted better
-        than by the elicitation method's prior correction, by more than one standard error.
+        than by the elicitation method's prior correction, by more than chance would; as in `DistributionCalibrator`.
     anchor : mapping or Anchor, optional
         A group whose distributions are known, such as ``{"sex": "Male"}``. Other groups are then predicted from its
         distribution and the *difference* that the model sees between the groups, q proportional to
@@ -64,7 +64,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         Let the correction depend on the background. On Pew questions it gained nothing (0.0 points of opinion
         alignment with 5 to 40 questions).
     random_state : int, RandomState, Generator or None, default=None
-        Which questions the gate holds out together, where there are more than 10.
+        Which questions the gate holds out together, where there are more than 10; None: always the same.
 
     Attributes
     ----------
@@ -291,7 +291,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
                 f"the estimator's predictions have shape {P.shape}, expected {(n_rows, self.n_options_)}: a "
                 "distribution over the options for each row of X"
             )
-        return check_elicited(P, name="the estimator's predictions")[0]
+        return as_elicited(P, name="the estimator's predictions")[0]
 
     def _fit_calibrator(
         self, cells: FitCells, sample_weight: ArrayLike | None, labelled: bool

@@ -9,9 +9,9 @@ from sklearn.base import BaseEstimator
 from surveysim.calibration.examples import Examples
 from surveysim.calibration.priors import prior_of
 
-__all__ = ["FLOOR", "Calibrator", "IdentityCalibrator", "PriorCorrection", "as_distributions"]
+__all__ = ["SMALLEST_SHARE", "Calibrator", "IdentityCalibrator", "PriorCorrection", "as_distributions"]
 
-FLOOR = 1e-3
+SMALLEST_SHARE = 1e-3
 """Share that stands for shares below it in logarithms: a model's 0 means "hardly anybody"."""
 
 
@@ -25,6 +25,9 @@ class Calibrator(BaseEstimator):
     ----------
     uses_backgrounds : bool
         Whether ``Examples.features`` are read. If not, passing backgrounds is refused rather than ignored.
+    has_prior : bool
+        Whether the map stays near the elicitation method's correction where examples say little. The gate believes
+        those that do not only on stronger evidence, and from three questions on.
 
     Examples
     --------
@@ -46,6 +49,7 @@ class Calibrator(BaseEstimator):
     """
 
     uses_backgrounds = False
+    has_prior = False
 
     def fit(self, examples: Examples) -> Calibrator:
         """Learn the map.
@@ -116,7 +120,7 @@ class PriorCorrection(Calibrator):
         log_t = prior_of(examples.elicited_by).log_t
         if log_t == 0.0:
             return examples.P.copy()
-        return as_distributions(np.exp(log_t) * examples.log_p(FLOOR), examples)
+        return as_distributions(np.exp(log_t) * examples.log_p(SMALLEST_SHARE), examples)
 
 
 def as_distributions(logits: np.ndarray, examples: Examples) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import rel_entr, xlogy
 
 from surveysim.calibration.examples import Examples
+from surveysim.metrics.jensen_shannon import js_terms
 
 __all__ = ["OBJECTIVES", "SCALE", "distance", "loss"]
 
@@ -41,8 +42,7 @@ def distance(Q: np.ndarray, examples: Examples) -> np.ndarray:
     if examples.objective == "tv":
         return np.abs(Q - Y).sum(axis=1) / 2
     if examples.objective == "js":
-        M = (Q + Y) / 2
-        return (rel_entr(Q, M) + rel_entr(Y, M)).sum(axis=1) / (2 * np.log(2))
+        return js_terms(Q, Y).sum(axis=1) / np.log(2)
     scale = examples.scale
     outside = examples.exists & ~examples.ordered
     along = np.abs(np.cumsum(scale.sort(scale.within(Q) - scale.truth), axis=1)[:, :-1]) * scale.gaps
@@ -87,11 +87,9 @@ def _tv(Q: np.ndarray, log_q: np.ndarray, examples: Examples) -> tuple[np.ndarra
 
 def _js(Q: np.ndarray, log_q: np.ndarray, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
     Y = examples.truth
-    M = (Q + Y) / 2
-    rows = (rel_entr(Q, M) + rel_entr(Y, M)).sum(axis=1) / (2 * np.log(2))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(Q > 0, np.log(Q / M), 0.0)
-    return rows, _through_softmax(Q, ratio / (2 * np.log(2)))
+        ratio = np.where(Q > 0, np.log(2 * Q / (Q + Y)), 0.0)
+    return js_terms(Q, Y).sum(axis=1) / np.log(2), _through_softmax(Q, ratio / (2 * np.log(2)))
 
 
 def _w1(Q: np.ndarray, log_q: np.ndarray, examples: Examples) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from surveysim.elicitation.methods import METHODS, check_elicited_by
+
 __all__ = ["ELICITED_BY", "Prior", "prior_of"]
 
 
@@ -47,7 +49,7 @@ _PRIORS = {
 
 _UNKNOWN = Prior(0.0, 0.2, 0.2, 0.2)
 
-ELICITED_BY = tuple(_PRIORS)
+ELICITED_BY = tuple(METHODS)
 """Methods of elicitation, as in ``ZeroShotElicitor(method=...)``."""
 
 
@@ -59,8 +61,5 @@ def prior_of(elicited_by: str | None) -> Prior:
     ValueError
         If there is no such method.
     """
-    if elicited_by is None:
-        return _UNKNOWN
-    if elicited_by not in _PRIORS:
-        raise ValueError(f"elicited_by must be one of {list(ELICITED_BY)} or None, got {elicited_by!r}")
-    return _PRIORS[elicited_by]
+    check_elicited_by(elicited_by)
+    return _UNKNOWN if elicited_by is None else _PRIORS[elicited_by]

@@ -8,7 +8,7 @@ from typing import Any
 
 from surveysim.datasets.backgrounds import check_bands
 from surveysim.datasets.files import RawSurvey, require
-from surveysim.datasets.proposal import AGE_BANDS, Plan, build_survey
+from surveysim.datasets.proposal import AGE_BANDS, Choices, build_survey
 from surveysim.datasets.survey import Report, Survey
 
 __all__ = ["load_anes96", "load_fair"]
@@ -63,7 +63,7 @@ def load_anes96(*, age_bands: Sequence[float] = AGE_BANDS) -> Survey:
     scale: dict[Hashable, str] = {i + 1: text for i, text in enumerate(_LEANING)}
     return _load(
         "anes96",
-        Plan(
+        Choices(
             questions=dict.fromkeys(["PID", "selfLR", "ClinLR", "DoleLR", "TVnews", "vote"]),
             backgrounds={"age": "age group", "educ": "education", "income": "household income"},
             weight=None,
@@ -122,7 +122,7 @@ def load_fair() -> Survey:
     """
     return _load(
         "fair",
-        Plan(
+        Choices(
             questions={"rate_marriage": None},
             backgrounds={
                 "age": "age",
@@ -163,11 +163,11 @@ def load_fair() -> Survey:
     )
 
 
-def _load(name: str, plan: Plan, description: str, terms: str) -> Survey:
+def _load(name: str, choices: Choices, description: str, terms: str) -> Survey:
     require("statsmodels")
     import statsmodels.datasets
 
     data: Any = getattr(statsmodels.datasets, name).load_pandas().data
-    survey = build_survey(RawSurvey(Path(name), data), plan, Report())
+    survey = build_survey(RawSurvey(Path(name), data), choices, Report())
     survey.DESCR, survey.terms, survey.source = description, terms, f"statsmodels.datasets.{name}"
     return survey

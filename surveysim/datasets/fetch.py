@@ -14,7 +14,7 @@ import pandas as pd
 
 from surveysim.datasets.backgrounds import check_bands
 from surveysim.datasets.files import RawSurvey, open_survey, require
-from surveysim.datasets.proposal import AGE_BANDS, Plan, build_survey
+from surveysim.datasets.proposal import AGE_BANDS, Choices, build_survey
 from surveysim.datasets.survey import Report, Survey
 from surveysim.questions import Question
 from surveysim.tables.missing import as_missing
@@ -127,7 +127,7 @@ def nonvoters_from(raw: RawSurvey, about: dict[str, Any], age_bands: Any) -> Sur
                 pinned=group.get("pinned", ()),
                 context=about["context"],
             )
-    plan = Plan(
+    plan = Choices(
         questions=questions,
         backgrounds={
             "ppage": "age group", "educ": "education", "race": "race", "gender": "gender",

@@ -45,6 +45,10 @@ class RawSurvey:
         Code to label.
     missing_codes : dict of str to list
         Codes that the file declares missing: single codes, and (low, high) ranges.
+    roles : dict of str to str
+        Variables that are neither questions nor backgrounds, and why.
+    findings : list of (variable, what, respondents, detail)
+        What was odd and had to be changed on reading.
     """
 
     path: Path
@@ -52,6 +56,8 @@ class RawSurvey:
     variable_labels: dict[str, str] = field(default_factory=dict)
     value_labels: dict[str, dict[Hashable, str]] = field(default_factory=dict)
     missing_codes: dict[str, list[Any]] = field(default_factory=dict)
+    roles: dict[str, str] = field(default_factory=dict)
+    findings: list[tuple[str, str, int, str]] = field(default_factory=list)
 
 
 def require(package: str) -> Any:

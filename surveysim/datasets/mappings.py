@@ -16,7 +16,7 @@ import pandas as pd
 
 from surveysim.datasets.backgrounds import check_bands
 from surveysim.datasets.files import RawSurvey, open_survey
-from surveysim.datasets.proposal import AGE_BANDS, MAX_LEVELS, MAX_OPTIONS, Plan, build_survey
+from surveysim.datasets.proposal import AGE_BANDS, MAX_LEVELS, MAX_OPTIONS, Choices, build_survey
 from surveysim.datasets.survey import Report, Survey
 from surveysim.tables.missing import as_missing
 
@@ -186,7 +186,7 @@ def read_named(
             report.warn(name, f"{role} missing for some respondents: not used", absent)
             design[role] = None
 
-    plan = Plan(
+    choices = Choices(
         questions={name: None for name, _ in chosen_questions},
         backgrounds={name: (entry.alias if entry else None) or name for name, entry in chosen_backgrounds},
         kinds={name: entry.kind for name, entry in chosen_backgrounds if entry and entry.kind},
@@ -207,10 +207,10 @@ def read_named(
         max_options=MAX_OPTIONS,
         max_levels=MAX_LEVELS,
     )
-    if plan.backgrounds is not None and any(e and e.kind == "country" for _, e in chosen_backgrounds):
-        plan.max_levels = 250  # there are fewer countries
-    plan.weight, plan.strata, plan.cluster = chosen_weight, design["strata"], design["cluster"]
-    built = build_survey(raw, plan, report)
+    if choices.backgrounds is not None and any(e and e.kind == "country" for _, e in chosen_backgrounds):
+        choices.max_levels = 250  # there are fewer countries
+    choices.weight, choices.strata, choices.cluster = chosen_weight, design["strata"], design["cluster"]
+    built = build_survey(raw, choices, report)
     by_name: dict[str | None, Entry | None] = dict([*chosen_backgrounds, *chosen_questions])
     by_name |= {finder.find(entry): entry for entry in known if entry.role in ("weight", "strata", "cluster")}
     status = [_status(by_name.get(name)) for name in built.variables["name"]]

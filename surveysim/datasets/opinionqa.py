@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from surveysim.datasets.files import RawSurvey
-from surveysim.datasets.proposal import Plan, build_survey
+from surveysim.datasets.no_answer import missing_kind
+from surveysim.datasets.proposal import Choices, build_survey
 from surveysim.datasets.question_sets import as_list, need_columns, read_table
 from surveysim.datasets.survey import QuestionSet, Report, Survey
-from surveysim.datasets.wording import missing_kind
 from surveysim.questions import Question
 from surveysim.tables import QUESTION_COLUMN
 from surveysim.tables.missing import as_missing
@@ -194,14 +194,14 @@ def _read_wave(
         levels.setdefault(attribute, [])
         levels[attribute] += [group for group in groups if group not in levels[attribute]]
         data[attribute] = pd.Categorical(data[attribute].mask(beside), groups, ordered=attribute in ORDERED)
-    plan = Plan(
+    choices = Choices(
         questions=questions,
         backgrounds={a: a for a in wanted},
         weight=weight,
         missing=as_missing({key: codes for key, codes in overrides.items() if codes}),
         max_options=50,
     )
-    survey = build_survey(RawSurvey(folder / "responses.csv", data), plan, report)
+    survey = build_survey(RawSurvey(folder / "responses.csv", data), choices, report)
     survey.DESCR = f"American Trends Panel, wave {wave}, as prepared for OpinionQA: {len(data):,} respondents."
     survey.terms, survey.source = TERMS, folder.name
     return survey

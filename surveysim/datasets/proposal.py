@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from surveysim.datasets.backgrounds import describe_values, read_background
+from surveysim.datasets.backgrounds import Source, describe_values, read_background
+from surveysim.datasets.codebook import Overrides
 from surveysim.datasets.files import RawSurvey
-from surveysim.datasets.roles import background_kind, called_weight, looks_like_id, looks_like_weight
+from surveysim.datasets.roles import background_kind, is_date, looks_like_id
+from surveysim.datasets.scales import graded_labels
 from surveysim.datasets.survey import Report, Survey
-from surveysim.datasets.values import fit_question, read_values
+from surveysim.datasets.values import Values, fit_question, read_values
+from surveysim.datasets.weights import choose_weight, fill_weight
 from surveysim.questions import Question
 from surveysim.tables import Missing
 from surveysim.tables.matching import OptionMatcher
 
-__all__ = ["AGE_BANDS", "MAX_LEVELS", "MAX_OPTIONS", "Plan", "build_survey", "require_variables"]
+__all__ = ["AGE_BANDS", "MAX_LEVELS", "MAX_OPTIONS", "Choices", "build_survey", "require_variables"]
 
 MAX_OPTIONS = 20
 AGE_BANDS = (30, 45, 65)
@@ -28,8 +31,31 @@ MAX_LEVELS = 80
 
 
 @dataclass
-class Plan:
-    """What the user, or a named reader, wants of a file; None means: propose."""
+class Choices:
+    """What the user, or a named reader, chooses of a file; None means: propose.
+
+    Attributes
+    ----------
+    questions : dict of str to Question or None
+        None in place of a Question: propose its options.
+    backgrounds : dict of str to str
+        The names that they get.
+    kinds : dict of str to str
+        Of backgrounds, where it is known.
+    weight, strata, cluster : str or None
+    missing : Missing
+    ordinal : dict of str to bool
+    lenient : set of str
+        Variables of a mapping: reported, not refused, where unfit.
+    age_bands : sequence of int
+    year : int or None
+        Of the survey, for years of birth.
+    variable_labels, value_labels : dict
+    context : str or None
+    max_options, max_levels : int
+    believe_order : bool
+        Whether the order of ordered categoricals was meant by somebody.
+    """
 
     questions: dict[str, Question | None] | None = None
     backgrounds: dict[str, str] | None = None
@@ -39,7 +65,7 @@ class Plan:
     cluster: str | None = None
     missing: Missing = field(default_factory=Missing)
     ordinal: dict[str, bool] = field(default_factory=dict)
-    lenient: set[str] = field(default_factory=set)  # variables of a mapping: reported, not refused, where unfit
+    lenient: set[str] = field(default_factory=set)
     age_bands: Sequence[int] = AGE_BANDS
     year: int | None = None
     variable_labels: dict[str, str] = field(default_factory=dict)
@@ -47,183 +73,239 @@ class Plan:
     context: str | None = None
     max_options: int = MAX_OPTIONS
     max_levels: int = MAX_LEVELS
+    believe_order: bool = True
 
 
-def build_survey(raw: RawSurvey, plan: Plan, report: Report) -> Survey:
-    """Give every variable of a file its role."""
-    data, n = raw.data, len(raw.data)
-    wanted = {**(plan.questions or {}), **(plan.backgrounds or {})}
-    require_variables(list(plan.questions or {}), data, "questions")
-    require_variables(list(plan.backgrounds or {}), data, "backgrounds")
-    both = sorted(set(plan.questions or {}) & set(plan.backgrounds or {}))
+def build_survey(raw: RawSurvey, choices: Choices, report: Report) -> Survey:
+    """Give every variable of a file its role.
+
+    Parameters
+    ----------
+    raw : RawSurvey
+    choices : Choices
+    report : Report
+        Gets what is odd.
+    """
+    _check_names(raw.data, choices)
+    builder = _Builder(raw, choices, report)
+    for name in raw.data.columns:
+        builder.add(name)
+    return builder.survey()
+
+
+def _check_names(data: pd.DataFrame, choices: Choices) -> None:
+    questions, backgrounds = choices.questions or {}, choices.backgrounds or {}
+    require_variables(list(questions), data, "questions")
+    require_variables(list(backgrounds), data, "backgrounds")
+    both = sorted(set(questions) & set(backgrounds))
     if both:
         raise ValueError(f"{both} are both questions and backgrounds")
-    for parameter in ("strata", "cluster"):
-        if (column := getattr(plan, parameter)) is not None:
+    for parameter, column in (("strata", choices.strata), ("cluster", choices.cluster)):
+        if column is not None:
             require_variables([column], data, parameter)
-    weight, candidates = _choose_weight(data, plan, report)
-    design = {plan.strata: "strata", plan.cluster: "cluster"}
+    if choices.weight not in (None, "auto"):
+        require_variables([str(choices.weight)], data, "weight")
 
-    columns: dict[str, pd.Series] = {}
-    questions: dict[str, Question] = {}
-    backgrounds: list[str] = []
-    rows: list[dict[str, Any]] = []
-    for name in data.columns:
-        column = data[name]
-        row: dict[str, Any] = {"name": name, "label": plan.variable_labels.get(name, ""), "role": "other", "reason": ""}
-        rows.append(row)
-        columns[name] = column
-        if name == weight:
-            columns[name] = _weights(name, column, report)
-            row.update(role="weight", reason="named" if plan.weight == weight else "the only weight")
-        elif name in design and name not in wanted:
-            row.update(role=design[name], reason="named")
-        elif name in candidates:
+
+class _Builder:
+    """Takes the variables of a file one by one, and collects what becomes of them."""
+
+    def __init__(self, raw: RawSurvey, choices: Choices, report: Report) -> None:
+        self.raw, self.choices, self.report = raw, choices, report
+        self.columns: dict[str, pd.Series] = {}
+        self.questions: dict[str, Question] = {}
+        self.backgrounds: list[str] = []
+        self.rows: list[dict[str, Any]] = []
+        named = {*(choices.questions or {}), *(choices.backgrounds or {})}
+        self.weight, self.weights = choose_weight(
+            raw.data, choices.weight, choices.variable_labels, choices.value_labels, named, report
+        )
+        self.design = {
+            column: role
+            for role, column in (("strata", choices.strata), ("cluster", choices.cluster))
+            if column is not None and column not in named
+        }
+
+    def add(self, name: str) -> None:
+        """Give a variable its role: as the user says, else by its name, label and values."""
+        choices, column, label = self.choices, self.raw.data[name], self.choices.variable_labels.get(name, "")
+        row: dict[str, Any] = {"name": name, "label": label, "role": "other", "reason": ""}
+        self.rows.append(row)
+        self.columns[name] = column
+        if name == self.weight:
+            self.columns[name] = fill_weight(name, column, self.report)
+            row.update(role="weight", reason="named" if choices.weight == name else "the only weight")
+        elif name in self.design:
+            row.update(role=self.design[name], reason="named")
+        elif name in self.weights:
             row["reason"] = "looks like a weight"
-        elif plan.backgrounds is not None and name in plan.backgrounds:
-            _add_background(name, plan.backgrounds[name], raw, plan, report, columns, backgrounds, row, True)
-        elif plan.questions is not None and name in plan.questions:
-            _add_question(name, raw, plan, report, columns, questions, row, True)
+        elif name in (choices.backgrounds or {}):
+            self.add_background(row, (choices.backgrounds or {})[name], demanded=True)
+        elif name in (choices.questions or {}):
+            self.add_question(row, demanded=True)
+        elif name in self.raw.roles:
+            row["reason"] = self.raw.roles[name]
         elif looks_like_id(name, column):
             row["reason"] = "an identifier"
-        elif (guess := background_kind(name, plan.variable_labels.get(name))) is not None:
-            row["reason"] = guess.reason + ", but backgrounds were named"
-            if plan.backgrounds is None:
+        elif is_date(column):
+            row["reason"] = "a date"
+        elif (guess := background_kind(name, label)) is not None:
+            if choices.backgrounds is None:
                 row["reason"] = guess.reason
-                _add_background(name, None, raw, plan, report, columns, backgrounds, row, False, guess.kind)
-        elif plan.questions is None:
-            _add_question(name, raw, plan, report, columns, questions, row, False)
+                self.add_background(row, None, demanded=False, kind=guess.kind)
+            else:
+                row["reason"] = guess.reason + ", but backgrounds were named"
+        elif choices.questions is None:
+            self.add_question(row, demanded=False)
         else:
             row["reason"] = "not named"
-    frame = pd.DataFrame(columns, index=data.index)
-    bare = [row["name"] for row in rows if row["reason"] == "values without labels"]
-    if bare:
-        report.note("", "few values without labels, not proposed: name them in questions=[...]", 0, ", ".join(bare))
-    if n and not questions:
-        report.warn("", "no questions found: name them in questions=[...]")
-    order = list(plan.backgrounds.values()) if plan.backgrounds is not None else []
-    backgrounds.sort(key=lambda b: order.index(b) if b in order else len(order))
-    if plan.questions:
-        questions = {name: questions[name] for name in plan.questions if name in questions}
-    return Survey(
-        data=frame,
-        questions=questions,
-        backgrounds=backgrounds,
-        weight=weight,
-        strata=plan.strata,
-        cluster=plan.cluster,
-        variables=pd.DataFrame(rows),
-        report=report.frame(),
-        value_labels=plan.value_labels,
-        DESCR="",
-        terms="",
-        source="",
-    )
 
-
-def _add_background(
-    name: str, new_name: str | None, raw: RawSurvey, plan: Plan, report: Report, columns: dict[str, pd.Series],
-    backgrounds: list[str], row: dict[str, Any], demanded: bool, kind: str | None = None,
-) -> None:  # fmt: skip
-    kind = plan.kinds.get(name, kind)
-    if kind is None:
-        guess = background_kind(name, plan.variable_labels.get(name))
-        kind = guess.kind if guess else "levels"
-    if name in plan.ordinal:
-        kind = "ordered" if plan.ordinal[name] else "nominal"
-    found = read_background(
-        name,
-        raw.data[name],
-        plan.value_labels.get(name, {}),
-        raw.missing_codes.get(name, []),
-        plan.missing.codes_of(name),
-        kind,
-        report,
-        bands=plan.age_bands,
-        year=plan.year,
-        max_levels=plan.max_levels,
-        demanded=demanded,
-    )
-    if name in plan.lenient and not isinstance(found, str) and found[0].nunique() == 1:
-        found = "a single answer"  # of one country, its name says nothing
-    if isinstance(found, str):
-        if demanded and name not in plan.lenient:
-            raise ValueError(f"{name!r} cannot be a background: {found}")
-        enough = report.warn if "levels" in found or "missing" in found else report.note
-        enough(name, "left out as a background" if demanded else "not proposed as a background", 0, found)
-        row["reason"] = "; ".join(filter(None, [row["reason"], f"left out: {found}"]))
-        return
-    levels, reason = found
-    renamed = new_name if new_name not in (None, name) else "age group" if reason == "age in bands" else name
-    assert renamed is not None
-    if renamed != name and (renamed in columns or renamed in raw.data.columns):
-        if demanded and new_name not in (None, name):
-            raise ValueError(f"backgrounds calls {name!r} {renamed!r}, which is another variable of the file")
-        renamed = f"{name} group"
-    columns[renamed] = levels
-    backgrounds.append(renamed)
-    row.update(role="background", reason="; ".join(filter(None, [row["reason"] or "named", reason])))
-    row["column"] = renamed
-
-
-def _add_question(
-    name: str, raw: RawSurvey, plan: Plan, report: Report, columns: dict[str, pd.Series],
-    questions: dict[str, Question], row: dict[str, Any], demanded: bool,
-) -> None:  # fmt: skip
-    column = raw.data[name]
-    labels, declared = plan.value_labels.get(name, {}), raw.missing_codes.get(name, [])
-    overrides = plan.missing.codes_of(name)
-    given = None if plan.questions is None else plan.questions.get(name)
-    if given is not None:
-        values = fit_question(name, column, labels, declared, overrides, given, report)
-        questions[name] = given
-    else:
-        aside = Report()
-        found = read_values(
-            name, column, labels, declared, overrides, aside, max_options=plan.max_options, demanded=demanded
-        )
+    def add_background(
+        self, row: dict[str, Any], new_name: str | None, *, demanded: bool, kind: str | None = None
+    ) -> None:
+        """Take a variable as a background, or say why not."""
+        name, choices = row["name"], self.choices
+        found = self._read_background(name, kind, demanded)
+        is_lenient = name in choices.lenient
+        if is_lenient and not isinstance(found, str) and found[0].nunique() == 1:
+            found = "a single answer"  # of one country, its name says nothing
         if isinstance(found, str):
-            if demanded and name not in plan.lenient:
-                raise ValueError(f"{name!r} cannot be a question: {found}")
-            row["reason"] = found
-            if found == "all answers are missing":
-                report.warn(name, found)
-            elif labels:
-                report.note(name, "not proposed as a question", 0, found)
+            if demanded and not is_lenient:
+                raise ValueError(f"{name!r} cannot be a background: {found}")
+            tell = self.report.warn if "levels" in found or "missing" in found else self.report.note
+            tell(name, "left out as a background" if demanded else "not proposed as a background", 0, found)
+            row["reason"] = "; ".join(filter(None, [row["reason"], f"left out: {found}"]))
             return
-        report.rows += aside.rows
-        values = found
-        if name in plan.ordinal:
-            values.ordered, values.why = plan.ordinal[name], "as named"
-        if not plan.variable_labels.get(name):
-            report.note(name, "no wording in the file: the question's text is the variable's name")
-        questions[name] = Question(
-            _wording(name, plan.variable_labels.get(name)),
-            values.texts,
-            codes=None if values.codes == values.texts else values.codes,
-            ordinal=bool(values.ordered),
-            pinned=values.pinned,
-            context=plan.context,
+        levels, reason = found
+        column = self._background_name(name, new_name, reason, demanded)
+        self.columns[column] = levels
+        self.backgrounds.append(column)
+        row.update(role="background", reason="; ".join(filter(None, [row["reason"] or "named", reason])), column=column)
+
+    def _read_background(self, name: str, kind: str | None, demanded: bool) -> tuple[pd.Series, str] | str:
+        choices = self.choices
+        kind = choices.kinds.get(name, kind)
+        if kind is None:
+            guess = background_kind(name, choices.variable_labels.get(name))
+            kind = guess.kind if guess else "levels"
+        if name in choices.ordinal:
+            kind = "ordered" if choices.ordinal[name] else "nominal"
+        source = Source(
+            name,
+            self.raw.data[name],
+            choices.value_labels.get(name, {}),
+            self.raw.missing_codes.get(name, []),
+            Overrides.of(choices.missing, name),
+            kind,
+            bands=choices.age_bands,
+            year=choices.year,
+            max_levels=choices.max_levels,
+            demanded=demanded,
+            believe_order=choices.believe_order or name in choices.ordinal,
         )
-        if _ambiguous(questions[name]):  # text "2" with code 1: the texts alone decide, as they do in `data`
-            questions[name] = Question(
-                questions[name].text,
-                values.texts,
-                ordinal=bool(values.ordered),
-                pinned=values.pinned,
-                context=plan.context,
-            )
-    columns[name] = values.as_answers(column.index)
-    counts = values.counts
-    if counts["answered"] == 0:
-        if demanded and name not in plan.lenient:
-            raise ValueError(f"{name!r} cannot be a question: all answers are missing")
-        report.warn(name, "all answers are missing")
-        questions.pop(name)
-        columns[name] = column
-        row["reason"] = "all answers are missing"
-        return
-    row.update(role="question", reason=describe_values(values), column=name, **counts)
+        return read_background(source, self.report)
+
+    def _background_name(self, name: str, new_name: str | None, reason: str, demanded: bool) -> str:
+        """The column that a background gets in `Survey.data`."""
+        if new_name is not None and new_name != name:
+            column, is_asked = new_name, demanded
+        else:
+            column, is_asked = ("age group" if reason == "age in bands" else name), False
+        if column == name or (column not in self.columns and column not in self.raw.data.columns):
+            return column
+        if is_asked:
+            raise ValueError(f"backgrounds calls {name!r} {column!r}, which is another variable of the file")
+        return f"{name} group"
+
+    def add_question(self, row: dict[str, Any], *, demanded: bool) -> None:
+        """Take a variable as a question, or say why not."""
+        name, choices = row["name"], self.choices
+        strict = demanded and name not in choices.lenient
+        given = (choices.questions or {}).get(name)
+        values = self._read_question(name, given, demanded)
+        if isinstance(values, str):
+            if strict:
+                raise ValueError(f"{name!r} cannot be a question: {values}")
+            row["reason"] = values
+            if values == "all answers are missing":
+                self.report.warn(name, values)
+            elif choices.value_labels.get(name):
+                self.report.note(name, "not proposed as a question", 0, values)
+            return
+        counts = values.counts
+        if counts["answered"] == 0:
+            if strict:
+                raise ValueError(f"{name!r} cannot be a question: all answers are missing")
+            self.report.warn(name, "all answers are missing")
+            row["reason"] = "all answers are missing"
+            return
+        self.questions[name] = given if given is not None else self._propose(name, values)
+        self.columns[name] = values.as_answers(self.raw.data.index)
+        row.update(role="question", reason=describe_values(values), column=name, **counts)
+
+    def _read_question(self, name: str, given: Question | None, demanded: bool) -> Values | str:
+        choices, column = self.choices, self.raw.data[name]
+        labels, declared = choices.value_labels.get(name, {}), self.raw.missing_codes.get(name, [])
+        overrides = Overrides.of(choices.missing, name)
+        if given is not None:
+            return fit_question(name, column, labels, declared, overrides, given, self.report)
+        aside = Report()
+        values = read_values(
+            name, column, labels, declared, overrides, aside, max_options=choices.max_options, demanded=demanded,
+            believe_order=choices.believe_order or name in choices.ordinal,
+        )  # fmt: skip
+        if isinstance(values, str):
+            return values
+        self.report.add(aside)
+        if name in choices.ordinal:
+            values.ordered, values.why = choices.ordinal[name], "as named"
+        elif not values.ordered and (doubt := graded_labels(values.texts, values.pinned, coded=values.coded)):
+            self.report.doubt(name, "labels that look graded, taken as without order", 0, doubt,
+                              f"ordinal={{{name!r}: True}}")  # fmt: skip
+        if not choices.variable_labels.get(name):
+            self.report.note(name, "no wording in the file: the question's text is the variable's name")
+        return values
+
+    def _propose(self, name: str, values: Values) -> Question:
+        """The question that a variable's labels make."""
+        text = _wording(name, self.choices.variable_labels.get(name))
+        codes = None if values.codes == values.texts else values.codes
+        for held in (codes, None):  # text "2" with code 1: the texts alone decide, as they do in `data`
+            question = Question(
+                text, values.texts, codes=held, ordinal=bool(values.ordered), pinned=values.pinned,
+                context=self.choices.context,
+            )  # fmt: skip
+            if not _ambiguous(question):
+                break
+        return question
+
+    def survey(self) -> Survey:
+        """What has been collected, as a survey."""
+        choices = self.choices
+        bare = [row["name"] for row in self.rows if row["reason"] == "values without labels"]
+        if bare:
+            what = "few values without labels, not proposed: name them in questions=[...]"
+            self.report.note("", what, 0, ", ".join(bare))
+        if len(self.raw.data) and not self.questions:
+            self.report.warn("", "no questions found: name them in questions=[...]")
+        order = list((choices.backgrounds or {}).values())
+        self.backgrounds.sort(key=lambda b: order.index(b) if b in order else len(order))
+        if choices.questions:
+            self.questions = {name: self.questions[name] for name in choices.questions if name in self.questions}
+        return Survey(
+            data=pd.DataFrame(self.columns, index=self.raw.data.index),
+            questions=self.questions,
+            backgrounds=self.backgrounds,
+            weight=self.weight,
+            strata=choices.strata,
+            cluster=choices.cluster,
+            variables=pd.DataFrame(self.rows),
+            report=self.report.frame(),
+            value_labels=choices.value_labels,
+            DESCR="",
+            terms="",
+            source="",
+        )
 
 
 def _wording(name: str, label: str | None) -> str:
@@ -232,9 +314,10 @@ def _wording(name: str, label: str | None) -> str:
         return name
     text = " ".join(label.split())
     if text.casefold().startswith(name.casefold()):
-        rest = text[len(name) :].lstrip(" .:-–—)")
-        if rest and rest != text[len(name) :]:
-            return rest
+        rest = text[len(name) :]
+        is_code = re.search(r"[\d_]", name) is not None  # "nationality" begins a sentence, "q12" does not
+        if re.match(r"\s*[.:)\-–—]" if not is_code else r"\s*[.:)\-–—]|\s", rest):
+            return rest.lstrip(" .:-–—)") or text
     return text
 
 
@@ -244,67 +327,6 @@ def _ambiguous(question: Question) -> bool:
         return [matcher.find(option) for option in question.options] != list(range(question.n_options))
     except ValueError:
         return True
-
-
-def _choose_weight(data: pd.DataFrame, plan: Plan, report: Report) -> tuple[str | None, list[str]]:
-    """The weight, and other variables that look like weights."""
-    candidates = [name for name in data.columns if looks_like_weight(name, plan.variable_labels.get(name), data[name])]
-    candidates = [
-        name for name in candidates if name not in (plan.questions or {}) and name not in (plan.backgrounds or {})
-    ]
-    if plan.weight is None:
-        return None, candidates
-    if plan.weight != "auto":
-        require_variables([plan.weight], data, "weight")
-        _refuse_negative(data[plan.weight])
-        return plan.weight, candidates
-    if len(candidates) == 1:
-        column = data[candidates[0]]
-        values = column.dropna().to_numpy(dtype=np.float64)
-        if (values < 0).any() or np.isinf(values).any():
-            report.warn(candidates[0], "looks like a weight, but is negative or infinite: no weight taken",
-                        int(((values < 0) | np.isinf(values)).sum()))  # fmt: skip
-            return None, candidates
-        return candidates[0], candidates
-    if not candidates:
-        _mention_whole_weights(data, plan, report)
-    if candidates:
-        report.warn("", f"several variables look like weights, none was taken: weight= chooses among {candidates}")
-    return None, candidates
-
-
-def _mention_whole_weights(data: pd.DataFrame, plan: Plan, report: Report) -> None:
-    """Whole numbers may be how many people a respondent stands for, or codes: the user knows."""
-    for name in data.columns:
-        if name in (plan.questions or {}) or name in (plan.backgrounds or {}) or plan.value_labels.get(name):
-            continue
-        column = data[name]
-        if called_weight(name, plan.variable_labels.get(name), column) and (column.nunique() > 1 or column.max() <= 0):
-            report.warn(name, "called a weight, but without fractions: not taken unless weight= names it")
-
-
-def _refuse_negative(column: pd.Series) -> None:
-    if not pd.api.types.is_numeric_dtype(column.dtype):
-        raise ValueError(f"weight {column.name!r} is no number: it is of type {column.dtype}")
-    values = column.to_numpy(dtype=float, na_value=np.nan)
-    wrong = np.flatnonzero((values < 0) | np.isinf(values))
-    if len(wrong):
-        rows = ", ".join(str(column.index[i]) for i in wrong[:5])
-        raise ValueError(
-            f"weight {column.name!r} is negative or infinite for {len(wrong):,} respondents (rows {rows}): mend it, or "
-            "say weight=None"
-        )
-    if not (column > 0).any():
-        raise ValueError(f"weight {column.name!r} is zero or missing for everybody")
-
-
-def _weights(name: str, column: pd.Series, report: Report) -> pd.Series:
-    absent, zero = int(column.isna().sum()), int((column == 0).sum())
-    if absent:
-        report.warn(name, "weights missing, taken as 0: these respondents count nowhere", absent)
-    if zero:
-        report.warn(name, "weights of 0: these respondents count nowhere", zero)
-    return column.fillna(0.0)
 
 
 def require_variables(names: Sequence[str], data: pd.DataFrame, parameter: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from surveysim.datasets.no_answer import missing_kind
 from surveysim.datasets.question_sets import (
     SUM_TOLERANCE,
     GroupAnswers,
@@ -21,7 +22,6 @@ from surveysim.datasets.question_sets import (
     read_table,
 )
 from surveysim.datasets.survey import QuestionSet, Report
-from surveysim.datasets.wording import missing_kind
 from surveysim.questions import Question
 
 __all__ = ["read_global_opinion_qa", "read_subpop"]

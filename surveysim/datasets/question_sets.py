@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 
 from surveysim.datasets.files import BLANKS
+from surveysim.datasets.no_answer import missing_kind
+from surveysim.datasets.ordering import monotone
+from surveysim.datasets.scales import scale_scores
 from surveysim.datasets.survey import QuestionSet, Report
-from surveysim.datasets.values import monotone
-from surveysim.datasets.wording import missing_kind, outside_scale, scale_scores
+from surveysim.datasets.wording import outside_scale
 from surveysim.questions import Question
 from surveysim.tables import QUESTION_COLUMN
 

@@ -1,11 +1,11 @@
-"""What a variable is for, guessed from its name, its label and its values: background, weight, identifier."""
+"""What a variable is for, guessed from its name, its label and its values: background or identifier."""
 
 from __future__ import annotations
 
+import datetime
 import re
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 __all__ = [
@@ -13,9 +13,8 @@ __all__ = [
     "ORDERED_KINDS",
     "Guess",
     "background_kind",
-    "called_weight",
+    "is_date",
     "looks_like_id",
-    "looks_like_weight",
 ]
 
 
@@ -52,18 +51,26 @@ _KINDS = {
         r"(scale of )?incomes?( group| level| quintile| decile)?s?( ?[,(:].*)?",
     ),
     "urban": _Kind(
-        r"urban\w*|rural|domicil|urban_?rural|h_urbrural|townsize|settlement|f_metro", r"(urban|rural|domicile)\b.*"
+        r"urban\w*|rural|domicil|urban_?rural|h_urbrural|townsize|settlement|f_metro",
+        r"(urban|rural)([ /-]+(or )?(rural|urban))?( (area|residence|status|location|classification))?( ?[,(:].*)?|"
+        r"domicile( ?[,(:].*)?",
     ),
-    "country": _Kind(r"country\w*|cntry|b_country_alpha|nation|pais|countrynew", r"country( code| of interview)?\b.*"),
+    "country": _Kind(
+        r"country\w*|cntry|b_country_alpha|nation|pais|countrynew",
+        r"country( code| of (interview|residence))?( ?[,(:].*)?",
+    ),
     "region": _Kind(
         r"region\w*|state|province|prov\w*cd\w*|f_cregion|cregion|bundesland|division|stateabb",
-        r"(region|state|province)\b.*|省份.*",
+        r"(region|state|province)( (code|name|of (the )?(residence|interview|country|respondent)))?( ?[,(:].*)?|省份.*",
     ),
     "race": _Kind(
         r"race\d?|racef|race_?(eth|cen|acs)\w*|ethnic\w*|f_racethn\w*|ethnicity|hispanic",
         r"(respondent[’']?s? )?(race|ethnicity|ethnic group)( (and|or) ethnicity)?( of (the )?respondent)?( ?[,(:].*)?",
     ),
-    "religion": _Kind(r"relig|religion|f_relig|rlgdnm|denom", r"(religious denomination|religion)\b.*"),
+    "religion": _Kind(
+        r"relig|religion|f_relig|rlgdnm|denom",
+        r"(religious denomination|religion)( (code|of (the )?respondent|or denomination.*))?( ?[,(:].*)?",
+    ),
     "marital status": _Kind(
         r"marital\w*|marstat\w*|maritalb|f_marital|marit\w*|civil_?status",
         r".*\b(marital|legal marital|civil) status\b.*|婚姻状况",
@@ -72,8 +79,14 @@ _KINDS = {
         r"employment\w*|empstat\w*|mnactic|wrkstat|emp_2010|labou?r_?force\w*|uempla",
         r".*\b(employment status|labou?r force status|main activity)\b.*",
     ),
-    "children": _Kind(r"children|childs|numch\w*|nkids", r"(number of|how many) children\b.*"),
-    "class": _Kind(r"social_?class|class_?self|subjective_?class", r"(subjective )?social class\b.*"),
+    "children": _Kind(
+        r"children|childs|numch\w*|nkids",
+        r"(number of|how many) children( (in (the |your )?household|living .*|ever .*|(have|do) you .*))?( ?[,(:?].*)?",
+    ),
+    "class": _Kind(
+        r"social_?class|class_?self|subjective_?class",
+        r"(subjective )?social class( of (the )?respondent| self.*)?( ?[,(:].*)?",
+    ),
 }
 
 BACKGROUND_KINDS = tuple(_KINDS)
@@ -85,15 +98,12 @@ ORDERED_KINDS = frozenset({"age", "age group", "education", "income", "class", "
 # Labels that are about somebody else, or about what is thought of the thing.
 _ABOUT_OTHERS = re.compile(
     r"\b(partner|spouse|husband|wife|father|mother|parents?|child[’']s|interviewer|feelings?|satisf\w+|discriminat\w+|"
-    r"equality|should|education in)\b"
+    r"equality|should|education in|sources? of|nowadays|ideal)\b"
 )
-_WEIGHT_NAMES = re.compile(
-    r"w|wts?\w*|w(ei)?gh?ts?(_?\w*)?|w_weight|[a-z]*weights?\d*|\w*wgh?t|wtss\w*|gewicht\w*|pspwght|anweight|rswt_\w+|final_?w\w*|poids\w*"
+# A name or a label with one of these is of what is thought of the thing, or of a part of it.
+_OPINION = re.compile(
+    r"satisf|feel|should|discrim|equal|fair|trust|import|source|enough|support|redistrib|better|worse|nowadays"
 )
-_WEIGHT_LABELS = re.compile(
-    r".*\b(weight(ing)?( factor| variable)?|post-?stratification weight|survey weight|gewicht\w*)\b.*"
-)
-_BODY_WEIGHT = re.compile(r".*\b(kg|kilo\w*|pounds|lbs|body|height|how much do you weigh)\b.*")
 _ID_NAMES = re.compile(
     r"(\w*_)?(id|idno|caseid|respid|respondent_?id|qkey|serial|rownames|uid|pid|fid|record|case)\d*(_\w+)?"
 )
@@ -110,32 +120,18 @@ class Guess:
 def background_kind(name: str, label: str | None) -> Guess | None:
     """The kind of background that a variable is, or None."""
     lowered = name.casefold().strip()
+    about = (label or "").casefold()
     for kind, pattern in _KINDS.items():
+        if _OPINION.search(lowered.replace(kind, "")) or (_OPINION.search(about) and "all source" not in about):
+            break
         if re.fullmatch(pattern.names, lowered):
             return Guess(kind, f"its name is that of a background ({kind})")
-    if label and len(label) < 60 and "?" not in label and not _ABOUT_OTHERS.search(label.casefold()):
-        text = " ".join(label.casefold().split())
+    if label and len(label) < 60 and "?" not in label and not _ABOUT_OTHERS.search(about):
+        text = " ".join(about.split())
         for kind, pattern in _KINDS.items():
             if re.fullmatch(pattern.labels, text):
                 return Guess(kind, f"its label is that of a background ({kind})")
     return None
-
-
-def looks_like_weight(name: str, label: str | None, column: pd.Series) -> bool:
-    """Whether a numeric variable is a survey weight, by its name or label and by having fractions."""
-    if not called_weight(name, label, column):
-        return False
-    values = column.dropna().to_numpy(dtype=np.float64)
-    return bool((values[np.isfinite(values)] % 1 != 0).any())
-
-
-def called_weight(name: str, label: str | None, column: pd.Series) -> bool:
-    """Whether a numeric variable is called a weight, whatever its values."""
-    if not pd.api.types.is_numeric_dtype(column.dtype) or column.notna().sum() == 0:
-        return False
-    named = _WEIGHT_NAMES.fullmatch(name.casefold()) is not None
-    described = label is not None and _WEIGHT_LABELS.fullmatch(label.casefold()) is not None
-    return (named or described) and not (label is not None and _BODY_WEIGHT.fullmatch(label.casefold()))
 
 
 def looks_like_id(name: str, column: pd.Series) -> bool:
@@ -150,3 +146,22 @@ def looks_like_id(name: str, column: pd.Series) -> bool:
         return len(column) > 100 and column.nunique(dropna=False) == len(column)
     except TypeError:  # lists, as Parquet can hold
         return False
+
+
+_DATE = re.compile(
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{2,4})"
+    r"([T ]+\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?)?"
+)
+
+
+def is_date(column: pd.Series) -> bool:
+    """Whether a variable holds dates, or text that writes them: "2023-05-01", "1/5/2023 14:30"."""
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return True
+    if not pd.api.types.is_string_dtype(column.dtype) and column.dtype != object:
+        return False
+    written = column.dropna().head(200)
+    texts = [value.strip() for value in written if isinstance(value, str) and value.strip()]
+    if texts:
+        return all(_DATE.fullmatch(text) for text in texts)
+    return len(written) > 0 and all(isinstance(value, datetime.date) for value in written)

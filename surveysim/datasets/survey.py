@@ -23,6 +23,10 @@ SHOWN_QUESTIONS = 5
 
 REPORT_COLUMNS = ("variable", "severity", "what", "respondents", "detail")
 
+VARIABLES_SHOWN = 5
+DOUBTS_SHOWN = 20
+"""Variables that a warning names of each kind; .report has all of them."""
+
 
 class SurveyWarning(SurveysimWarning):
     """Something in a survey file that the user should look at; listed in full in ``survey.report``."""
@@ -33,6 +37,7 @@ class Report:
     """Collects what a reader found: notes, and warnings that are issued together at the end."""
 
     rows: list[tuple[str, str, str, int, str]] = field(default_factory=list)
+    doubts: set[str] = field(default_factory=set)
 
     def note(self, variable: str, what: str, respondents: int = 0, detail: str = "") -> None:
         """Something counted, that needs no attention."""
@@ -42,6 +47,16 @@ class Report:
         """Something that needs attention."""
         self.rows.append((variable, "warning", what, int(respondents), detail))
 
+    def doubt(self, variable: str, what: str, respondents: int, detail: str, line: str) -> None:
+        """Something that could be otherwise, and the line of code that makes it so; the warning shows both."""
+        self.doubts.add(what)
+        self.warn(variable, what, respondents, f"{detail}; {line}")
+
+    def add(self, other: Report) -> None:
+        """Take over what another report has collected."""
+        self.rows += other.rows
+        self.doubts |= other.doubts
+
     def frame(self) -> pd.DataFrame:
         """All of it: variable, severity ("note" or "warning"), what, respondents concerned, detail."""
         return pd.DataFrame(self.rows, columns=list(REPORT_COLUMNS))
@@ -49,16 +64,22 @@ class Report:
     def issue(self, source: str) -> None:
         """One `SurveyWarning` for all warnings, a line for each kind with its variables."""
         kinds: dict[str, list[str]] = {}
-        for variable, severity, what, respondents, _ in self.rows:
+        for variable, severity, what, respondents, detail in self.rows:
             if severity == "warning":
                 counted = f" ({respondents:,} respondents)" if respondents else ""
-                kinds.setdefault(what, []).append(variable + counted if variable else "")
+                shown = f": {detail}" if what in self.doubts else ""
+                kinds.setdefault(what, []).append(variable + counted + shown if variable else "")
         if not kinds:
             return
         lines = []
         for what, variables in kinds.items():
-            more = f" and {len(variables) - 5:,} more" if len(variables) > 5 else ""
-            lines.append(f"  {what}: {', '.join(variables[:5])}{more}" if any(variables) else f"  {what}")
+            limit = DOUBTS_SHOWN if what in self.doubts else VARIABLES_SHOWN
+            more = [f"and {len(variables) - limit:,} more"] if len(variables) > limit else []
+            if what in self.doubts:
+                lines.append("\n    ".join([f"  {what}:", *variables[:limit], *more]))
+            else:
+                listed = " ".join([", ".join(variables[:limit]), *more])
+                lines.append(f"  {what}: {listed}" if any(variables) else f"  {what}")
         warn(
             f"{source}: {len(kinds)} kind{'s' if len(kinds) > 1 else ''} of anomalies, listed in .report\n"
             + "\n".join(lines),

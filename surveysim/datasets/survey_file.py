@@ -10,7 +10,7 @@ import pandas as pd
 
 from surveysim.datasets.backgrounds import check_bands
 from surveysim.datasets.files import RawSurvey, open_survey
-from surveysim.datasets.proposal import AGE_BANDS, MAX_LEVELS, MAX_OPTIONS, Plan, build_survey, require_variables
+from surveysim.datasets.proposal import AGE_BANDS, MAX_LEVELS, MAX_OPTIONS, Choices, build_survey, require_variables
 from surveysim.datasets.survey import Report, Survey
 from surveysim.questions import Question
 from surveysim.tables.missing import as_missing
@@ -157,7 +157,7 @@ def read_survey(
     else:
         raw = open_survey(path, columns=columns, encoding=encoding, catalog=catalog)
         source = raw.path.name
-    plan = Plan(
+    choices = Choices(
         questions=None if questions is None else _as_plan(questions),
         backgrounds=None if backgrounds is None else _as_names(backgrounds),
         weight=weight,
@@ -172,11 +172,15 @@ def read_survey(
         max_options=max_options,
         max_levels=max_levels,
     )
-    named = {**dict.fromkeys(variable_labels or {}), **dict.fromkeys(value_labels or {}), **dict.fromkeys(plan.ordinal)}
+    named = {
+        **dict.fromkeys(variable_labels or {}),
+        **dict.fromkeys(value_labels or {}),
+        **dict.fromkeys(choices.ordinal),
+    }
     require_variables(list(named), raw.data, "variable_labels, value_labels or ordinal")
-    require_variables(plan.missing.question_columns(), raw.data, "missing")
+    require_variables(choices.missing.question_columns(), raw.data, "missing")
     report = Report()
-    survey = build_survey(raw, plan, report)
+    survey = build_survey(raw, choices, report)
     survey.DESCR = f"{source}: {len(survey.data):,} respondents, {raw.data.shape[1]:,} variables, read as it is."
     survey.terms = "The terms of whoever gave you the file."
     survey.source = source

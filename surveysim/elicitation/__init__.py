@@ -11,11 +11,12 @@ from surveysim.elicitation.parsing import (
     parse_percentages,
 )
 from surveysim.elicitation.rater import SimilarityRater
-from surveysim.elicitation.result import Elicitation
+from surveysim.elicitation.result import Elicitation, ElicitationError
 
 __all__ = [
     "METHODS",
     "Elicitation",
+    "ElicitationError",
     "Journal",
     "SimilarityRater",
     "is_refusal",

@@ -13,13 +13,14 @@ from surveysim.asking.asks import Ask
 from surveysim.cells import PredictCells
 from surveysim.elicitation.methods import Method, percentage_schema
 from surveysim.prompts import Example, Template, describe_background, option_orders, render
+from surveysim.prompts.orders import OrderKind
 from surveysim.questions import Question
 
-__all__ = ["Asked", "KnownCells", "Plan", "background_records", "plan_asks"]
+__all__ = ["AskPlan", "Asked", "ShownCells", "background_records", "plan_asks"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class AskPlan:
     """How cells are asked.
 
     Attributes
@@ -35,7 +36,7 @@ class Plan:
     option_orders : str
         A kind that `surveysim.prompts.option_orders` knows.
     seed : int
-    examples : KnownCells or None
+    examples : ShownCells or None
     """
 
     method: Method
@@ -43,13 +44,13 @@ class Plan:
     backgrounds: bool
     n_samples: int
     temperature: float
-    option_orders: str
+    option_orders: OrderKind
     seed: int
-    examples: KnownCells | None = None
+    examples: ShownCells | None = None
 
 
 @dataclass(frozen=True)
-class KnownCells:
+class ShownCells:
     """Cells whose distributions are shown in the prompt.
 
     Attributes
@@ -101,13 +102,13 @@ class Asked:
     cells: list[list[int]] = field(default_factory=list)
 
 
-def plan_asks(cells: PredictCells, plan: Plan, labels: Mapping[int, tuple[str, ...]]) -> Asked:
+def plan_asks(cells: PredictCells, plan: AskPlan, labels: Mapping[int, tuple[str, ...]]) -> Asked:
     """All asks of all cells.
 
     Parameters
     ----------
     cells : PredictCells
-    plan : Plan
+    plan : AskPlan
     labels : mapping of int to tuple of str
         The labels for each number of options.
 

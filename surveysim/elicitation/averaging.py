@@ -15,15 +15,11 @@ from surveysim.asking.asks import Answer
 from surveysim.cells import PredictCells
 from surveysim.elicitation.ask_plans import Asked
 from surveysim.elicitation.methods import Method
-from surveysim.elicitation.parsing import (
-    is_refusal,
-    is_refusal_option,
-    parse_label,
-    parse_labels,
-    parse_percentages,
-    without_thoughts,
-)
+from surveysim.elicitation.parsing import parse_label, parse_labels
+from surveysim.elicitation.percentages import parse_percentages
+from surveysim.elicitation.refusing import is_refusal, is_refusal_option
 from surveysim.elicitation.result import Elicitation
+from surveysim.elicitation.texts import without_thoughts
 from surveysim.questions import Question
 
 __all__ = ["Averaging", "Reading", "average_answers", "average_readings", "read_answer", "refusal_mask"]
@@ -99,6 +95,8 @@ def read_answer(
     """
     if answer.failure is not None:
         return Reading(failure=answer.failure)
+    if answer.ended == "refusal":
+        return Reading(refused=True, draws=1)
     options = [question.options[k] for k in order]
     by_place: np.ndarray | None = None
     draws, mass = 1, math.nan
@@ -115,15 +113,16 @@ def read_answer(
         text = without_thoughts(answer.text or "")
         if text is None:
             return Reading(failure="the text ended before the model stopped reasoning")
+        cut = answer.ended == "length"
         if method.name == "verbalized":
-            by_place = parse_percentages(text, labels, options)
+            by_place = parse_percentages(text, labels, options, cut=cut)
         elif method.name == "sequence":
-            places = parse_labels(text, labels)
+            places = parse_labels(text, labels, options, cut=cut)
             draws = len(places)
             if places:
                 by_place = np.bincount(places, minlength=len(labels)) / len(places)
         else:
-            place = parse_label(text, labels, options)
+            place = parse_label(text, labels, options, cut=cut)
             if place is not None:
                 by_place = np.eye(len(labels))[place]
         if by_place is None or (method.name == "sequence" and draws == 1 and is_refusal(text)):

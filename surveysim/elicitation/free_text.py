@@ -10,15 +10,16 @@ import numpy as np
 
 from surveysim.asking.asks import Answer, Ask
 from surveysim.cells import PredictCells
-from surveysim.elicitation.ask_plans import Asked, Plan, background_records
+from surveysim.elicitation.ask_plans import Asked, AskPlan, background_records
 from surveysim.elicitation.averaging import Averaging, Reading, average_readings
-from surveysim.elicitation.methods import Method
-from surveysim.elicitation.parsing import is_refusal
+from surveysim.elicitation.methods import Method, OnFailure
 from surveysim.elicitation.rater import SimilarityRater
-from surveysim.elicitation.result import Elicitation
+from surveysim.elicitation.refusing import is_refusal
+from surveysim.elicitation.result import Elicitation, attach
+from surveysim.elicitation.texts import without_thoughts
 from surveysim.elicitation.zero_shot import ZeroShotElicitor
 from surveysim.parameters import check_number
-from surveysim.prompts import Prompt, Template, describe_background
+from surveysim.prompts import Prompt, Template, describe_background, describe_question
 from surveysim.questions import Question
 
 __all__ = ["INSTRUCTION", "SimilarityElicitor"]
@@ -100,7 +101,7 @@ random_state
     """
 
     # What the methods inherited need and users have no use for here.
-    method = "similarity"
+    method = "similarity"  # type: ignore[assignment]
     option_orders = "given"
     refusals = "drop"
     smoothing = 0.0
@@ -120,7 +121,7 @@ random_state
         n_samples: int = 10,
         temperature: float = 1.0,
         max_tokens: int = 80,
-        on_failure: str = "raise",
+        on_failure: OnFailure = "raise",
         base_url: str | None = None,
         api_key_env: str | None = None,
         max_workers: int = 8,
@@ -159,19 +160,30 @@ random_state
         return _METHOD
 
     def _elicit(self, cells: PredictCells) -> Elicitation:
-        from surveysim.elicitation.run import check_elicitation
+        from surveysim.elicitation.run import answer_or_keep, check_elicitation
 
         self._check_parameters()
         plan = self._plan(_METHOD, self._seed())
         asked, names = self._ask_freely(cells, plan)
-        answers = self._answerer().answer(asked.asks, verbose=self.verbose)
-        readings = self._read(names, answers)
         averaging = Averaging(_METHOD, temperature=1.0, smoothing=0.0, keep_refusals=False)
-        result = average_readings(cells, asked, answers, readings, averaging, self.n_options_)
-        check_elicitation(result, cells, asked, answers, plan, self.on_failure)
+
+        def average(answers: Sequence[Answer], readings: Sequence[Reading]) -> Elicitation:
+            return average_readings(cells, asked, answers, readings, averaging, self.n_options_)
+
+        def read(answers: Sequence[Answer]) -> Elicitation:
+            try:
+                return average(answers, self._read(names, answers))
+            except Exception as error:  # the texts are paid for, whatever becomes of the encoder
+                unread = [Reading(failure=answer.failure or "the text was not rated") for answer in answers]
+                attach(error, average(answers, unread))
+                raise
+
+        answers = answer_or_keep(self._answerer(), asked.asks, read, verbose=self.verbose)
+        result = read(answers)
+        check_elicitation(result, cells, answers, plan, self.on_failure)
         return result
 
-    def _ask_freely(self, cells: PredictCells, plan: Plan) -> tuple[Asked, list[str]]:
+    def _ask_freely(self, cells: PredictCells, plan: AskPlan) -> tuple[Asked, list[str]]:
         """Each distinct question and background, `n_samples` times; and the name of each ask's question.
 
         Two questions that differ in their options alone are asked in the same words, and are read apart.
@@ -201,8 +213,7 @@ random_state
 
     def _prompt(self, template: Template, question: Question, background: Mapping[str, object] | None) -> Prompt:
         described = describe_background(template, background)
-        lines = [template.context.format(context=question.context)] if question.context else []
-        lines.append(template.question.format(question=question.text))
+        lines = describe_question(template, question)
         lines.append(template.background.format(background=described) if described else template.no_background)
         return Prompt(self.instruction or INSTRUCTION, template.line_break.join(lines), template.cue)
 
@@ -213,7 +224,9 @@ random_state
         readings = [reading or Reading(failure="the text is equally similar to all options") for reading in plain]
         for name, question in self.questions_.items():
             own = [i for i, other in enumerate(names) if other == name and plain[i] is None]
-            P = rater.rate([answers[i].text for i in own], question, anchors=(self.anchors or {}).get(name))
+            P = rater.rate(
+                [without_thoughts(answers[i].text or "") for i in own], question, anchors=(self.anchors or {}).get(name)
+            )
             for i, shares in zip(own, P, strict=True):
                 if not np.isnan(shares).any():
                     readings[i] = Reading(shares=shares, draws=1)
@@ -240,6 +253,11 @@ def _without_similarity(answer: Answer) -> Reading | None:
     """What is plain without looking at the words' meaning."""
     if answer.failure is not None:
         return Reading(failure=answer.failure)
-    if not (answer.text or "").strip():
+    if answer.ended == "refusal":
+        return Reading(refused=True, draws=1)
+    text = without_thoughts(answer.text or "")
+    if text is None:
+        return Reading(failure="the text ended before the model stopped reasoning")
+    if not text.strip():
         return Reading(failure="the text is empty")
-    return Reading(refused=True, draws=1) if is_refusal(answer.text or "") else None
+    return Reading(refused=True, draws=1) if is_refusal(text) else None

@@ -7,7 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["METHODS", "Method", "get_method", "percentage_schema"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "MethodName",
+    "OnFailure",
+    "Refusals",
+    "check_elicited_by",
+    "get_method",
+    "percentage_schema",
+]
+
+MethodName = Literal["verbalized", "logprob", "sampled", "paraphrased", "sequence"]
+OnFailure = Literal["raise", "nan"]
+Refusals = Literal["drop", "keep"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,17 @@ def get_method(name: object) -> Method:
     if not isinstance(name, str) or name not in METHODS:
         raise ValueError(f"method must be one of {list(METHODS)}, got {name!r}")
     return METHODS[name]
+
+
+def check_elicited_by(name: object) -> None:
+    """Refuse what is neither the name of a method nor None, for distributions of which nothing is known.
+
+    Raises
+    ------
+    ValueError
+    """
+    if name is not None and name not in METHODS:
+        raise ValueError(f"elicited_by must be one of {list(METHODS)} or None, got {name!r}")
 
 
 def percentage_schema(labels: Sequence[str]) -> str:

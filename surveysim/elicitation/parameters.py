@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from surveysim.elicitation.ask_plans import KnownCells
+from surveysim.elicitation.ask_plans import ShownCells
 from surveysim.elicitation.methods import Method
 from surveysim.prompts import Template, get_template, template_names
 from surveysim.questions import Question
 from surveysim.tables.cells import Cells
 from surveysim.validation import as_matrix, check_backgrounds, check_targets, pair_questions
 
-__all__ = ["SMOOTHING", "find_templates", "known_cells"]
+__all__ = ["SMOOTHING", "find_templates", "shown_cells"]
 
 SMOOTHING = 1.0
 """Pseudo-draws per option where `smoothing` is "auto".
@@ -58,9 +58,9 @@ def find_templates(template: str | Template | Sequence[str | Template], method: 
     return templates
 
 
-def known_cells(
+def shown_cells(
     examples: Any, questions: Mapping[str, Question], backgrounds: list[str], question_column: str, *, named: bool
-) -> KnownCells:
+) -> ShownCells:
     """The cells of `examples=`, checked against what an elicitor was fitted on.
 
     Parameters
@@ -95,4 +95,4 @@ def known_cells(
         distributions = check_targets(as_matrix(Y), n_options, np.ones(len(frame), dtype=bool))
     except (TypeError, ValueError) as error:
         raise type(error)(f"examples: {error}") from error
-    return KnownCells(frame[backgrounds].reset_index(drop=True), index, distributions)
+    return ShownCells(frame[backgrounds].reset_index(drop=True), index, distributions)

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from surveysim.base import DistributionRegressor
-from surveysim.calibration.priors import prior_of
 from surveysim.cells import PredictCells
 from surveysim.distributions import check_distributions
+from surveysim.elicitation.methods import MethodName, OnFailure, check_elicited_by
 from surveysim.levels import LevelIndex
 from surveysim.questions import Question
 from surveysim.validation import as_matrix, check_backgrounds, pair_questions
@@ -86,8 +86,8 @@ class RecordedElicitor(DistributionRegressor):
         *,
         question: Question | Mapping[str, Question] | None = None,
         question_column: str = "question",
-        on_missing: str = "raise",
-        elicited_by: str | None = None,
+        on_missing: OnFailure = "raise",
+        elicited_by: MethodName | None = None,
     ) -> None:
         self.X_recorded = X_recorded
         self.P_recorded = P_recorded
@@ -121,7 +121,7 @@ class RecordedElicitor(DistributionRegressor):
         with self._atomic_fit():
             if self.on_missing not in ("raise", "nan"):
                 raise ValueError(f"on_missing must be 'raise' or 'nan', got {self.on_missing!r}")
-            prior_of(self.elicited_by)  # refuses methods that there are not
+            check_elicited_by(self.elicited_by)
             self._validate_fit(X, self._any_targets(X) if Y is None else Y, sample_weight)
             self._index_recordings()
         return self

@@ -7,7 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-__all__ = ["Elicitation"]
+from surveysim.errors import SurveysimError
+
+__all__ = ["Elicitation", "ElicitationError", "attach"]
+
+
+class ElicitationError(SurveysimError, ValueError):
+    """Cells have no usable answer.
+
+    Attributes
+    ----------
+    elicitation : Elicitation
+        Everything that was answered, as ``elicit`` returns it with ``on_failure="nan"``: rows of NaN where no answer
+        was usable.
+    """
+
+    elicitation: Elicitation | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,3 +90,16 @@ class Elicitation:
         if np.isfinite(self.refusals).any() and np.nanmax(self.refusals) > 0:
             lines.append(f"  refusals: mean {np.nanmean(self.refusals):.3f}, most {np.nanmax(self.refusals):.3f}")
         return "\n".join(lines) + ")"
+
+
+def attach(error: BaseException, elicitation: Elicitation) -> None:
+    """Put what was answered on an exception that ends an elicitation: it is paid for.
+
+    Any exception may end one, Ctrl-C as well; its attribute `elicitation` has what there is, and a note says so.
+    """
+    answered = elicitation.answers.drop_duplicates("ask")
+    came = answered["text"].notna() | answered["label_logprobs"].notna()
+    error.elicitation = elicitation  # type: ignore[attr-defined]
+    error.add_note(
+        f"{int(came.sum())} of {len(answered)} answers had come: they are in this exception's `elicitation`."
+    )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from surveysim.asking.asks import Answer, Answerer, LabelProbabilitiesUnavailable
+from surveysim.asking.asks import Answer, Answerer, Ask, KeptAnswers, LabelProbabilitiesUnavailable
 from surveysim.cells import PredictCells
-from surveysim.elicitation.ask_plans import Asked, Plan, plan_asks
+from surveysim.elicitation.ask_plans import Asked, AskPlan, plan_asks
 from surveysim.elicitation.averaging import Averaging, average_answers
-from surveysim.elicitation.result import Elicitation
+from surveysim.elicitation.methods import OnFailure
+from surveysim.elicitation.result import Elicitation, ElicitationError, attach
 from surveysim.errors import warn
 
-__all__ = ["check_elicitation", "elicit_cells"]
+__all__ = ["answer_or_keep", "check_elicitation", "elicit_cells"]
 
 LOW_MASS = 0.5
 """Below this probability of any label at all a model does not follow the prompt."""
@@ -32,12 +33,12 @@ _LISTED = 5
 def elicit_cells(
     answerer: Answerer,
     cells: PredictCells,
-    plan: Plan,
+    plan: AskPlan,
     averaging: Averaging,
     *,
     n_columns: int,
-    on_failure: str = "raise",
-    fall_back: Plan | None = None,
+    on_failure: OnFailure = "raise",
+    fall_back: AskPlan | None = None,
     verbose: int = 0,
 ) -> Elicitation:
     """Elicit the distributions of cells.
@@ -47,7 +48,7 @@ def elicit_cells(
     answerer : Answerer
         The model.
     cells : PredictCells
-    plan : Plan
+    plan : AskPlan
         How they are asked.
     averaging : Averaging
         How answers become distributions.
@@ -55,7 +56,7 @@ def elicit_cells(
         Columns of P.
     on_failure : {"raise", "nan"}, default="raise"
         What becomes of a cell without any usable answer.
-    fall_back : Plan, optional
+    fall_back : AskPlan, optional
         How they are asked if the model does not tell label probabilities. Default: that is an error.
     verbose : int, default=0
 
@@ -65,8 +66,8 @@ def elicit_cells(
 
     Raises
     ------
-    ValueError
-        If a cell has no usable answer and `on_failure` is ``"raise"``.
+    ElicitationError
+        If a cell has no usable answer and `on_failure` is ``"raise"``; its attribute `elicitation` has all answers.
     LabelProbabilitiesUnavailable
         If probabilities are asked for, the model does not tell them, and there is no `fall_back`.
 
@@ -76,9 +77,17 @@ def elicit_cells(
         If the fall-back was taken, label masses are low, many answers were dropped, or sequences came out short.
     """
     labels = {n: tuple(answerer.labels(n)) for n in sorted(set(cells.n_options.tolist()))}
-    asked = plan_asks(cells, plan, labels)
+
+    def ask() -> tuple[Asked, list[Answer]]:
+        asked = plan_asks(cells, plan, labels)
+
+        def read(answers: Sequence[Answer]) -> Elicitation:
+            return average_answers(cells, asked, answers, averaging, n_columns)
+
+        return asked, answer_or_keep(answerer, asked.asks, read, verbose=verbose)
+
     try:
-        answers = answerer.answer(asked.asks, verbose=verbose)
+        asked, answers = ask()
     except LabelProbabilitiesUnavailable as error:
         if fall_back is None:
             raise
@@ -88,19 +97,69 @@ def elicit_cells(
         )
         plan = fall_back
         averaging = replace(averaging, method=plan.method)
-        asked = plan_asks(cells, plan, labels)
-        answers = answerer.answer(asked.asks, verbose=verbose)
+        asked, answers = ask()
     result = average_answers(cells, asked, answers, averaging, n_columns)
-    check_elicitation(result, cells, asked, answers, plan, on_failure)
+    check_elicitation(result, cells, answers, plan, on_failure)
     return result
 
 
+def answer_or_keep(
+    answerer: Answerer, asks: Sequence[Ask], read: Callable[[Sequence[Answer]], Elicitation], *, verbose: int = 0
+) -> list[Answer]:
+    """The answers to all asks; what there is of them is on any exception that ends the call.
+
+    Parameters
+    ----------
+    answerer : Answerer
+    asks : sequence of Ask
+    read : callable
+        From answers to an elicitation.
+    verbose : int, default=0
+    """
+    kept = KeptAnswers()
+    try:
+        return answerer.answer(asks, on_answer=kept, verbose=verbose)
+    except BaseException as error:
+        came = dict(kept.answers)  # requests under way may still add to it
+        if came:
+            missing = Answer(failure=f"not answered: {type(error).__name__} ended the call")
+            try:
+                attach(error, read([came.get(i, missing) for i in range(len(asks))]))
+            except Exception as second:  # the first error is the one to be seen, with what the second one has
+                if isinstance(found := getattr(second, "elicitation", None), Elicitation):
+                    attach(error, found)
+        raise
+
+
 def check_elicitation(
-    result: Elicitation, cells: PredictCells, asked: Asked, answers: Sequence[Answer], plan: Plan, on_failure: str
+    result: Elicitation, cells: PredictCells, answers: Sequence[Answer], plan: AskPlan, on_failure: OnFailure
 ) -> None:
-    """Raise or warn where cells are empty, answers were dropped, label masses are low or sequences are short."""
-    distinct = result.answers.drop_duplicates("ask")
-    dropped = distinct["failure"].notna()
+    """Raise or warn where cells are empty, answers were dropped, label masses are low or sequences are short.
+
+    Parameters
+    ----------
+    result : Elicitation
+        On the error, and on a warning that the user has made one.
+    cells : PredictCells
+    answers : sequence of Answer
+        From which it was read.
+    plan : AskPlan
+    on_failure : {"raise", "nan"}
+
+    Raises
+    ------
+    ElicitationError
+        If a cell has no usable answer and `on_failure` is ``"raise"``.
+    """
+    try:
+        _check_cells(result, cells, on_failure)
+        _warn_of_answers(result, cells, answers, plan)
+    except Exception as error:
+        attach(error, result)
+        raise
+
+
+def _check_cells(result: Elicitation, cells: PredictCells, on_failure: OnFailure) -> None:
     empty = np.flatnonzero(np.isnan(result.P).all(axis=1))
     if len(empty):
         message = (
@@ -108,11 +167,16 @@ def check_elicitation(
             f"{' ...' if len(empty) > _LISTED else ''}. {_example(result, int(empty[0]))}"
         )
         if on_failure == "raise":
-            raise ValueError(
+            raise ElicitationError(
                 f"{message} Try more samples (n_samples), another method or a larger model; on_failure='nan' returns "
                 "NaN for such cells."
             )
         warn(f"{message} They are NaN.")
+
+
+def _warn_of_answers(result: Elicitation, cells: PredictCells, answers: Sequence[Answer], plan: AskPlan) -> None:
+    distinct = result.answers.drop_duplicates("ask")
+    dropped = distinct["failure"].notna()
     if dropped.mean() > MANY_FAILURES:
         reasons = distinct.loc[dropped, "failure"].value_counts()
         listed = "; ".join(f"{reason} ({count})" for reason, count in reasons.head(3).items())

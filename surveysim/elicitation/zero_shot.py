@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from surveysim.asking.asks import Answerer
 from surveysim.base import DistributionRegressor
 from surveysim.cells import FitCells, PredictCells
-from surveysim.elicitation.ask_plans import KnownCells, Plan
+from surveysim.elicitation.ask_plans import AskPlan, ShownCells
+from surveysim.elicitation.asked_models import AskedModel
 from surveysim.elicitation.averaging import Averaging, refusal_mask
-from surveysim.elicitation.methods import METHODS, Method, get_method
-from surveysim.elicitation.parameters import SMOOTHING, find_templates, known_cells
+from surveysim.elicitation.methods import METHODS, Method, MethodName, OnFailure, Refusals, get_method
+from surveysim.elicitation.parameters import SMOOTHING, find_templates, shown_cells
 from surveysim.elicitation.result import Elicitation
 from surveysim.errors import warn
 from surveysim.parameters import as_generator, check_number, check_random_state
 from surveysim.prompts import Template
-from surveysim.prompts.orders import KINDS
+from surveysim.prompts.orders import KINDS, OrderKind
 from surveysim.questions import Question
 from surveysim.tables.cells import Cells
 
 __all__ = ["ZeroShotElicitor"]
-
-REMOTE = "openai:"
-"""How the name of a model behind a server begins."""
 
 
 class ZeroShotElicitor(DistributionRegressor):
@@ -148,17 +147,17 @@ class ZeroShotElicitor(DistributionRegressor):
         self,
         model: str | os.PathLike[str] = "Qwen/Qwen3-4B",
         *,
-        method: str = "verbalized",
+        method: MethodName = "verbalized",
         question: Question | Mapping[str, Question] | None = None,
         question_column: str = "question",
         backgrounds: bool = True,
         template: str | Template | Sequence[str | Template] = "default",
         n_samples: int | None = None,
         temperature: float | None = None,
-        option_orders: str = "auto",
-        refusals: str = "drop",
-        smoothing: float | str = "auto",
-        on_failure: str = "raise",
+        option_orders: OrderKind = "auto",
+        refusals: Refusals = "drop",
+        smoothing: float | Literal["auto"] = "auto",
+        on_failure: OnFailure = "raise",
         examples: Cells | tuple[Any, ArrayLike] | None = None,
         base_url: str | None = None,
         api_key_env: str | None = None,
@@ -226,7 +225,7 @@ class ZeroShotElicitor(DistributionRegressor):
             self._check_parameters()
             targets: Any = self._equal_shares(X) if Y is None and self.question is not None else Y
             cells = self._validate_fit(X, targets, sample_weight)
-            self._known_cells()
+            self._shown_cells()
             if Y is not None and self.refusals == "drop":
                 self._warn_of_refusals(cells)
         return self
@@ -262,8 +261,13 @@ class ZeroShotElicitor(DistributionRegressor):
         ------
         sklearn.exceptions.NotFittedError
             Before `fit`.
-        ValueError
-            If a cell has no usable answer and ``on_failure="raise"``; the message shows what the model said.
+        ElicitationError
+            If a cell has no usable answer and ``on_failure="raise"``; the message shows what the model said. It is a
+            ValueError.
+        RemoteError, DiskFullError, KeyboardInterrupt and whatever else
+            If something ends the call before its time. What was answered until then is paid for: it is in the
+            exception's attribute `elicitation`, an `Elicitation` with rows of NaN for cells without an answer, and in
+            the `journal`, where there is one. `predict`, and estimators that elicit, pass the exception on.
 
         Warns
         -----
@@ -299,9 +303,9 @@ class ZeroShotElicitor(DistributionRegressor):
             verbose=self.verbose,
         )
 
-    def _plan(self, method: Method, seed: int) -> Plan:
+    def _plan(self, method: Method, seed: int) -> AskPlan:
         templates = find_templates(self.template, method)
-        return Plan(
+        return AskPlan(
             method=method,
             templates=templates,
             backgrounds=bool(self.backgrounds),
@@ -309,7 +313,7 @@ class ZeroShotElicitor(DistributionRegressor):
             temperature=method.temperature if self.temperature is None else float(self.temperature),
             option_orders=self.option_orders,
             seed=seed,
-            examples=self._known_cells(),
+            examples=self._shown_cells(),
         )
 
     def _method(self) -> Method:
@@ -319,54 +323,28 @@ class ZeroShotElicitor(DistributionRegressor):
         random_state = 0 if self.random_state is None and self.journal is not None else self.random_state
         return int(as_generator(random_state).integers(2**31))
 
-    def _answerer(self) -> Any:
+    def _answerer(self) -> Answerer:
         """The model that answers, behind its journal."""
-        if self._is_remote():
-            answerer: Any = self._server()
-        else:
-            from surveysim.asking.local import LocalAnswerer
-            from surveysim.models.processes import ModelAddress
+        return self._asked_model().answerer()
 
-            model = self._load()
-            address = ModelAddress.of(model, device=self.device, local_files_only=self.local_files_only)
-            answerer = LocalAnswerer(model, address=address)
-        if self.journal is None:
-            return answerer
-        from surveysim.asking.journaled import journaled
-
-        return journaled(answerer, self.journal)
-
-    def _server(self) -> Any:
-        from surveysim.asking.remote import RemoteAnswerer
-
-        return RemoteAnswerer(
-            str(self.model).removeprefix(REMOTE),
-            base_url=self.base_url,
-            api_key_env=self.api_key_env,
-            max_workers=self.max_workers,
-            verbose=self.verbose,
-        )
-
-    def _load(self) -> Any:
-        from surveysim.models import load_model
-
-        return load_model(
+    def _asked_model(self) -> AskedModel:
+        return AskedModel(
             self.model,
-            revision=self.revision,
-            device=self.device,
-            dtype=self.dtype,
-            local_files_only=self.local_files_only,
+            self.base_url,
+            self.api_key_env,
+            self.max_workers,
+            self.journal,
+            self.device,
+            self.dtype,
+            self.revision,
+            self.local_files_only,
+            self.verbose,
         )
-
-    def _is_remote(self) -> bool:
-        return isinstance(self.model, str) and self.model.startswith(REMOTE)
 
     # --- checks -------------------------------------------------------------------------------------------------------
 
     def _check_parameters(self) -> None:
         """Everything about the parameters that can be wrong without looking at data."""
-        if not isinstance(self.model, str | os.PathLike) or not str(self.model):
-            raise TypeError(f"model must be a name or a folder, got {self.model!r}")
         method = self._method()
         find_templates(self.template, method)
         for name, allowed in (
@@ -387,29 +365,13 @@ class ZeroShotElicitor(DistributionRegressor):
             check_number("smoothing", self.smoothing, low=0.0, auto=True)
         check_number("max_workers", self.max_workers, integer=True, low=1)
         check_random_state(self.random_state)
-        if self.journal is not None and not isinstance(self.journal, str | os.PathLike):
-            raise TypeError(f"journal must be a file or None, got {self.journal!r}")
-        for name in ("base_url", "api_key_env"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                raise TypeError(f"{name} must be a string or None, got {type(value).__name__}")
-            if value is not None and not self._is_remote():
-                raise ValueError(
-                    f"{name} is for models behind a server, but model={str(self.model)!r} is not one: their names "
-                    f'begin with "{REMOTE}"'
-                )
-        if self._is_remote():
-            self._server()  # checks name, address and the name of the key's variable
-        else:
-            from surveysim.models.devices import resolve_device, resolve_dtype
+        self._asked_model().check()
 
-            resolve_dtype(self.dtype, resolve_device(self.device))
-
-    def _known_cells(self) -> KnownCells | None:
+    def _shown_cells(self) -> ShownCells | None:
         """The examples, checked against what the estimator was fitted on."""
         if self.examples is None:
             return None
-        return known_cells(
+        return shown_cells(
             self.examples,
             self.questions_,
             self.backgrounds_,

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from surveysim.distributions import option_mask
-from surveysim.evaluation.levels import Groups, as_respondents, groups_of
+from surveysim.evaluation.report_levels import Groups, as_respondents, groups_of
 from surveysim.metrics import js_divergence
 from surveysim.metrics.checks import check_pairs
 

@@ -12,7 +12,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import gammaln, rel_entr, xlog1py, xlogy
 
-__all__ = ["SHARE_TERMS", "expected_terms", "js_terms", "mixed_over_sizes"]
+from surveysim.metrics.jensen_shannon import js_terms
+
+__all__ = ["SHARE_TERMS", "expected_terms", "mixed_over_sizes"]
 
 # Counts further than 8 standard deviations and 10 answers from their mean are left out: a probability below 1e-13.
 DEVIATIONS, MARGIN = 8.0, 10.0
@@ -22,27 +24,14 @@ Terms = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From a share and an observed share to what the option adds to the metric."""
 
 
-def js_terms(q: np.ndarray, r: np.ndarray) -> np.ndarray:
-    """What an option with shares q and r adds to the Jensen-Shannon divergence, in bits.
-
-    With s = q + r and d = (q - r) / s: s/4 [2 d artanh(d) + ln(1 - d^2)], which does not cancel where they are close.
-    """
-    s = q + r
-    d = np.divide(q - r, s, out=np.zeros(np.broadcast(q, r).shape), where=s > 0)
-    disjoint = np.abs(d) == 1
-    d = np.where(disjoint, 0.0, d)
-    terms = np.where(disjoint, 2 * math.log(2), 2 * d * np.arctanh(d) + np.log1p(-d * d))
-    return s * terms / (4 * math.log(2))
-
-
 SHARE_TERMS: dict[str, Terms] = {
-    "js_divergence": js_terms,
+    "js_divergence": lambda q, r: js_terms(q, r) / math.log(2),
     "kl_divergence": lambda q, r: rel_entr(r, q) / math.log(2),  # of the sample, which is the truth, to q
     "total_variation": lambda q, r: np.abs(q - r) / 2,
     "wasserstein": lambda q, r: np.abs(q - r),  # of cumulated shares
     "rmse": lambda q, r: (q - r) ** 2,
 }
-"""What one option adds to each metric."""
+"""What one option adds to each metric, in its units."""
 
 
 def expected_terms(q: np.ndarray, n: np.ndarray, terms: Terms, against: np.ndarray | None = None) -> np.ndarray:

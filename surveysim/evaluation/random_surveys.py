@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from surveysim.evaluation.expected import expected_terms, js_terms, mixed_over_sizes
+from surveysim.evaluation.expected import SHARE_TERMS, expected_terms, mixed_over_sizes
+from surveysim.metrics.jensen_shannon import js_noise
 
 __all__ = ["GROUP_SIZES", "SURVEY_SIZES", "group_divergence", "respondents_for", "survey_divergence"]
 
@@ -78,19 +79,21 @@ def group_divergence(Y: np.ndarray) -> np.ndarray:
     chosen = np.flatnonzero(q > 0)  # an option that nobody takes adds nothing
     exact = np.zeros((q.size, n_sizes))
     flat = np.repeat(q.reshape(-1)[chosen], n_sizes)
-    exact[chosen] = expected_terms(flat, np.tile(GROUP_SIZES, len(chosen)), js_terms).reshape(-1, n_sizes)
+    exact[chosen] = expected_terms(flat, np.tile(GROUP_SIZES, len(chosen)), SHARE_TERMS["js_divergence"]).reshape(
+        -1, n_sizes
+    )
     return exact.reshape(*q.shape, n_sizes).sum(axis=1)
 
 
 def _margin_divergence(q: np.ndarray, rest: np.ndarray, size: float, n: np.ndarray | None) -> np.ndarray:
     """E[JS(q, shares of `size` answers drawn from rest)], less the noise that the truth q of n respondents adds."""
-    drawn = expected_terms(rest.reshape(-1), np.full(rest.size, size), js_terms, against=q.reshape(-1))
+    drawn = expected_terms(
+        rest.reshape(-1), np.full(rest.size, size), SHARE_TERMS["js_divergence"], against=q.reshape(-1)
+    )
     divergence = drawn.reshape(q.shape).sum(axis=1)
     if n is None:
         return divergence
-    total = q + rest
-    noise = np.divide(rest * (1 - q), total, out=np.zeros_like(q), where=total > 0).sum(axis=1)
-    return np.maximum(divergence - noise / (4 * n * math.log(2)), 0.0)
+    return np.maximum(divergence - js_noise(rest, q, n) / math.log(2), 0.0)
 
 
 def respondents_for(divergence: np.ndarray, expected: np.ndarray, sizes: np.ndarray = SURVEY_SIZES) -> np.ndarray:

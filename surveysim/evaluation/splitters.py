@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 
-from surveysim.evaluation.levels import level_names
+from surveysim.evaluation.report_levels import level_names
 from surveysim.parameters import as_generator, check_number, check_random_state
 
 __all__ = ["LeaveBothOut", "LeaveCombinationsOut", "LeaveLevelsOut", "LeaveQuestionsOut"]

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
@@ -14,9 +13,10 @@ from surveysim.base import DistributionRegressor
 from surveysim.baselines.common import uniform
 from surveysim.baselines.logit import LogitRegressor, check_interval_arguments
 from surveysim.cells import FitCells, PredictCells
-from surveysim.fusion.covariates import ElicitedParts, ElicitedShifts
+from surveysim.fusion.covariates import ElicitedParts
+from surveysim.fusion.elicited import ElicitedKnowledge
 from surveysim.fusion.model import FusionModel, effective_respondents
-from surveysim.fusion.sources import check_elicited, ready_elicitor, warn_missing
+from surveysim.fusion.sources import ready_elicitor
 from surveysim.parameters import as_generator, check_random_state
 from surveysim.questions import Question
 
@@ -49,8 +49,8 @@ class FusedRegressor(DistributionRegressor):
         The column of X that names the question.
     base : LogitRegressor, optional
         Which logit is extended: its `ordered`, `prior`, `interactions` and `unseen` are used, never its fit. None: a
-        ``LogitRegressor(prior="eb")``, since a model's shifts change how large the remaining effects of an attribute
-        are.
+        ``LogitRegressor()``, whose variances are learned, since a model's shifts change how large the remaining effects
+        of an attribute are.
     random_state : int, RandomState, Generator or None, default=None
         For draws, where `predict_draws` and `predict_interval` get none of their own. Fitting is deterministic.
 
@@ -100,8 +100,10 @@ class FusedRegressor(DistributionRegressor):
         logits(q, b) = T' scores(q, b)
 
     gamma, beta (one for each degree of contrast), rho >= 0 with priors N(0, 0.5^2), mu ~ N(0, 0.25^2); delta_q has a
-    variance for each degree that is learned (empirical Bayes), and so have the terms' B_q with ``prior="eb"``. All are
-    fitted jointly by Newton's method on the block-arrow Hessian. 0.01 is added to elicited shares before the logarithm.
+    variance for each degree that is learned (empirical Bayes), and so have the terms' B_q unless the base has
+    ``prior="fixed"``; with "auto" those of degree 1 are pooled over questions, as in `LogitRegressor`. All are fitted
+    jointly by Newton's method on the block-arrow Hessian, the one that `LogitRegressor` has. 0.01 is added to elicited
+    shares before the logarithm.
 
     **Missing elicitations.** A cell without one has the level of its question and the shifts of its values, if other
     cells of the question have them, and none otherwise. A question without any has a free level, as in
@@ -182,50 +184,37 @@ class FusedRegressor(DistributionRegressor):
             base._check_options()
             base._check_unseen()
             self.elicitor_: Any = None
-            self._shifts: ElicitedShifts | None = None
-            parts, self.n_missing_ = None, 0
+            self._elicited: ElicitedKnowledge | None = None
             if self.elicitor is not None:
                 self.elicitor_ = ready_elicitor(self.elicitor, self.question, self.question_column, X, Y, sample_weight)
-                parts = self._elicit_training(cells, X)
+                self._elicited = ElicitedKnowledge(
+                    self.elicitor_,
+                    cells,
+                    X,
+                    question=self.question,
+                    question_column=self.question_column,
+                    n_options=self.n_options_,
+                )
+            self.n_missing_ = 0 if self._elicited is None else self._elicited.n_missing
             self._unseen = base.unseen
-            self._model = FusionModel.train(cells, parts, base)
+            self._model = FusionModel.train(cells, None if self._elicited is None else self._elicited.parts, base)
             self._describe(cells, base)
         return self
 
     def _check_base(self) -> LogitRegressor:
         if self.base is None:
-            return LogitRegressor(prior="eb")
+            return LogitRegressor()
         if not isinstance(self.base, LogitRegressor):
             raise TypeError(f"base must be a LogitRegressor or None, got {self.base!r}")
         return clone(self.base)
 
-    def _elicit_training(self, cells: FitCells, X: Any) -> ElicitedParts:
-        asked = PredictCells(cells.backgrounds, cells.question_index, cells.questions)
-        everything = np.asarray(self.elicitor_.predict(X))
-        # rows without respondents were asked with the others, and are left out here
-        whole = everything.ndim == 2 and len(everything) == len(cells.rows) + self.n_dropped_
-        P = check_elicited(everything[cells.rows] if whole else everything, asked, self.n_options_)
-        warn_missing(P, asked, "in fit")
-        self.n_missing_ = int(np.isnan(P).all(axis=1).sum())
-        shifts = ElicitedShifts(cells.questions).fit(cells.backgrounds, cells.question_index, P, cells.n)
-        self._shifts = shifts
-        self._population: tuple[pd.DataFrame, pd.DataFrame, np.ndarray] | None = None
-        if isinstance(X, pd.DataFrame) and isinstance(self.question, Mapping) and self.question_column in X.columns:
-            # the training backgrounds stand for the population when a question without training cells is asked
-            by = cells.backgrounds.groupby(self.backgrounds_, dropna=False, observed=True, sort=False)
-            weights = np.bincount(by.ngroup(), weights=cells.n)
-            first = ~cells.backgrounds.duplicated().to_numpy()
-            distinct = cells.backgrounds[first].reset_index(drop=True)
-            self._population = X.iloc[cells.rows[first]], distinct, weights
-        return shifts.transform(cells.backgrounds, cells.question_index, P)
-
     def _describe(self, cells: FitCells, base: LogitRegressor) -> None:
         fit, slopes = self._model.fit, self._model.slopes
-        covariates = [data.covariates for data in self._model.problem.questions]
+        covariates = [data.covariates for data in self._model.family.problem.questions]
         self.slopes_ = slopes.as_frame(fit.optimum.slopes, fit.optimum.slope_variances())
         self.gap_inflation_ = slopes.gap_inflation(fit.optimum.slopes, covariates)
-        self.level_variances_ = fit.level_variances
-        self.prior_variances_ = fit.table.as_frame()
+        self.level_variances_ = fit.found.levels
+        self.prior_variances_ = fit.found.table.as_frame()
         self.n_iter_ = max(fit.n_rounds, 1)
         self.effective_respondents_ = effective_respondents(self._model)
         alone = 0.0 if self.elicitor_ is None else effective_respondents(FusionModel.train(cells, None, base))
@@ -359,34 +348,13 @@ class FusedRegressor(DistributionRegressor):
     def _parts(self, cells: PredictCells, X: Any) -> tuple[ElicitedParts | None, np.ndarray]:
         """Elicited parts of the rows, and for which rows anything is known."""
         fitted = np.array([q in self._model.place for q in cells.question_index])
-        if self._shifts is None:
+        if self._elicited is None:
             self._refuse_unknown(cells, fitted)
             return None, fitted
-        P = check_elicited(self.elicitor_.predict(X), cells, self.n_options_)
-        warn_missing(P, cells, "in predict")
-        self._elicit_new_questions(cells, fitted)
-        parts = self._shifts.transform(cells.backgrounds, cells.question_index, P)
+        parts = self._elicited.of_rows(cells, X, fitted)
         known = fitted | parts.has_level
         self._refuse_unknown(cells, known)
         return parts, known
-
-    def _elicit_new_questions(self, cells: PredictCells, fitted: np.ndarray) -> None:
-        """Levels and shifts of questions without training cells: the elicitor is asked of the training backgrounds."""
-        assert self._shifts is not None
-        if self._population is None:
-            return
-        frame, backgrounds, weights = self._population
-        names = list(cells.questions)
-        for q in np.unique(cells.question_index[~fitted]):
-            if self._shifts.knows(int(q)):
-                continue
-            asked = frame.copy()
-            asked[self.question_column] = names[q]
-            index = np.full(len(asked), q)
-            P = check_elicited(
-                self.elicitor_.predict(asked), PredictCells(backgrounds, index, cells.questions), self.n_options_
-            )
-            self._shifts.add(backgrounds, index, P, weights)
 
     def _refuse_unknown(self, cells: PredictCells, known: np.ndarray) -> None:
         if self._unseen == "uniform" or known.all():
@@ -395,7 +363,7 @@ class FusedRegressor(DistributionRegressor):
         raise ValueError(
             f"FusedRegressor saw neither training cells nor elicited distributions of question "
             f"{cells.question_names[strange[0]]!r} (row {strange[0]} of X, {len(strange)} such rows) and cannot "
-            'predict it; base=LogitRegressor(prior="eb", unseen="uniform") predicts equal shares instead.'
+            'predict it; base=LogitRegressor(unseen="uniform") predicts equal shares instead.'
         )
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from surveysim.prompts import Prompt
+from surveysim.prompts import Prompt, escape_tokens
 
 __all__ = ["ChatFormat"]
 
@@ -37,6 +37,7 @@ class ChatFormat:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self.is_chat = tokenizer.chat_template is not None
+        self._tokens = _control_tokens(tokenizer)
         self._system_role = True
         self._arguments: dict[str, Any] = {}
         if self.is_chat:
@@ -47,11 +48,16 @@ class ChatFormat:
     def to_text(self, prompt: Prompt) -> str:
         """The prompt up to where the model's answer begins.
 
+        Texts that are tokens of this tokenizer ("</s>", "<think>") are parted by a space: they came with a survey, and
+        only the template may begin and end turns.
+
         Raises
         ------
         ValueError
             If the chat template refuses the prompt with and without a system role.
         """
+        if self._tokens is not None:
+            prompt = Prompt(*(escape_tokens(part, self._tokens) for part in (prompt.system, prompt.user, prompt.cue)))
         if not self.is_chat:
             return prompt.plain()
         if prompt.system and self._system_role:
@@ -80,3 +86,16 @@ class ChatFormat:
 
 def _mentions(template: str, name: str) -> bool:
     return re.search(rf"\b{name}\b", template) is not None
+
+
+def _control_tokens(tokenizer: Any) -> re.Pattern[str] | None:
+    """A pattern for the tokens of a tokenizer that its text is searched for before anything else.
+
+    Tokens without a bracket or bar are left alone: some vocabularies have rows of spaces, or words, among them.
+    """
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    texts = {str(token) for token in added} | set(tokenizer.all_special_tokens)
+    texts = {text.strip() for text in texts if len(text.strip()) > 2 and re.search(r"[<>\[\]{}|\uff5c]", text)}
+    if not texts:
+        return None
+    return re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)))

@@ -86,6 +86,11 @@ class LoadedModel:
         with LoadedModel._count_lock:
             LoadedModel.n_loads += 1
 
+    @property
+    def is_chat(self) -> bool:
+        """Whether the model has a chat template, and so ends its turns itself."""
+        return self._chat.is_chat
+
     def to_text(self, prompt: Prompt) -> str:
         """A prompt as the model reads it, up to where its answer begins.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -179,7 +179,7 @@ def _written(source: ModelSource) -> tuple[tuple[str, int, int], ...]:
 
 
 def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> LoadedModel:
-    weights = weight_files(source.folder)
+    weights, config = weight_files(source.folder), read_config(source.folder)
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.folder, **safe)
@@ -190,6 +190,8 @@ def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> Load
     try:
         with _loading, _progress_bars(sum(path.stat().st_size for path in weights) >= _WORTH_A_BAR):
             options = {"dtype": dtype, "use_safetensors": True, "output_loading_info": True, **safe}
+            if _caps_scores(config):
+                options["attn_implementation"] = "eager"
             loaded: Any = AutoModelForCausalLM.from_pretrained(source.folder, **options)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
         raise ValueError(f"model {source.name!r} cannot be loaded from {str(source.folder)!r}: {error}") from error
@@ -203,11 +205,17 @@ def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> Load
     return LoadedModel(
         name=source.name,
         revision=source.revision,
-        fingerprint=fingerprint(read_config(source.folder), tokenizer, weights),
+        fingerprint=fingerprint(config, tokenizer, weights),
         folder=source.folder,
         tokenizer=tokenizer,
         network=network.to(device),
     )
+
+
+def _caps_scores(config: Mapping[str, Any]) -> bool:
+    """Whether scores are capped (Gemma 2): up to 5.20 transformers chose an attention that ignores the cap."""
+    text = config.get("text_config")
+    return any(part.get("attn_logit_softcapping") for part in (config, text) if isinstance(part, Mapping))
 
 
 @contextmanager

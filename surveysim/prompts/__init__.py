@@ -2,7 +2,15 @@
 
 from surveysim.prompts.labels import LABEL_ALPHABETS, candidate_labels
 from surveysim.prompts.orders import option_orders
-from surveysim.prompts.render import Example, Prompt, describe_background, render, whole_percentages
+from surveysim.prompts.render import (
+    Example,
+    Prompt,
+    describe_background,
+    describe_question,
+    render,
+    whole_percentages,
+)
+from surveysim.prompts.survey_text import escape_tokens
 from surveysim.prompts.templates import Template, get_template, template_names
 
 __all__ = [
@@ -12,6 +20,8 @@ __all__ = [
     "Template",
     "candidate_labels",
     "describe_background",
+    "describe_question",
+    "escape_tokens",
     "get_template",
     "option_orders",
     "render",

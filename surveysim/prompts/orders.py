@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from surveysim.questions import Question
 
-__all__ = ["option_orders"]
+__all__ = ["KINDS", "OrderKind", "option_orders"]
 
-KINDS = ("auto", "given", "reverse", "forward-reverse", "cyclic")
+OrderKind = Literal["auto", "given", "reverse", "forward-reverse", "cyclic"]
+
+KINDS: tuple[OrderKind, ...] = get_args(OrderKind)
 
 
-def option_orders(question: Question, kind: str = "auto") -> list[tuple[int, ...]]:
+def option_orders(question: Question, kind: OrderKind = "auto") -> list[tuple[int, ...]]:
     """Permutations of a question's options; options that are pinned stay last in all of them.
 
     Parameters

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from surveysim.prompts.survey_text import as_text
 from surveysim.prompts.templates import Template
 from surveysim.questions import Question
 
-__all__ = ["Example", "Prompt", "describe_background", "render", "whole_percentages"]
+__all__ = ["Example", "Prompt", "describe_background", "describe_question", "render", "whole_percentages"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def describe_background(template: Template, background: Mapping[str, object] | N
     """The attributes of a background in one phrase, such as ``"age: 18-29; gender: female"``.
 
     Numbers are written with ``%g`` (no ".0"), booleans and missing values (None, NaN, NaT, NA) by the template's
-    phrases, underscores in attribute names as spaces. Empty or None: an empty string.
+    phrases, underscores in attribute names as spaces. Line breaks become spaces, and what a chat template would take
+    for the end of a turn is taken apart. Empty or None: an empty string.
 
     Examples
     --------
@@ -77,9 +79,20 @@ def describe_background(template: Template, background: Mapping[str, object] | N
     if not background:
         return ""
     return template.separator.join(
-        template.attribute.format(name=str(name).replace("_", " ").strip(), value=_value(template, value, name))
+        template.attribute.format(
+            name=as_text(str(name).replace("_", " ").strip(), f"the name of background {str(name)!a}"),
+            value=as_text(_value(template, value, name), f"background {str(name)!a}"),
+        )
         for name, value in background.items()
     )
+
+
+def describe_question(template: Template, question: Question) -> list[str]:
+    """The lines of a prompt that say what is asked, without the options."""
+    lines = []
+    if question.context:
+        lines.append(template.context.format(context=as_text(question.context, "the context of a question")))
+    return [*lines, template.question.format(question=as_text(question.text, "the text of a question"))]
 
 
 def render(
@@ -94,6 +107,8 @@ def render(
     sequence: int | None = None,
 ) -> Prompt:
     """The prompt for one question and one background: constant text first, the background last.
+
+    Texts of the survey are text: line breaks in them become spaces, and control tokens of chat templates are escaped.
 
     Parameters
     ----------
@@ -121,7 +136,8 @@ def render(
     ------
     ValueError
         If there are not as many labels as options, labels are repeated, `order` is no permutation, an example's
-        distribution does not fit the question, or both `verbalized` and `sequence` are asked for.
+        distribution does not fit the question, both `verbalized` and `sequence` are asked for, or a text of the survey
+        holds half of a character.
 
     Examples
     --------
@@ -139,11 +155,9 @@ def render(
     order = list(range(n_options)) if order is None else [int(i) for i in order]
     if sorted(order) != list(range(n_options)):
         raise ValueError(f"order must be a permutation of 0..{n_options - 1}, got {order}")
-    lines = [template.context.format(context=question.context)] if question.context else []
-    lines.append(template.question.format(question=question.text))
-    lines += [
-        template.option.format(label=label, option=question.options[i]) for label, i in zip(labels, order, strict=True)
-    ]
+    options = [as_text(option, f"option {i + 1} of a question") for i, option in enumerate(question.options)]
+    lines = describe_question(template, question)
+    lines += [template.option.format(label=label, option=options[i]) for label, i in zip(labels, order, strict=True)]
     if examples:
         if template.examples_heading:
             lines.append(template.examples_heading)
@@ -190,7 +204,9 @@ def _example(
         )
     percent = whole_percentages(shares)
     answers = template.example_separator.join(
-        template.example_answer.format(label=label, option=question.options[i], percent=percent[i])
+        template.example_answer.format(
+            label=label, option=as_text(question.options[i], "an option"), percent=percent[i]
+        )
         for label, i in zip(labels, order, strict=True)
     )
     described = describe_background(template, example.background) or template.no_background

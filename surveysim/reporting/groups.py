@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.baselines.logit import check_interval_arguments
-from surveysim.evaluation.levels import NOT_STATED
+from surveysim.evaluation.report_levels import NOT_STATED
 from surveysim.questions import Question
 from surveysim.reporting.columns import EVERYBODY, FIXED_COLUMNS
 from surveysim.reporting.estimates import GroupEstimates

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from surveysim.evaluation.levels import level_names
+from surveysim.evaluation.report_levels import level_names
 from surveysim.tables.backgrounds import combine, level_codes
 from surveysim.tables.cells import QUESTION_COLUMN, Cells
 from surveysim.tables.poststratification import matching_codes, population_shares

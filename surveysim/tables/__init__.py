@@ -1,9 +1,25 @@
-"""From survey to cells and back to a population: tabulate, poststratify, rake."""
+"""From survey to cells and back to a population: tabulate, poststratify, rake; weights of respondents."""
 
 from surveysim.tables.cells import QUESTION_COLUMN, Cells
 from surveysim.tables.missing import MISSING_KINDS, Missing
+from surveysim.tables.nonresponse import adjust_nonresponse
 from surveysim.tables.poststratification import poststratify
 from surveysim.tables.raking import rake
+from surveysim.tables.replicates import ReplicateWeights
+from surveysim.tables.respondent_weights import RespondentWeights
 from surveysim.tables.tabulation import tabulate
+from surveysim.tables.weighing import weigh_respondents
 
-__all__ = ["MISSING_KINDS", "QUESTION_COLUMN", "Cells", "Missing", "poststratify", "rake", "tabulate"]
+__all__ = [
+    "MISSING_KINDS",
+    "QUESTION_COLUMN",
+    "Cells",
+    "Missing",
+    "ReplicateWeights",
+    "RespondentWeights",
+    "adjust_nonresponse",
+    "poststratify",
+    "rake",
+    "tabulate",
+    "weigh_respondents",
+]

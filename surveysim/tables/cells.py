@@ -52,6 +52,8 @@ class Cells:
         question. ``folds.sum(axis=1) / n[:, None]`` is Y. scikit-learn can slice it by rows, like a weight.
     design_effect : dict of str to float
         The design effect beyond weighting for each question's whole sample (see `tabulate`); 1 where none was asked.
+    n_kish : float64 array of shape (n_cells,), or None
+        Kish's effective number of respondents, before the design effect.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class Cells:
     excluded: pd.DataFrame
     folds: np.ndarray | None = None
     design_effect: Mapping[str, float] = field(default_factory=dict)
+    n_kish: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.X)
@@ -131,6 +134,7 @@ class Cells:
             weight_sum=self.weight_sum[chosen],
             missing=self.missing.iloc[chosen].reset_index(drop=True),
             folds=None if self.folds is None else self.folds[chosen],
+            n_kish=None if self.n_kish is None else self.n_kish[chosen],
         )
 
     def to_frame(self) -> pd.DataFrame:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.tables.design import Design, respondent_values, rows_named
+from surveysim.tables.design import SampleDesign
+from surveysim.tables.respondents import respondent_values, rows_named
 
 __all__ = ["assign_folds", "read_folds"]
 
@@ -46,7 +47,7 @@ def read_folds(data: pd.DataFrame, folds: Any) -> pd.Series | tuple[int, int] | 
 
 
 def assign_folds(
-    folds: pd.Series | tuple[int, int], design: Design | None, n_respondents: int
+    folds: pd.Series | tuple[int, int], design: SampleDesign | None, n_respondents: int
 ) -> tuple[np.ndarray, int]:
     """A fold for each respondent.
 
@@ -94,7 +95,7 @@ def assign_folds(
     return fold_of_unit[design.unit], n_folds
 
 
-def _refuse_split_clusters(fold: np.ndarray, design: Design, folds: pd.Series) -> None:
+def _refuse_split_clusters(fold: np.ndarray, design: SampleDesign, folds: pd.Series) -> None:
     lowest = np.full(design.n_units, fold.max())
     np.minimum.at(lowest, design.unit, fold)
     split = fold != lowest[design.unit]

@@ -52,7 +52,8 @@ class Missing:
     codes : mapping, optional
         What the file holds where there is no answer: ``{-1: "skipped", 98: "don't know", 99: "refused"}``. A value
         that is itself a mapping declares the codes of one question alone, by its column, in place of the general
-        ones: ``{9: "refused", "trust": {99: "refused"}}``. Numbers are never guessed to be missing codes.
+        ones: ``{9: "refused", "trust": {99: "refused"}}``. None declares an answer, ``{"trust": {9: None}}``: readers
+        of files then leave its label alone. Numbers are never guessed to be missing codes.
     blank : {"not asked", "skipped", "don't know", "refused"}, default="not asked"
         What a blank (NaN, None, empty text) means in this file.
 
@@ -86,9 +87,9 @@ class Missing:
         if any(code is None or code != code for mapping in given for code in mapping):
             raise ValueError("blanks (NaN, None) are declared by blank=, for example Missing(blank='skipped')")
         codes = {
-            key: {code: _check_kind(kind, f"missing[{key!r}][{code!r}]") for code, kind in value.items()}
+            key: {code: _kind_or_answer(kind, f"missing[{key!r}][{code!r}]") for code, kind in value.items()}
             if isinstance(value, Mapping)
-            else _check_kind(value, f"missing[{key!r}]")
+            else _kind_or_answer(value, f"missing[{key!r}]")
             for key, value in self.codes.items()
         }
         object.__setattr__(self, "codes", codes)
@@ -96,6 +97,13 @@ class Missing:
 
     def codes_of(self, column: str) -> dict[Hashable, str]:
         """The missing codes that hold for one question: its own declaration, else the general one."""
+        return {code: kind for code, kind in self._of(column).items() if kind is not None}
+
+    def answers_of(self, column: str) -> frozenset[Hashable]:
+        """The codes of one question that are declared to be answers."""
+        return frozenset(code for code, kind in self._of(column).items() if kind is None)
+
+    def _of(self, column: str) -> dict[Hashable, str | None]:
         own = self.codes.get(column)
         if isinstance(own, Mapping):
             return dict(own)
@@ -115,6 +123,10 @@ def as_missing(missing: str | Mapping[Any, Any] | Missing) -> Missing:
     if not isinstance(missing, str):
         raise TypeError(f"missing must be one of {list(POLICIES)}, a mapping of codes or Missing, got {missing!r}")
     return Missing(missing)
+
+
+def _kind_or_answer(kind: object, where: str) -> str | None:
+    return None if kind is None else _check_kind(kind, where)
 
 
 def _check_kind(kind: object, where: str) -> str:

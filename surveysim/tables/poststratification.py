@@ -31,7 +31,7 @@ def poststratify(
     ----------
     P : array-like of shape (n_cells, K) or (n_draws, n_cells, K)
         Distributions, NaN past the last option of a shorter question; with a third axis, draws of them (from
-        ``predict_interval`` or a bootstrap), which give draws of the result.
+        ``predict_draws`` or a bootstrap), which give draws of the result.
     X : DataFrame of shape (n_cells, n_backgrounds [+ 1])
         What they are distributions of: a row for every background in the population, for each question (the column
         ``"question"``, if there are several).

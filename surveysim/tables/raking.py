@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from math import prod
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
 
-from surveysim.tables.poststratification import SHARE_TOLERANCE, matching_codes, population_shares
+from surveysim.tables.margins import Margins, read_margins
+from surveysim.tables.poststratification import matching_codes, population_shares
+from surveysim.tables.respondent_weights import RespondentWeights
+from surveysim.tables.weighing import weigh_respondents
 
 __all__ = ["rake"]
 
 LARGEST_TABLE = 20_000_000
 """Cells of a joint table; beyond this a product of margins no longer fits in memory (160 MB a copy)."""
 
-Margin = Mapping[Any, float] | pd.Series
+
+@overload
+def rake(
+    margins: Margins, *, seed: pd.DataFrame | None = ..., tolerance: float = ..., max_iter: int = ...
+) -> pd.DataFrame: ...
+
+
+@overload
+def rake(
+    margins: Margins,
+    *,
+    respondents: pd.DataFrame,
+    weights: Any = ...,
+    trim: float | None = ...,
+    tolerance: float = ...,
+    max_iter: int = ...,
+) -> RespondentWeights: ...
 
 
 def rake(
-    margins: Mapping[str | tuple[str, ...], Margin],
+    margins: Margins,
     *,
     seed: pd.DataFrame | None = None,
+    respondents: pd.DataFrame | None = None,
+    weights: Any = None,
+    trim: float | None = None,
     tolerance: float = 1e-6,
     max_iter: int = 1000,
-) -> pd.DataFrame:
-    """Joint shares with given margins, for `poststratify`.
+) -> pd.DataFrame | RespondentWeights:
+    """Joint shares with given margins, for `poststratify`; or, with `respondents`, weights that give a sample them.
 
     Margins do not determine joint shares. The result is the table closest to `seed` that has them (smallest
     Kullback-Leibler divergence): its margins are the population's, its odds ratios are the seed's. Without a seed,
@@ -35,12 +57,19 @@ def rake(
 
     Parameters
     ----------
-    margins : mapping of str, or tuple of str, to mapping or Series
+    margins : mapping of str, or tuple of str, to mapping or Series; or a long table
         Shares (or percentages, or counts) by level: ``{"sex": {"f": 0.51, "m": 0.49}}``. A tuple of columns has a joint
-        margin: ``{("age", "educ"): {("young", "low"): 0.1, ...}}``; combinations that are not listed have none.
+        margin: ``{("age", "educ"): {("young", "low"): 0.1, ...}}``; combinations that are not listed have none. As
+        published: a DataFrame with the columns "variable", "level" and "share" (or "n"), or a Series with variable and
+        level as its index.
     seed : DataFrame, optional
         Joint table with all columns of the margins, and ``"share"`` or ``"n"``. Combinations that it lacks stay 0.
         Further columns are kept, with the seed's shares within each combination.
+    respondents : DataFrame of shape (n_respondents, n_columns), optional
+        Weigh these instead, so that they have the margins: `surveysim.tables.weigh_respondents` with
+        ``method="raking"``, where `weights` and `trim` are described.
+    weights, trim : optional
+        With `respondents` only.
     tolerance : float, default=1e-6
         Largest difference between a margin of the result and the margin given, as a share.
     max_iter : int, default=1000
@@ -50,7 +79,7 @@ def rake(
     -------
     DataFrame
         The columns, levels in the order of the margins, and ``"share"``, which sums to 1. Combinations that
-        the seed or a joint margin exclude are left out.
+        the seed or a joint margin exclude are left out. With `respondents`, a `surveysim.tables.RespondentWeights`.
 
     Raises
     ------
@@ -72,10 +101,22 @@ def rake(
     1  young   m    0.2
     2    old   f    0.3
     3    old   m    0.3
+    >>> import pandas as pd
+    >>> survey = pd.DataFrame({"sex": ["f", "f", "f", "m"]})
+    >>> rake({"sex": {"f": 0.5, "m": 0.5}}, respondents=survey).weights.round(3).tolist()
+    [0.667, 0.667, 0.667, 2.0]
     """
     if tolerance <= 0 or max_iter < 1:
         raise ValueError(f"tolerance must be positive and max_iter at least 1, got {tolerance} and {max_iter}")
-    given = _read_margins(margins)
+    if respondents is not None:
+        if seed is not None:
+            raise ValueError("seed belongs to a joint table, respondents are weighted as they are: give one of the two")
+        return weigh_respondents(
+            respondents, margins, weights=weights, trim=trim, tolerance=tolerance, max_iter=max_iter
+        )
+    if weights is not None or trim is not None:
+        raise ValueError("weights and trim need respondents=, the survey file whose respondents are weighted")
+    given = read_margins(margins)
     levels = _levels(given, seed)
     columns = list(levels)
     shape = tuple(len(values) for values in levels.values())
@@ -87,49 +128,6 @@ def rake(
     index = np.nonzero(table)
     result = {column: _as_column(levels[column], where) for column, where in zip(columns, index, strict=True)}
     return pd.DataFrame({**result, "share": table[index]})
-
-
-def _read_margins(margins: Mapping[str | tuple[str, ...], Margin]) -> dict[tuple[str, ...], dict[Hashable, float]]:
-    """Each margin by its tuple of columns, scaled to sum to 1."""
-    if not isinstance(margins, Mapping):
-        raise TypeError(f"margins must be a mapping from columns to shares by level, got {margins!r}")
-    if not margins:
-        raise ValueError("margins is empty")
-    read: dict[tuple[str, ...], dict[Hashable, float]] = {}
-    totals: dict[str | tuple[str, ...], float] = {}
-    for key, margin in margins.items():
-        columns = (key,) if isinstance(key, str) else tuple(key)
-        if not isinstance(margin, Mapping | pd.Series):
-            raise TypeError(f"margins[{key!r}] must be a mapping or Series from levels to shares, got {margin!r}")
-        if isinstance(margin, pd.Series) and margin.index.has_duplicates:
-            raise ValueError(f"margins[{key!r}] repeats {margin.index[margin.index.duplicated()][0]!r}")
-        if "share" in columns or len(set(columns)) < len(columns):
-            raise ValueError(f"margins[{key!r}]: columns must differ, and none may be called 'share'")
-        shares: dict[Hashable, float] = {}
-        for level, share in margin.items():
-            parts = level if isinstance(key, tuple) and isinstance(level, tuple) else (level,)
-            if len(parts) != len(columns) or (isinstance(key, str) and isinstance(level, tuple)):
-                raise ValueError(f"margins[{key!r}] needs levels of {list(columns)}, got {level!r}")
-            if any(pd.isna(part) for part in parts):
-                raise ValueError(f"margins[{key!r}] has a missing level: a population's margins know every level")
-            if not np.isfinite(share) or share < 0:
-                raise ValueError(f"margins[{key!r}][{level!r}] must be a share of at least 0, got {share!r}")
-            shares[parts] = float(share)
-        totals[key] = sum(shares.values())
-        whole = any(abs(totals[key] / unit - 1.0) <= SHARE_TOLERANCE for unit in (1.0, 100.0))
-        counts = totals[key] > 100 or (totals[key] > 0 and all(share.is_integer() for share in shares.values()))
-        if not (whole or counts):
-            raise ValueError(
-                f"margins[{key!r}] sums to {totals[key]:.6g}: shares must sum to 1 (or 100). Levels may be lacking."
-            )
-        read[columns] = {level: share / totals[key] for level, share in shares.items()}
-    smallest, largest = min(totals, key=totals.__getitem__), max(totals, key=totals.__getitem__)
-    if totals[largest] > totals[smallest] * (1.0 + 2 * SHARE_TOLERANCE):
-        raise ValueError(
-            f"margins contradict each other: {smallest!r} sums to {totals[smallest]:.6g}, {largest!r} to "
-            f"{totals[largest]:.6g}; they must describe one population in one unit"
-        )
-    return read
 
 
 def _levels(given: dict[tuple[str, ...], dict[Hashable, float]], seed: pd.DataFrame | None) -> dict[str, list]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.utils import logging as transformers_logging
 
 from surveysim.models.anatomy import Anatomy, dissect
 from surveysim.trunk.attention import NAME, Attention, Record, attending
@@ -137,5 +138,10 @@ class FrozenBlocks:
 def attending_twin(network: Any) -> Any:
     """A twin that attends by the library's own function; where a family knows no other attention than its own, not."""
     twin = twin_of(network)
-    twin.set_attn_implementation(NAME)
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # what cannot be replaced is found out, and said in our own words
+    try:
+        twin.set_attn_implementation(NAME)
+    finally:
+        transformers_logging.set_verbosity(before)
     return twin

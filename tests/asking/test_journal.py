@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import math
 import multiprocessing
 import os
 import pickle
 import sqlite3
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,8 +22,9 @@ import pytest
 
 from surveysim.asking import journal_claims as claims_module
 from surveysim.asking.asks import Answer, Ask, LabelProbabilitiesUnavailable
-from surveysim.asking.journal import Journal, ask_keys
+from surveysim.asking.journal import Journal, JournalError, ask_keys
 from surveysim.asking.journaled import journaled
+from surveysim.errors import DiskFullError, SurveysimWarning
 from surveysim.prompts import Prompt
 
 IDENTITY = {"model": "m"}
@@ -32,7 +35,7 @@ def asks(n: int, **fields: Any) -> list[Ask]:
 
 
 class Model:
-    """A respondent that notes what it is asked."""
+    """A model that notes what it is asked."""
 
     def __init__(self, say: Callable[[Ask], Answer] = lambda ask: Answer(text=ask.prompt.user), **identity: str):
         self.identity = identity or IDENTITY
@@ -210,9 +213,9 @@ def test_other_files_are_left_alone(path: Path, tmp_path: Path) -> None:
 def test_a_journal_of_a_later_version_is_left_alone(path: Path) -> None:
     Journal(path).close()
     later = sqlite3.connect(path)
-    later.execute("PRAGMA user_version = 2")
+    later.execute("PRAGMA user_version = 3")
     later.close()
-    with pytest.raises(ValueError, match=r"version 2.*newer surveysim"):
+    with pytest.raises(ValueError, match=r"version 3.*newer surveysim"):
         Journal(path)
 
 
@@ -226,7 +229,7 @@ def test_a_journal_can_be_pickled_and_closed_and_used_again(path: Path) -> None:
     journal.close()
 
 
-# --- a respondent with a journal -------------------------------------------------------------------------------------
+# --- a model with a journal ------------------------------------------------------------------------------------------
 
 
 def test_what_is_there_is_not_asked_for(path: Path) -> None:
@@ -449,3 +452,122 @@ def test_signs_of_life_are_given_while_asking(path: Path) -> None:
             threading.Event().wait(0.005)
         with journal.claims() as others:
             assert others.take(["a"]) == set() or expires() > first
+
+
+# --- rows that cannot be believed, and disks that are full ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "text = 'B'",
+        "text = NULL",
+        "label_logprobs = '[-0.1, -5]'",
+        "censored_mass = 7",
+        "ended = 'refusal'",
+        "labels = '[]'",
+        "checksum = 'x'",
+        "checksum = NULL, text = NULL",
+        "checksum = NULL, label_logprobs = '[', kind = 'label'",
+        "checksum = NULL, label_logprobs = '[0.5, -1]', kind = 'label'",
+        "checksum = NULL, label_logprobs = '[-0.1]', kind = 'label'",
+        "checksum = NULL, label_logprobs = '[-0.1, -0.1]', kind = 'label'",
+        "checksum = NULL, kind = 'picture'",
+    ],
+)
+def test_a_damaged_row_is_asked_for_again_and_kept_aside(path: Path, change: str) -> None:
+    model = Model()
+    with Journal(path) as journal:
+        journaled(model, journal).answer(asks(2))
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE answers SET {change} WHERE user = 'question 1'")
+    connection.close()
+    with Journal(path) as journal:
+        with pytest.warns(SurveysimWarning, match="1 answers in the journal .* are damaged"):
+            answers = journaled(model, journal).answer(asks(2))
+        assert [answer.text for answer in answers] == ["question 0", "question 1"]
+        assert [ask.prompt.user for ask in model.asked] == ["question 0", "question 1", "question 1"]
+        assert journaled(model, journal).answer(asks(2)) == answers
+        assert len(journal) == len(journal.to_frame()) == 2
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM answers WHERE key LIKE 'damaged %'").fetchone() == (1,)
+    connection.close()
+
+
+def test_flipped_bits_are_noticed_wherever_they_fall(path: Path) -> None:
+    everything = [Answer(text=f"the answer {i} of a long list of them") for i in range(200)]
+    with Journal(path) as journal:
+        for ask, answer in zip(asks(200), everything, strict=True):
+            journal.put(IDENTITY, ask, answer, flush=False)
+    rng = np.random.default_rng(0)
+    data = bytearray(path.read_bytes())
+    for place in rng.integers(100, len(data), 60):  # the first 100 bytes are SQLite's header
+        data[place] ^= 1 << int(rng.integers(8))
+    path.write_bytes(data)
+    try:
+        with warnings.catch_warnings(), Journal(path) as journal:
+            warnings.simplefilter("ignore")
+            found = journal.get(IDENTITY, asks(200))
+    except (JournalError, ValueError):
+        return  # refused as a whole
+    expected = dict(zip(asks(200), everything, strict=True))
+    assert found.items() <= expected.items()
+
+
+def test_a_journal_of_the_first_version_is_read_and_brought_up_to_date(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.put(IDENTITY, asks(1)[0], Answer(text="B"))
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("ALTER TABLE answers DROP COLUMN ended")
+    connection.execute("ALTER TABLE answers DROP COLUMN checksum")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with Journal(path) as journal:
+        journal.put(IDENTITY, asks(2)[1], Answer(text="no", ended="refusal"))
+        assert list(journal.get(IDENTITY, asks(2)).values()) == [Answer(text="B"), Answer(text="no", ended="refusal")]
+
+
+def _full(path: Path, pages: int) -> Journal:
+    """A journal that can grow by so many pages of 4 kB."""
+    journal = Journal(path)
+    with journal._use() as connection:
+        n = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {n + pages}")
+    return journal
+
+
+def test_a_full_disk_is_a_clear_error_and_keeps_what_there_is(path: Path) -> None:
+    model = Model(lambda ask: Answer(text="x" * 1000))
+    with _full(path, 30) as journal:
+        with pytest.raises(DiskFullError, match=r"disk is full.*asks for the rest") as caught:
+            journaled(model, journal).answer(asks(100))
+        assert caught.value.errno == errno.ENOSPC
+        assert caught.value.filename == str(path)
+        kept = len(journal)
+    assert 0 < kept == len(model.asked) - 1
+    with Journal(path) as journal:  # there is room again
+        journaled(model, journal).answer(asks(100))
+    assert len(model.asked) == 101
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.errno, copy.filename) == (str(caught.value), errno.ENOSPC, str(path))
+
+
+def test_a_disk_that_is_full_when_the_log_is_flushed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Journal(path) as journal:
+        monkeypatch.setattr(os, "fsync", fsync)
+        with pytest.raises(DiskFullError, match="disk is full"):
+            journal.put(IDENTITY, asks(1)[0], Answer(text="A"))
+
+
+def test_a_file_that_breaks_while_it_is_used_is_a_clear_error(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.put(IDENTITY, asks(1)[0], Answer(text="A"))
+        journal.close()
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * 8192)
+        with pytest.raises((JournalError, ValueError), match=r"cannot be used"):
+            journal.find(ask_keys(IDENTITY, asks(1)))

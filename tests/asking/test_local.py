@@ -20,17 +20,17 @@ OTHER = Question("How much of the time do you trust the government in Washington
 ATTENTION_FAMILIES = ["qwen3", "llama", "mistral", "mistral-sliding", "gemma2", "gemma3", "olmo3", "granite", "gpt2"]
 
 
-def prompts(respondent, question=QUESTION, **kwargs):
-    labels = respondent.labels(question.n_options)
+def prompts(answerer, question=QUESTION, **kwargs):
+    labels = answerer.labels(question.n_options)
     template = get_template("default")
     return [render(template, question, background, labels=labels, **kwargs) for background in BACKGROUNDS]
 
 
-def label_asks(respondent):
+def label_asks(answerer):
     return [
-        Ask(prompt, "label", respondent.labels(question.n_options))
+        Ask(prompt, "label", answerer.labels(question.n_options))
         for question in (QUESTION, OTHER)
-        for prompt in prompts(respondent, question)
+        for prompt in prompts(answerer, question)
     ]
 
 
@@ -54,28 +54,28 @@ def nano():
 class TestLabelProbabilities:
     @pytest.mark.parametrize("family", ATTENTION_FAMILIES)
     def test_they_are_the_models_own(self, tiny, family):
-        respondent = LocalAnswerer(load_model(tiny(family)))
-        asks = label_asks(respondent)
-        for ask, answer in zip(asks, respondent.answer(asks), strict=True):
-            np.testing.assert_allclose(answer.label_logprobs, expected_logprobs(respondent.model, ask), atol=2e-4)
+        answerer = LocalAnswerer(load_model(tiny(family)))
+        asks = label_asks(answerer)
+        for ask, answer in zip(asks, answerer.answer(asks), strict=True):
+            np.testing.assert_allclose(answer.label_logprobs, expected_logprobs(answerer.model, ask), atol=2e-4)
             assert answer.text is None
             assert answer.failure is None
             assert answer.censored_mass == 0
         # A window of 8 tokens is shorter than the probes: padding after a shared beginning would fill it.
         sliding = family in ("mistral-sliding", "gemma3", "olmo3")
-        assert respondent.model.passes.mode == ("padded" if sliding else "shared")
+        assert answerer.model.passes.mode == ("padded" if sliding else "shared")
 
     def test_a_sliding_window_that_is_wide_enough_shares_and_one_that_is_not_does_not(self, tiny):
-        respondent = LocalAnswerer(load_model(tiny("mistral-sliding", sliding_window=96)))
-        passes = passes_of(respondent.model)
+        answerer = LocalAnswerer(load_model(tiny("mistral-sliding", sliding_window=96)))
+        passes = passes_of(answerer.model)
         assert passes.mode == "shared"
         # They share some 50 tokens; the longest has more than 96, the shortest fewer.
         texts = ["yes no " * 12 + "Answer: " + "C " * n for n in range(1, 60, 4)]
-        asks = [Ask(Prompt("", text), "label", respondent.labels(3)) for text in texts]
-        lengths = [len(ids) for ids in respondent.model.encode([respondent.model.to_text(ask.prompt) for ask in asks])]
+        asks = [Ask(Prompt("", text), "label", answerer.labels(3)) for text in texts]
+        lengths = [len(ids) for ids in answerer.model.encode([answerer.model.to_text(ask.prompt) for ask in asks])]
         assert min(lengths) < 70 < 96 < max(lengths)
-        for ask, answer in zip(asks, respondent.answer(asks), strict=True):
-            np.testing.assert_allclose(answer.label_logprobs, expected_logprobs(respondent.model, ask), atol=2e-4)
+        for ask, answer in zip(asks, answerer.answer(asks), strict=True):
+            np.testing.assert_allclose(answer.label_logprobs, expected_logprobs(answerer.model, ask), atol=2e-4)
 
     def test_one_at_a_time_or_all_at_once(self, nano):
         asks = label_asks(nano)
@@ -145,10 +145,10 @@ class TestLabelProbabilities:
 class TestTexts:
     @pytest.mark.parametrize("family", ["qwen3", "mistral-sliding", "gemma3", "gpt2"])
     def test_the_likeliest_tokens_are_those_of_transformers(self, tiny, family):
-        respondent = LocalAnswerer(load_model(tiny(family)))
-        model = respondent.model
-        asks = [Ask(ask.prompt, "text", ask.labels, temperature=0.0, max_tokens=12) for ask in label_asks(respondent)]
-        for ask, answer in zip(asks, respondent.answer(asks), strict=True):
+        answerer = LocalAnswerer(load_model(tiny(family)))
+        model = answerer.model
+        asks = [Ask(ask.prompt, "text", ask.labels, temperature=0.0, max_tokens=12) for ask in label_asks(answerer)]
+        for ask, answer in zip(asks, answerer.answer(asks), strict=True):
             ids = torch.tensor(model.encode([model.to_text(ask.prompt)]))
             written = model.network.generate(
                 ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False
@@ -217,12 +217,12 @@ class TestTexts:
         assert [answer.text for answer in nano.answer(asks)] == [nano.answer([ask])[0].text for ask in asks]
 
     def test_a_text_stops_where_the_model_can_read_no_further(self, tiny):
-        respondent = LocalAnswerer(load_model(tiny("qwen3")))
+        answerer = LocalAnswerer(load_model(tiny("qwen3")))
         prompt = Prompt("", "yes no " * 600)
-        (n_tokens,) = [len(ids) for ids in respondent.model.encode([respondent.model.to_text(prompt)])]
-        room = respondent.model.max_tokens - n_tokens
+        (n_tokens,) = [len(ids) for ids in answerer.model.encode([answerer.model.to_text(prompt)])]
+        room = answerer.model.max_tokens - n_tokens
         assert 0 < room < 400
-        (answer,) = respondent.answer([Ask(prompt, "text", ("A",), temperature=0.0, max_tokens=10**6)])
+        (answer,) = answerer.answer([Ask(prompt, "text", ("A",), temperature=0.0, max_tokens=10**6)])
         assert answer.text is not None
 
 
@@ -295,11 +295,11 @@ class TestModelsThatCannotShare:
         monkeypatch.setattr(
             transformers.cache_utils.DynamicCache, "batch_select_indices", lambda self, i: select(self, i * 0)
         )
-        respondent = LocalAnswerer(load_model(tiny("qwen3")))
-        ask = label_asks(respondent)[0]
-        (answer,) = respondent.answer([ask])
-        assert respondent.model.passes.mode == "plain"
-        np.testing.assert_allclose(answer.label_logprobs, expected_logprobs(respondent.model, ask), atol=2e-4)
+        answerer = LocalAnswerer(load_model(tiny("qwen3")))
+        ask = label_asks(answerer)[0]
+        (answer,) = answerer.answer([ask])
+        assert answerer.model.passes.mode == "plain"
+        np.testing.assert_allclose(answer.label_logprobs, expected_logprobs(answerer.model, ask), atol=2e-4)
 
 
 def test_tokens_are_drawn_by_inverting_the_cumulative_distribution():

@@ -27,7 +27,7 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def respondent(server: LoopbackServer, **parameters: Any) -> RemoteAnswerer:
+def answerer(server: LoopbackServer, **parameters: Any) -> RemoteAnswerer:
     return RemoteAnswerer("m", base_url=server.base_url, **({"backoff": 1e-4, "timeout": 30} | parameters))
 
 
@@ -42,7 +42,7 @@ def test_label_probabilities_are_those_of_the_model_up_to_what_the_server_lists(
     brain = Nano()
     with LoopbackServer(brain) as server:
         asks = label_asks(2)
-        answers = respondent(server).answer(asks)
+        answers = answerer(server).answer(asks)
         labels = brain.model.labels(5)
         for answer, body in zip(answers, server.requests, strict=True):
             logprobs = brain.distribution(body)
@@ -53,7 +53,7 @@ def test_label_probabilities_are_those_of_the_model_up_to_what_the_server_lists(
             assert (listed <= exact + 1e-9).all()
             assert (exact - listed).sum() <= answer.censored_mass + 1e-9
         assert [(body["max_tokens"], body["top_logprobs"]) for body in server.requests] == [(1, 20)] * 2
-    assert labels.letters == respondent(server).labels(5) == LABELS
+    assert labels.letters == answerer(server).labels(5) == LABELS
 
 
 class _Listed(Canned):
@@ -68,7 +68,7 @@ class _Listed(Canned):
 def test_all_ways_to_write_a_label_are_added_up_and_the_rest_is_censored() -> None:
     brain = _Listed((" A", 0.3), ("A", 0.2), ("\u2581B", 0.1), ("a", 0.1), ("A.", 0.05), ("C\n", 0.04), ("D", 0.0))
     with LoopbackServer(brain) as server:
-        (answer,) = respondent(server).answer(label_asks(1))
+        (answer,) = answerer(server).answer(label_asks(1))
     assert answer.label_logprobs == pytest.approx((math.log(0.5), math.log(0.1), math.log(0.04), -math.inf, -math.inf))
     assert answer.censored_mass == pytest.approx(1 - 0.79)
     assert answer.text is None
@@ -85,7 +85,7 @@ def test_a_drawn_token_beside_the_list_counts_once() -> None:
     drawn = {"token": "C", "logprob": math.log(0.25)}
     faults = {0: Fault(body=body_of(drawn)), 1: Fault(body=body_of({"token": "A", "logprob": math.log(0.5)}))}
     with LoopbackServer(faults=faults) as server:
-        beside, among = respondent(server).answer(label_asks(2))
+        beside, among = answerer(server).answer(label_asks(2))
     assert beside.label_logprobs == pytest.approx((math.log(0.5), -math.inf, math.log(0.25), -math.inf, -math.inf))
     assert beside.censored_mass == pytest.approx(0.25)
     assert among.censored_mass == pytest.approx(0.5)
@@ -95,7 +95,7 @@ def test_draws_of_one_prompt_go_in_one_request_and_answers_keep_their_places() -
     asks = text_asks(3, draws=4)
     shuffled = [asks[i] for i in np.random.default_rng(0).permutation(len(asks))] + [asks[0]]
     with LoopbackServer(Canned(age_of)) as server:
-        answers = respondent(server).answer(shuffled)
+        answers = answerer(server).answer(shuffled)
         assert sorted(body["n"] for body in server.requests) == [4, 4, 4]
         assert all("seed" not in body for body in server.requests)
     assert [answer.text for answer in answers] == [ask.prompt.user[-2:] for ask in shuffled]
@@ -103,7 +103,7 @@ def test_draws_of_one_prompt_go_in_one_request_and_answers_keep_their_places() -
 
 def test_single_draws_carry_seeds_of_their_own_and_the_temperature() -> None:
     with LoopbackServer(ignores={"n"}) as server:
-        respondent(server).answer(text_asks(1, draws=3, temperature=0.7, max_tokens=5))
+        answerer(server).answer(text_asks(1, draws=3, temperature=0.7, max_tokens=5))
         first, *rest = server.requests
         assert first["n"] == 3
         assert len({body["seed"] for body in rest}) == 2
@@ -112,7 +112,7 @@ def test_single_draws_carry_seeds_of_their_own_and_the_temperature() -> None:
 
 def test_greedy_asks_are_not_grouped() -> None:
     with LoopbackServer() as server:
-        respondent(server).answer(text_asks(2, draws=2, temperature=0.0))
+        answerer(server).answer(text_asks(2, draws=2, temperature=0.0))
         assert [body.get("n", 1) for body in server.requests] == [1] * 4
 
 
@@ -121,14 +121,14 @@ def test_concurrency_is_bounded_and_used() -> None:
     # The first goes alone; of the others three at a time, or the barrier breaks.
     say = Canned(lambda body: "A" if age_of(body) == "20" else str(together.wait(30)))
     with LoopbackServer(say) as server:
-        answers = respondent(server, max_workers=3).answer(text_asks(10))
+        answers = answerer(server, max_workers=3).answer(text_asks(10))
         assert server.most_at_once == 3
     assert all(answer.failure is None for answer in answers)
 
 
 def test_a_json_schema_is_sent_where_there_is_one() -> None:
     with LoopbackServer(Canned(lambda body: '{"A": 100}')) as server:
-        model = respondent(server)
+        model = answerer(server)
         model.answer(text_asks(1, schema=SCHEMA))
         plan = server.requests[0]["response_format"]
     assert plan["type"] == "json_schema"
@@ -145,7 +145,7 @@ def test_no_asks_no_requests() -> None:
 
 def test_a_server_that_ignores_n_is_asked_for_the_rest_one_by_one_and_remembered() -> None:
     with LoopbackServer(Canned(age_of), ignores={"n"}) as server:
-        model = respondent(server)
+        model = answerer(server)
         answers = model.answer(text_asks(2, draws=3))
         assert [body.get("n", 1) for body in server.requests] == [3, 1, 1, 1, 1, 1]
         assert [answer.text for answer in answers] == ["20"] * 3 + ["21"] * 3
@@ -157,7 +157,7 @@ def test_a_server_that_ignores_n_is_asked_for_the_rest_one_by_one_and_remembered
 def test_a_server_without_log_probabilities_is_noticed_after_one_request() -> None:
     with LoopbackServer(ignores={"logprobs"}) as server:
         with pytest.raises(LabelProbabilitiesUnavailable, match="no log-probabilities"):
-            respondent(server).answer(label_asks(20))
+            answerer(server).answer(label_asks(20))
         assert len(server.requests) == 1
 
 
@@ -166,7 +166,7 @@ def test_a_server_that_refuses_log_probabilities_is_one_without_them(status: int
     fault = Fault.error(status, "You are not allowed to request logprobs from this model")
     with LoopbackServer(faults=lambda number, body: fault) as server:
         with pytest.raises(LabelProbabilitiesUnavailable, match="not allowed"):
-            respondent(server).answer(label_asks(20))
+            answerer(server).answer(label_asks(20))
         assert [body["top_logprobs"] for body in server.requests] == [20, 10, 5]
 
 
@@ -175,14 +175,14 @@ def test_a_server_that_lists_fewer_tokens_is_asked_for_fewer() -> None:
     with LoopbackServer(
         _Listed(("A", 0.5)), faults=lambda number, body: too_many if body["top_logprobs"] > 8 else None
     ) as server:
-        model = respondent(server)
+        model = answerer(server)
         model.answer(label_asks(3))
         assert [body["top_logprobs"] for body in server.requests] == [20, 10, 5, 5, 5]
 
 
 def test_a_server_that_ignores_response_format_is_noticed_once() -> None:
     with LoopbackServer(Canned(lambda body: "about half of them")) as server:
-        model = respondent(server)
+        model = answerer(server)
         answers = model.answer(text_asks(3, schema=SCHEMA))
     assert [answer.text for answer in answers] == ["about half of them"] * 3
     assert model.notices == ("the server does not keep to `response_format`: answers are read as they come",)
@@ -191,7 +191,7 @@ def test_a_server_that_ignores_response_format_is_noticed_once() -> None:
 def test_a_server_that_refuses_json_schemas_is_asked_for_plain_json_then_for_text() -> None:
     words = "This response_format type is unavailable now"
     with LoopbackServer(refuses={"response_format": words}) as server:
-        model = respondent(server)
+        model = answerer(server)
         answers = model.answer(text_asks(3, schema=SCHEMA))
         kinds = [body.get("response_format", {}).get("type") for body in server.requests]
     assert kinds == ["json_schema", "json_object", None, None, None]
@@ -210,7 +210,7 @@ def test_a_server_that_refuses_json_schemas_is_asked_for_plain_json_then_for_tex
 )
 def test_parameters_that_are_refused_are_left_out_from_then_on(parameter: str, words: str) -> None:
     with LoopbackServer(refuses={parameter: words}) as server:
-        model = respondent(server, max_workers=1)
+        model = answerer(server, max_workers=1)
         answers = model.answer(text_asks(2, draws=1 + (parameter == "n")))
         assert [parameter in body for body in server.requests].count(True) == 1
         if parameter == "max_tokens":
@@ -224,7 +224,7 @@ def test_a_model_without_a_system_role_gets_its_text_in_the_users_turn() -> None
         return Fault.error(400, "System role not supported") if "system" in roles else None
 
     with LoopbackServer(Canned(age_of), faults=fault) as server:
-        answers = respondent(server).answer(text_asks(2))
+        answers = answerer(server).answer(text_asks(2))
         assert len(server.requests) == 3
         assert server.requests[1]["messages"][0]["content"].startswith("Answer the survey question")
     assert [answer.text for answer in answers] == ["20", "21"]
@@ -238,14 +238,14 @@ def test_a_model_without_a_system_role_gets_its_text_in_the_users_turn() -> None
 def test_what_passes_is_tried_again(fault: Fault, kind: str) -> None:
     faults = {0: fault, 1: fault} if kind == "first" else {2: fault, 3: fault, 5: fault}
     with LoopbackServer(Canned(age_of), faults=faults) as server:
-        answers = respondent(server).answer(text_asks(6))
+        answers = answerer(server).answer(text_asks(6))
         assert len(server.requests) == 6 + len(faults)
     assert [answer.text for answer in answers] == [str(20 + i) for i in range(6)]
 
 
 def test_a_hanging_request_is_given_up_and_tried_again() -> None:
     with LoopbackServer(Canned(age_of), faults={1: HANG}) as server:
-        answers = respondent(server, timeout=0.5).answer(text_asks(3))
+        answers = answerer(server, timeout=0.5).answer(text_asks(3))
         assert len(server.requests) >= 4
     assert [answer.text for answer in answers] == ["20", "21", "22"]
 
@@ -254,7 +254,7 @@ def test_a_hanging_request_is_given_up_and_tried_again() -> None:
 def test_one_ask_that_never_works_is_one_failure(fault: Fault) -> None:
     with LoopbackServer(Canned(age_of), faults=lambda number, body: fault if age_of(body) == "21" else None) as server:
         seen: dict[int, Answer] = {}
-        answers = respondent(server, max_retries=2).answer(text_asks(4), on_answer=seen.__setitem__)
+        answers = answerer(server, max_retries=2).answer(text_asks(4), on_answer=seen.__setitem__)
         assert len(server.requests) == 3 + 3
     assert [answer.text for answer in answers] == ["20", None, "22", "23"]
     assert answers[1].failure is not None
@@ -265,7 +265,7 @@ def test_one_ask_that_never_works_is_one_failure(fault: Fault) -> None:
 def test_a_prompt_that_the_server_will_not_read_is_one_failure_without_a_second_try() -> None:
     fault = Fault.error(400, "blocked", code="content_filter")
     with LoopbackServer(Canned(age_of), faults=lambda number, body: fault if age_of(body) == "21" else None) as server:
-        answers = respondent(server).answer(text_asks(3))
+        answers = answerer(server).answer(text_asks(3))
         assert len(server.requests) == 3
     assert [answer.text for answer in answers] == ["20", None, "22"]
     assert answers[1].failure == "the server answered 400: blocked"
@@ -286,13 +286,13 @@ def test_a_prompt_that_the_server_will_not_read_is_one_failure_without_a_second_
 def test_what_will_not_pass_stops_after_one_request(fault: Fault, words: str) -> None:
     with LoopbackServer(faults=lambda number, body: fault) as server:
         with pytest.raises(RemoteError, match=words):
-            respondent(server).answer(text_asks(50))
+            answerer(server).answer(text_asks(50))
         assert len(server.requests) == 1
 
 
 def test_a_server_out_of_reach_raises() -> None:
     with LoopbackServer() as server:
-        model = respondent(server, max_retries=2)
+        model = answerer(server, max_retries=2)
     with pytest.raises(RemoteError, match=r"cannot be reached.*tried 3 times"):
         model.answer(text_asks(50))
 
@@ -300,7 +300,7 @@ def test_a_server_out_of_reach_raises() -> None:
 def test_a_server_that_only_fails_is_left_alone_after_three_asks() -> None:
     with LoopbackServer(faults=lambda number, body: BROKEN) as server:
         with pytest.raises(RemoteError, match=r"3 requests in a row had no answer.*500"):
-            respondent(server, max_retries=1).answer(text_asks(50))
+            answerer(server, max_retries=1).answer(text_asks(50))
         assert len(server.requests) == 6
 
 
@@ -310,7 +310,7 @@ def test_a_server_that_breaks_down_in_the_middle_leaves_what_was_answered() -> N
 
     with LoopbackServer(Canned(age_of), faults=fault) as server:
         with pytest.warns(SurveysimWarning, match="key revoked.*asks were left"):
-            answers = respondent(server, max_workers=1).answer(text_asks(9))
+            answers = answerer(server, max_workers=1).answer(text_asks(9))
         assert len(server.requests) == 6
     assert [answer.text for answer in answers] == ["20", "21", "22", "23", "24"] + [None] * 4
     assert all("key revoked" in (answer.failure or "") for answer in answers[5:])
@@ -323,7 +323,7 @@ def test_all_wait_for_as_long_as_the_server_asks(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(workers.Workers, "sleep", lambda self, seconds: waited.append(seconds))
     monkeypatch.setattr("surveysim.asking.remote.session.time.monotonic", lambda: 100.0 + sum(waited))
     with LoopbackServer(faults={1: Fault.error(429, "slow down", retry_after="17")}) as server:
-        respondent(server, max_workers=1).answer(text_asks(3))
+        answerer(server, max_workers=1).answer(text_asks(3))
     assert [seconds for seconds in waited if seconds > 1] == [pytest.approx(17, abs=1e-3)]
 
 
@@ -339,7 +339,7 @@ def test_texts_in_parts_refusals_and_empty_replies() -> None:
         4: body({"content": "half \ud83d a character"}),
     }
     with LoopbackServer(faults=faults) as server:
-        answers = respondent(server, max_workers=1).answer(text_asks(5))
+        answers = answerer(server, max_workers=1).answer(text_asks(5))
     assert [answer.text for answer in answers] == ["AB", "I cannot help with that", "", None, "half ? a character"]
     assert "switch off the reasoning" in str(answers[3].failure)
 
@@ -373,7 +373,7 @@ def _check_ctrl_c() -> None:
             arrived.set()
 
     with LoopbackServer(Canned(say)) as server:
-        model = respondent(server, max_workers=2, timeout=600)
+        model = answerer(server, max_workers=2, timeout=600)
         model.grace = 0.05
         with pytest.raises(KeyboardInterrupt):
             model.answer(text_asks(1000), on_answer=on_answer)
@@ -391,17 +391,17 @@ def test_what_on_answer_raises_stops_the_run() -> None:
 
     with LoopbackServer() as server:
         with pytest.raises(OSError, match="no space left"):
-            respondent(server).answer(text_asks(50), on_answer=full)
+            answerer(server).answer(text_asks(50), on_answer=full)
         assert len(server.requests) == 1
 
 
 def test_the_progress_bar_shows_answers(capsys: pytest.CaptureFixture[str]) -> None:
     with LoopbackServer() as server:
-        respondent(server).answer(text_asks(3))
+        answerer(server).answer(text_asks(3))
         assert capsys.readouterr().err == ""
-        respondent(server).answer(text_asks(3), verbose=1)
+        answerer(server).answer(text_asks(3), verbose=1)
         assert "3/3" in capsys.readouterr().err
-        respondent(server, verbose=1).answer(text_asks(3, draws=2))
+        answerer(server, verbose=1).answer(text_asks(3, draws=2))
         assert "6/6" in capsys.readouterr().err
 
 
@@ -424,7 +424,7 @@ def test_the_address_comes_from_the_environment_where_none_is_given(monkeypatch:
 
 def test_what_was_noticed_survives_a_pickle() -> None:
     with LoopbackServer(ignores={"n"}) as server:
-        model = respondent(server)
+        model = answerer(server)
         model.answer(text_asks(1, draws=2))
         copy = pickle.loads(pickle.dumps(model))
         assert copy.notices == model.notices

@@ -28,7 +28,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
 
 
-def respondent(server: LoopbackServer, **parameters: Any) -> RemoteAnswerer:
+def answerer(server: LoopbackServer, **parameters: Any) -> RemoteAnswerer:
     return RemoteAnswerer("m", base_url=server.base_url, backoff=1e-4, **{"api_key_env": "MY_KEY", **parameters})
 
 
@@ -38,13 +38,13 @@ def leaks(text: str) -> bool:
 
 def test_the_key_is_sent_to_the_server() -> None:
     with LoopbackServer() as server:
-        respondent(server).answer(text_asks(2))
+        answerer(server).answer(text_asks(2))
         assert {headers["authorization"] for headers in server.headers} == {f"Bearer {SECRET}"}
 
 
 def test_a_server_of_ones_own_gets_no_key_of_openai() -> None:
     with LoopbackServer() as server:
-        respondent(server, api_key_env=None).answer(text_asks(1))
+        answerer(server, api_key_env=None).answer(text_asks(1))
         (headers,) = server.headers
     assert "sk-of-openai" not in str(headers)
     assert "org-1" not in str(headers)
@@ -59,7 +59,7 @@ def test_openai_and_its_stand_in_get_openais_key(monkeypatch: pytest.MonkeyPatch
 
 def test_the_key_is_read_when_asks_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     with LoopbackServer() as server:
-        model = respondent(server)
+        model = answerer(server)
         monkeypatch.setenv("MY_KEY", "another-key")
         model.answer(text_asks(1))
         assert server.headers[0]["authorization"] == "Bearer another-key"
@@ -68,7 +68,7 @@ def test_the_key_is_read_when_asks_begin(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_key_is_nowhere_afterwards(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with LoopbackServer(ignores={"n"}, faults={1: Fault.error(500, f"broken {SECRET}")}) as server:
-        model = respondent(server)
+        model = answerer(server)
         journal = journaled(model, tmp_path / "answers.sqlite")
         journal.answer(text_asks(3, draws=2))
         journal.journal.close()
@@ -80,7 +80,7 @@ def test_the_key_is_nowhere_afterwards(tmp_path: Path, caplog: pytest.LogCapture
 
 def test_no_key_stays_in_memory() -> None:
     with LoopbackServer(faults={1: Fault.error(500)}) as server:
-        model = respondent(server)
+        model = answerer(server)
         model.answer(text_asks(3, draws=2))
     gc.collect()
     assert not [thing for thing in gc.get_objects() if type(thing) is Key]
@@ -91,7 +91,7 @@ def test_no_key_stays_in_memory() -> None:
 def test_errors_that_quote_the_key_are_scrubbed(status: int) -> None:
     fault = Fault.error(status, f"Incorrect key {SECRET[:9]}****{SECRET[-4:]}, that is {SECRET}")
     with LoopbackServer(faults=lambda number, body: fault) as server, pytest.raises(RemoteError) as caught:
-        respondent(server, max_retries=0).answer(label_asks(5))
+        answerer(server, max_retries=0).answer(label_asks(5))
     error: BaseException | None = caught.value
     assert "Incorrect key ***" in str(error)
     assert not leaks("".join(traceback.format_exception(caught.value)))
@@ -106,7 +106,7 @@ def test_errors_that_quote_the_key_are_scrubbed(status: int) -> None:
 def test_failures_that_quote_the_key_are_scrubbed() -> None:
     faults = {1: Fault.error(400, f"blocked {SECRET}", code="content_filter")}
     with LoopbackServer(faults=faults) as server:
-        answers = respondent(server, max_workers=1).answer(text_asks(2))
+        answers = answerer(server, max_workers=1).answer(text_asks(2))
     assert answers[1].failure == "the server answered 400: blocked ***"
 
 
@@ -120,13 +120,13 @@ def test_the_key_itself_in_place_of_its_name_is_refused_and_not_quoted(name: str
 def test_a_variable_that_is_not_set_is_named_if_it_is_surely_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     with LoopbackServer() as server:
         with pytest.raises(ValueError, match="'OTHER_KEY' is not set"):
-            respondent(server, api_key_env="OTHER_KEY").answer(text_asks(1))
+            answerer(server, api_key_env="OTHER_KEY").answer(text_asks(1))
         with pytest.raises(ValueError, match="named by api_key_env is not set") as caught:
-            respondent(server, api_key_env="gsk_4f5g6h7j8k").answer(text_asks(1))
+            answerer(server, api_key_env="gsk_4f5g6h7j8k").answer(text_asks(1))
         assert "gsk" not in str(caught.value)
         monkeypatch.setenv("MY_KEY", "with\ttab")
         with pytest.raises(ValueError, match="copy it again"):
-            respondent(server).answer(text_asks(1))
+            answerer(server).answer(text_asks(1))
         assert server.requests == []
 
 

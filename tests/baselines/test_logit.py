@@ -12,7 +12,8 @@ from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.linear_model import LogisticRegression
 
 from surveysim import Question
-from surveysim.baselines import LogitRegressor, MarginalRegressor, logit
+from surveysim.baselines import LogitRegressor, MarginalRegressor, learning
+from surveysim.baselines.lack_of_fit import GRID, LackOfFit
 from surveysim.metrics import js_divergence
 
 LEVELS = ["18-29", "30-44", "45-64", "65+"]
@@ -39,7 +40,7 @@ def survey(seed=0, n_options=4, respondents=40):
 
 def test_the_plain_logit_is_scikit_learns_multinomial_ridge_on_one_hot_columns():
     X, Y, n, _ = survey()
-    P = LogitRegressor(ordered=False, question=LIKERT).fit(X, Y, n).predict(X)
+    P = LogitRegressor(ordered=False, prior="fixed", question=LIKERT).fit(X, Y, n).predict(X)
     one_hot = pd.get_dummies(X.astype(str)).to_numpy(dtype=float)
     # the ridge on all K coefficients is the same as ours on K - 1 orthonormal contrasts (its optimum is centred);
     # variance .1 is C = .1, and an intercept of variance 25 a column of height sqrt(25 / .1)
@@ -53,7 +54,7 @@ def test_the_plain_logit_is_scikit_learns_multinomial_ridge_on_one_hot_columns()
 def test_the_order_aware_logit_minimises_the_penalised_deviance_written_out_in_full():
     X, Y, n, _ = survey(n_options=3)
     question = Question("How often?", ["never", "sometimes", "often"])
-    P = LogitRegressor(question=question).fit(X, Y, n).predict(X)
+    P = LogitRegressor(prior="fixed", question=question).fit(X, Y, n).predict(X)
     one_hot = pd.get_dummies(X.astype(str)).to_numpy(dtype=float)
     rank = X["age"].cat.codes.to_numpy(dtype=float)
     Z = np.column_stack([np.ones(len(X)), one_hot, (rank - rank.mean()) / rank.std()])
@@ -182,9 +183,9 @@ def two_questions():
 
 def test_with_fixed_variances_questions_are_fitted_each_by_itself():
     X, Y, n = two_questions()
-    P = LogitRegressor(question={"vote": VOTE, "shops": LIKERT}).fit(X, Y, n).predict(X)
+    P = LogitRegressor(prior="fixed", question={"vote": VOTE, "shops": LIKERT}).fit(X, Y, n).predict(X)
     half = len(X) // 2
-    alone = LogitRegressor(question=LIKERT).fit(X[half:].drop(columns="question"), Y[half:], n[half:])
+    alone = LogitRegressor(prior="fixed", question=LIKERT).fit(X[half:].drop(columns="question"), Y[half:], n[half:])
     np.testing.assert_allclose(P[half:], alone.predict(X[half:].drop(columns="question")))
     assert np.isnan(P[:half, 2:]).all()
     assert not np.isnan(P[:half, :2]).any()
@@ -242,9 +243,11 @@ def test_an_unseen_level_has_the_effect_zero():
 
 
 def test_intervals_are_those_of_the_analytic_covariance(monkeypatch):
-    monkeypatch.setattr(logit, "FIXED_DEGREES", np.inf)  # prior variances without doubt
+    monkeypatch.setattr(learning, "FIXED_DEGREES", np.inf)  # prior variances without doubt
     X, Y, n, _ = survey(respondents=300, n_options=2)
-    model = LogitRegressor(question=VOTE).fit(X, Y, n)
+    model = LogitRegressor(prior="fixed", question=VOTE).fit(X, Y, n)
+    # cells that are known to be .1 away from the sum of their effects
+    model._lack_of_fit = LackOfFit(np.isclose(GRID, GRID[np.abs(GRID - 0.1).argmin()]).astype(float))
     lower, upper = model.predict_interval(X, level=0.8, n_draws=40_000, random_state=0)
     # with two options the logit difference is normal: mean and variance by hand from the curvature
     one_hot = pd.get_dummies(X.astype(str)).to_numpy(dtype=float)
@@ -254,8 +257,8 @@ def test_intervals_are_those_of_the_analytic_covariance(monkeypatch):
     p = model.predict(X)[:, 1]
     # on the contrast (-1, 1) / sqrt 2 a score c gives the logit difference sqrt 2 c
     H = (Z * (2 * n * p * (1 - p))[:, None]).T @ Z + np.diag(precision)
-    # three pairs of attributes that the model has no terms for, each with its prior variance of .01
-    deviation = np.sqrt(2 * (np.einsum("if,fg,ig->i", Z, np.linalg.inv(H), Z) + 3 * 0.01))
+    own = GRID[np.abs(GRID - 0.1).argmin()] ** 2
+    deviation = np.sqrt(2 * (np.einsum("if,fg,ig->i", Z, np.linalg.inv(H), Z) + own))
     difference = np.log(p / (1 - p))
     expected = [1 / (1 + np.exp(-(difference + z * deviation))) for z in (-1.2815516, 1.2815516)]
     np.testing.assert_allclose(lower[:, 1], expected[0], atol=0.004)
@@ -268,12 +271,12 @@ def test_doubt_about_prior_variances_widens_intervals_where_respondents_are_few(
 
     def width(data):
         X, Y, n, _ = data
-        model = LogitRegressor(question=LIKERT, interactions=True).fit(X, Y, n)
+        model = LogitRegressor(prior="fixed", question=LIKERT, interactions=True).fit(X, Y, n)
         lower, upper = model.predict_interval(X, n_draws=400, random_state=0)
         return (upper - lower).mean()
 
     doubtful = width(few), width(many)
-    monkeypatch.setattr(logit, "FIXED_DEGREES", np.inf)
+    monkeypatch.setattr(learning, "FIXED_DEGREES", np.inf)
     certain = width(few), width(many)
     assert doubtful[0] > 1.05 * certain[0]
     assert doubtful[1] == pytest.approx(certain[1], rel=0.1)
@@ -315,7 +318,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
 
 
 def test_intervals_shrink_with_respondents_and_grow_with_the_level():
-    X, Y, n, _ = survey()
+    X, Y, n, P = survey()
     model = LogitRegressor(question=LIKERT).fit(X, Y, n)
 
     def width(model, level=0.9):
@@ -324,10 +327,13 @@ def test_intervals_shrink_with_respondents_and_grow_with_the_level():
         return (upper - lower).mean()
 
     assert width(model, 0.5) < width(model, 0.9) < width(model, 0.99)
-    with_pairs = LogitRegressor(question=LIKERT, interactions=True)
-    assert width(with_pairs.fit(X, Y, 1000 * n)) < width(model) / 3
-    # without two-way terms no number of respondents makes a cell the sum of its attributes
-    assert width(model) / 3 < width(LogitRegressor(question=LIKERT).fit(X, Y, 1000 * n)) < width(model)
+    many = 1000 * n
+    assert width(LogitRegressor(question=LIKERT, interactions=True).fit(X, P, many)) < width(model) / 3
+    # effects that add up are known with many respondents, in a model without two-way terms as well ...
+    assert width(LogitRegressor(question=LIKERT).fit(X, P, many)) < width(model) / 3
+    # ... which no number of respondents makes a cell the sum of its attributes where they do not
+    interacting = np.where((X["sex"] == "f").to_numpy()[:, None], P, P[:, ::-1])
+    assert width(LogitRegressor(question=LIKERT).fit(X, interacting, many)) > width(model)
 
 
 def test_an_unseen_level_is_less_certain_than_any_seen():
@@ -365,7 +371,7 @@ def test_interval_arguments_are_checked(arguments, message):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"prior": "bayes"}, r"prior must be 'fixed' or 'eb' \(empirical Bayes\), got 'bayes'"),
+        ({"prior": "bayes"}, r"prior must be 'auto', 'fixed' or 'eb' \(empirical Bayes\), got 'bayes'"),
         ({"ordered": "no"}, "ordered must be True or False, got 'no'"),
         ({"interactions": 2}, "interactions must be True or False, got 2"),
         ({"unseen": "marginal"}, "unseen must be 'error' or 'uniform'"),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import softmax
+from scipy.stats import t as student
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -80,7 +81,8 @@ class TestGate:
         model = DistributionCalibrator(elicited_by="verbalized").fit(P, Y, groups=groups)
         gate = model.gates_["ordinal"]
         assert gate.open
-        assert gate.gain > gate.standard_error > 0
+        assert gate.needed == pytest.approx(student.ppf(0.84, 9))  # 1.05 standard errors
+        assert gate.gain > gate.needed * gate.standard_error > 0
         assert gate.n_questions == 10
         assert isinstance(model.calibrators_["ordinal"], TemperedCalibrator)
 
@@ -117,6 +119,28 @@ class TestGate:
         assert np.isnan(few.gates_["ordinal"].gain)
         assert DistributionCalibrator(gate=False).fit(P, Y, groups=groups).gates_ == {}
 
+    @pytest.mark.parametrize("name", ["linear", "isotonic", "temperature"])
+    def test_from_fewer_than_three_questions_maps_without_a_prior_learn_nothing(self, name):
+        P, Y, groups = _data(n_questions=2)
+        few = DistributionCalibrator(name, elicited_by="logprob").fit(P, Y, groups=groups)
+        assert not few.gates_["ordinal"].open
+        np.testing.assert_array_equal(few.predict(P), DistributionCalibrator(elicited_by="logprob").fit().predict(P))
+
+    def test_maps_without_a_prior_need_a_quantile_of_student_at_95_percent(self):
+        P, Y, groups = _data(n_questions=3)
+        gate = DistributionCalibrator("isotonic").fit(P, Y, groups=groups).gates_["ordinal"]
+        assert gate.needed == pytest.approx(2.92, abs=0.001)  # t with 2 degrees of freedom
+        assert gate.open == (gate.gain > 2.92 * gate.standard_error)
+
+    def test_linear_is_hardly_ever_used_where_people_differ_from_the_model_by_noise_alone(self):
+        opened = 0
+        for seed in range(60):
+            P, _, groups = _data(n_questions=5, cells=1, seed=seed)
+            generator = np.random.default_rng(seed)
+            Y = np.array([generator.dirichlet(40 * p + 1e-3) for p in P])
+            opened += DistributionCalibrator("linear").fit(P, Y, groups=groups).gates_["ordinal"].open
+        assert opened <= 3 + 5  # 5% of 60, and three standard errors
+
     def test_the_identity_is_never_replaced(self):
         P, Y, groups = _data()
         model = DistributionCalibrator("identity", elicited_by="logprob").fit(P, Y, groups=groups)
@@ -124,8 +148,12 @@ class TestGate:
 
     def test_repeats_itself_with_many_questions(self):
         P, Y, groups = _data(n_questions=30, cells=1)
-        gates = [DistributionCalibrator(random_state=3).fit(P, Y, groups=groups).gates_["ordinal"] for _ in range(2)]
-        assert gates[0] == gates[1]
+        for seed in (3, None):
+            first, second = (DistributionCalibrator(random_state=seed).fit(P, Y, groups=groups) for _ in range(2))
+            assert first.gates_ == second.gates_
+            np.testing.assert_array_equal(first.predict(P), second.predict(P))
+        other = DistributionCalibrator(random_state=4).fit(P, Y, groups=groups)
+        assert other.gates_["ordinal"].gain != first.gates_["ordinal"].gain  # a seed deals the questions out anew
 
 
 class TestKinds:

@@ -22,7 +22,7 @@ from surveysim.calibration import (
     TemperatureCalibrator,
     TemperedCalibrator,
 )
-from surveysim.calibration.power import PowerSearch
+from surveysim.calibration.tempered import PowerSearch
 from tests.calibration.conftest import make_examples
 
 NAN = np.nan

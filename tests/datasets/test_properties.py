@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from surveysim.datasets import SurveyWarning, read_survey
-from surveysim.datasets.wording import missing_kind
+from surveysim.datasets.no_answer import missing_kind
 
 WORDS = [
     "Yes", "No", "Agree", "Disagree", "Other", "Don't know", "Refusal", "No answer", "Not applicable", "1", "5", "10",

@@ -178,14 +178,22 @@ class TestProposal:
         [
             ({0: "Very bad", 5: "Neither", 10: "Very good"}, True),
             ({1: "1 Not at all", 4: "4 Somewhat", 7: "7 Extremely", 9: "DK"}, True),
-            ({1: "Reds", 2: "Greens", 10: "Blues"}, False),
-            ({1: "Reds", 2: "Greens", 3: "Blues", 5: "Whites"}, False),
         ],
     )
     def test_numbered_scales_with_a_labelled_middle(self, labels, is_scale):
         codes = [code for code in labels if labels[code] != "DK"]
         table = pd.DataFrame({"q": [*labels, *range(min(codes), max(codes) + 1)]})
         assert read_survey(table, value_labels={"q": labels}).questions["q"].ordinal == is_scale
+
+    @pytest.mark.parametrize(
+        "labels", [{1: "Reds", 2: "Greens", 10: "Blues"}, {1: "Reds", 2: "Greens", 3: "Blues", 5: "Whites"}]
+    )
+    def test_a_code_that_a_list_of_names_lacks_is_no_option(self, labels):
+        table = pd.DataFrame({"q": range(1, max(labels) + 1)})
+        with pytest.warns(SurveyWarning, match="values without labels, taken as no answer: q"):
+            question = read_survey(table, value_labels={"q": labels}).questions["q"]
+        assert question.options == tuple(labels.values())
+        assert not question.ordinal
 
     def test_numbered_questions_are_no_backgrounds(self):
         table = pd.DataFrame({f"q{i}": [1, 2, 1, 2] for i in range(1, 400)})
@@ -498,11 +506,11 @@ class TestAnomalies:
 
     def test_negative_codes_apart_from_the_others(self):
         table = pd.DataFrame({"q": [1, 2, -7, -7], "scale": [-1, 0, 1, 1]})
-        labels = {"q": {1: "Yes", 2: "No", -7: "Proxy interview"}, "scale": {-1: "left", 0: "centre", 1: "right"}}
+        labels = {"q": {1: "Yes", 2: "No", -7: "Form B"}, "scale": {-1: "left", 0: "centre", 1: "right"}}
         with pytest.warns(SurveyWarning, match=r"negative codes apart from the others.*q \(2 respondents\)"):
             survey = read_survey(table, value_labels=labels)
         assert survey.questions["q"].options == ("Yes", "No")
-        assert self.only(survey, "negative codes")["detail"] == "-7: Proxy interview"
+        assert self.only(survey, "negative codes")["detail"] == "-7: Form B"
         assert survey.questions["scale"].options == ("left", "centre", "right")
 
     def test_impossible_ages(self):

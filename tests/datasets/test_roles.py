@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from surveysim.datasets.roles import background_kind, looks_like_id, looks_like_weight
+from surveysim.datasets.roles import background_kind, looks_like_id
+from surveysim.datasets.weights import looks_like_weight
 
 
 @pytest.mark.parametrize(

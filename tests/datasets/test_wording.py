@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from surveysim.datasets.wording import MISSING_TEXTS, is_neutral, missing_kind, outside_scale, scale_scores
+from surveysim.datasets.no_answer import missing_kind
+from surveysim.datasets.scales import is_neutral, scale_scores
+from surveysim.datasets.wording import MISSING_TEXTS, outside_scale
 from surveysim.tables.missing import kind_of_text
 
 

@@ -333,7 +333,7 @@ def test_the_device_is_chosen_anew(fitted, tmp_path):
 
 def test_another_version_of_the_library_is_told(fitted, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(surveysim, "__version__", "0.0.9")
+        patch.setattr("surveysim.version.__version__", "0.0.9")
         fitted.save(tmp_path / "old")
     with pytest.warns(UserWarning, match=r"saved by surveysim 0\.0\.9"):
         surveysim.load(tmp_path / "old")

@@ -79,10 +79,10 @@ def test_cells_without_an_answer() -> None:
 
     with LoopbackServer(Canned(say), faults=fault) as server:
         model = elicitor(server).fit(X)
-        respondent = model._answerer
+        answerer = model._answerer
 
         def quick() -> Any:
-            found = respondent()
+            found = answerer()
             found.backoff, found.max_retries = 1e-4, 1
             return found
 

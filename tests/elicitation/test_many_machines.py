@@ -171,12 +171,12 @@ def fake(monkeypatch, small_chunks):
 
 
 @pytest.fixture
-def respondent():
+def answerer():
     model = load_model("nano")
     return LocalAnswerer(model, address=ModelAddress.of(model))
 
 
-def test_answers_come_in_the_order_of_asks_and_are_reported_as_chunks_arrive(fake, respondent, capsys):
+def test_answers_come_in_the_order_of_asks_and_are_reported_as_chunks_arrive(fake, answerer, capsys):
     asks = [*label_asks(30), *text_asks(10, draws=3, max_tokens=3)]
     reported = {}
     threads = set()
@@ -185,27 +185,27 @@ def test_answers_come_in_the_order_of_asks_and_are_reported_as_chunks_arrive(fak
         reported[position] = answer
         threads.add(threading.get_ident())
 
-    answers = respondent.answer(asks, on_answer=on_answer, verbose=1)
+    answers = answerer.answer(asks, on_answer=on_answer, verbose=1)
     assert "answers" in capsys.readouterr().err
     assert [reported[position] for position in range(len(asks))] == answers
     assert threads == {threading.get_ident()}
     assert list(reported) != sorted(reported)
     assert sum(map(len, fake)) == len(asks)
     assert len(fake) > 4
-    alone = LocalAnswerer(respondent.model).answer(asks)
+    alone = LocalAnswerer(answerer.model).answer(asks)
     assert len(fake) == len(set(fake))  # without an address nothing is spread
     assert [answer.text for answer in answers] == [answer.text for answer in alone]
     for one, other in zip(answers[:30], alone, strict=False):
         np.testing.assert_allclose(one.label_logprobs, other.label_logprobs, atol=ROUNDING)
 
 
-def test_what_is_one_chunk_is_answered_where_it_is_asked(fake, respondent):
-    respondent.answer(label_asks(2))
+def test_what_is_one_chunk_is_answered_where_it_is_asked(fake, answerer):
+    answerer.answer(label_asks(2))
     assert not fake
-    assert respondent.answer([]) == []
+    assert answerer.answer([]) == []
 
 
-def test_ctrl_c_waits_until_what_has_arrived_is_reported_and_a_second_one_does_not(fake, respondent):
+def test_ctrl_c_waits_until_what_has_arrived_is_reported_and_a_second_one_does_not(fake, answerer):
     asks = text_asks(20, draws=2, max_tokens=2)
     for times in (1, 2):
         reported, interrupts = [], []
@@ -219,7 +219,7 @@ def test_ctrl_c_waits_until_what_has_arrived_is_reported_and_a_second_one_does_n
 
         fake.clear()
         with pytest.raises(KeyboardInterrupt):
-            respondent.answer(asks, on_answer=on_answer)
+            answerer.answer(asks, on_answer=on_answer)
         assert len(interrupts) == times
         arrived = sum(map(len, fake))
         assert 25 < arrived < len(asks)
@@ -254,32 +254,32 @@ def test_a_run_that_is_interrupted_resumes_with_what_has_arrived(fake, tmp_path,
     assert not set(again) & set(arrived)
 
 
-def test_what_on_answer_raises_is_raised_and_nothing_more_is_asked(fake, respondent):
+def test_what_on_answer_raises_is_raised_and_nothing_more_is_asked(fake, answerer):
     def full(position, answer):
         raise OSError("no space left on the device")
 
     with pytest.raises(OSError, match="no space left"):
-        respondent.answer(label_asks(60), on_answer=full)
+        answerer.answer(label_asks(60), on_answer=full)
     assert len(fake) == 1
 
 
-def test_what_is_wrong_with_asks_is_said_before_anybody_works(fake, respondent):
+def test_what_is_wrong_with_asks_is_said_before_anybody_works(fake, answerer):
     asks = label_asks(30)
     with pytest.raises(ValueError, match=r"the labels of 5 options are"):
-        respondent.answer([*asks, type(asks[0])(asks[0].prompt, "label", tuple("vwxyz"))])
+        answerer.answer([*asks, type(asks[0])(asks[0].prompt, "label", tuple("vwxyz"))])
     with pytest.raises(ValueError, match=r"a prompt has \d+ tokens"):
-        respondent.answer([*asks, type(asks[0])(type(asks[0].prompt)("", "yes " * 9000), "label", asks[0].labels)])
+        answerer.answer([*asks, type(asks[0])(type(asks[0].prompt)("", "yes " * 9000), "label", asks[0].labels)])
     assert not fake
 
 
 @pytest.mark.parametrize("settings", [{"backend": "threading", "n_jobs": 2}, {"backend": "loky", "n_jobs": 1}])
-def test_threads_and_a_single_process_answer_here(settings, respondent, monkeypatch):
+def test_threads_and_a_single_process_answer_here(settings, answerer, monkeypatch):
     monkeypatch.setattr(local, "spread", forbidden)
     with joblib.parallel_config(**settings):
-        assert len(respondent.answer(label_asks(60))) == 60
+        assert len(answerer.answer(label_asks(60))) == 60
 
 
-def test_percentages_are_whole_answers_of_one_worker(fake, respondent):
+def test_percentages_are_whole_answers_of_one_worker(fake, answerer):
     """What one ask is answered with never depends on its chunk: a schema, a length and a temperature go with it."""
     elicitation = nano("verbalized", n_samples=2).elicit(X)
     assert len(fake) > 2

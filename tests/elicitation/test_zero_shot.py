@@ -28,10 +28,10 @@ METHODS = ["verbalized", "logprob", "sampled", "paraphrased", "sequence"]
 
 
 def asking(script, monkeypatch, **parameters):
-    """An elicitor whose model answers by a script, and the respondent that remembers what was asked."""
-    respondent = Scripted(script)
-    monkeypatch.setattr(ZeroShotElicitor, "_answerer", lambda self: respondent)
-    return ZeroShotElicitor("nano", **{"question": TRUST, "random_state": 0, **parameters}), respondent
+    """An elicitor whose model answers by a script, and the answerer that remembers what was asked."""
+    answerer = Scripted(script)
+    monkeypatch.setattr(ZeroShotElicitor, "_answerer", lambda self: answerer)
+    return ZeroShotElicitor("nano", **{"question": TRUST, "random_state": 0, **parameters}), answerer
 
 
 def always(shares):
@@ -474,10 +474,10 @@ class TestAsAnEstimator:
         elicitor = ZeroShotElicitor(
             "openai:gpt-x", question=TRUST, base_url="http://127.0.0.1:9/v1", api_key_env="SECRET_KEY", max_workers=3
         ).fit(X)
-        respondent = elicitor._answerer()
-        assert respondent.name == "gpt-x"
-        assert respondent.base_url == "http://127.0.0.1:9/v1"
-        assert respondent.max_workers == 3
+        answerer = elicitor._answerer()
+        assert answerer.name == "gpt-x"
+        assert answerer.base_url == "http://127.0.0.1:9/v1"
+        assert answerer.max_workers == 3
         assert b"sk-very-secret" not in pickle.dumps(elicitor)
         assert "sk-very-secret" not in repr(elicitor)
 

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 
 from surveysim.evaluation import EquivalentRespondents, NoisyTruthError, equivalent_respondents
 from surveysim.evaluation.comparison import check_rows
 from surveysim.evaluation.random_surveys import SURVEY_SIZES, respondents_for, survey_divergence
+from surveysim.evaluation.resampling import drawn_truths
+from surveysim.evaluation.worth_intervals import over_units
 from surveysim.metrics import js_divergence
 
 TRUTH = np.array([[0.2, 0.3, 0.5], [0.3, 0.3, 0.4], [0.4, 0.3, 0.3], [0.5, 0.3, 0.2]])
@@ -102,6 +105,63 @@ def test_the_interval_over_respondents_holds_the_exact_value() -> None:
         assert worth.resampled == "respondents"
         held += worth.low <= exact <= worth.high
     assert 38 <= held <= 50  # 90% of 50 is 45
+
+
+@pytest.mark.parametrize("n_questions", [5, 10, 20])
+def test_the_interval_over_questions_holds_the_worth(n_questions: int) -> None:
+    """Divergences are gamma over questions, a survey's falls as 2 / N: the worth is 2 / mean divergence = 200."""
+    generator, expected = np.random.default_rng(n_questions), np.tile(2 / SURVEY_SIZES, (n_questions, 1))
+    unit = np.arange(n_questions)
+    ends, percentiles = [], []
+    for _ in range(400):
+        D = generator.gamma(1.2, 0.01 / 1.2, n_questions)
+        ends.append(over_units(D, expected, unit, 0.9, 300, generator))
+        drawn = D[generator.integers(n_questions, size=(300, n_questions))].mean(axis=1)
+        percentiles.append(2 / np.quantile(drawn, [0.95, 0.05]))
+    (low, high), (old_low, old_high) = np.transpose(ends), np.transpose(percentiles)
+    covered = np.mean((low <= 200) & (high >= 200))
+    assert 0.86 - 3 * 0.017 < covered < 0.94  # a share of 400 has a standard error of .017
+    assert covered > np.mean((old_low <= 200) & (old_high >= 200))
+    assert np.mean(low > 200) < np.mean(old_low > 200)  # too optimistic less often
+    assert (low < high).all()
+
+
+def test_an_interval_over_questions_with_divergences_below_0_has_no_upper_end() -> None:
+    D = np.array([0.01, -0.004, 0.002, -0.001, 0.003, -0.002])
+    expected = np.tile(2 / SURVEY_SIZES, (6, 1))
+    low, high = over_units(D, expected, np.arange(6), 0.9, 500, np.random.default_rng(0))
+    assert 0 < low < 2 / D.mean()
+    assert high == math.inf
+
+
+@pytest.mark.parametrize("n_units", [2, 4])
+def test_few_units_have_the_tails_of_student(n_units: int) -> None:
+    D = np.linspace(0.008, 0.012, n_units)
+    low, high = over_units(
+        D, np.tile(2 / SURVEY_SIZES, (n_units, 1)), np.arange(n_units), 0.9, 10, np.random.default_rng(0)
+    )
+    width = student.ppf(0.95, n_units - 1) * D.std(ddof=1) / math.sqrt(n_units) / 0.01
+    assert (low, high) == pytest.approx((200 * math.exp(-width), 200 * math.exp(width)), rel=1e-3)
+
+
+def test_truths_drawn_anew_spread_as_truths_do() -> None:
+    """Near the prediction; draws around the observed truth spread a quarter more than truths themselves."""
+    generator, n = np.random.default_rng(1), 200
+    q, p = np.array([[0.4, 0.3, 0.2, 0.1]]), np.array([[0.35, 0.29, 0.24, 0.12]])
+
+    def divergences(truths: np.ndarray) -> np.ndarray:
+        return js_divergence(truths, np.tile(p, (len(truths), 1)), average=False, truth_respondents=n)
+
+    truths = generator.multinomial(n, q[0], size=2000) / n
+    spread = divergences(truths).std()
+    moved, around = [], []
+    for Y in truths[:150]:
+        share = float(divergences(Y[None])[0] / js_divergence(Y[None], p))
+        for found, at in ((moved, share), (around, 1.0)):
+            drawn = np.concatenate(list(drawn_truths(Y[None], p, np.array([n]), at, 200, generator)))
+            found.append(divergences(drawn).var())
+    assert math.sqrt(np.mean(moved)) == pytest.approx(spread, rel=0.1)
+    assert math.sqrt(np.mean(around)) > 1.15 * spread
 
 
 def test_per_group_is_first_order_for_small_divergences() -> None:

@@ -1,9 +1,11 @@
 """`truth_respondents`: formulas, simulations of the sampling noise, and the metrics that refuse it; skill."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+from scipy.stats import multinomial
 from sklearn.exceptions import UndefinedMetricWarning
 
 from surveysim.metrics import (
@@ -93,6 +95,84 @@ def test_small_cells_are_mostly_corrected(metric):
     P = np.tile(PREDICTIONS["wrong"], (len(shares), 1))
     at_infinity = metric([TRUTH], [PREDICTIONS["wrong"]])
     assert abs(metric(shares, P, truth_respondents=10) - at_infinity) < (metric(shares, P) - at_infinity) / 5
+
+
+def noise_left(n, truth, prediction, metric=js_divergence):
+    """Mean of the debiased metric over all samples, less its value at the truth; and the noise that it started from."""
+    shares = np.array(list(itertools.product(range(n + 1), repeat=len(truth) - 1)))
+    shares = np.column_stack([shares, n - shares.sum(axis=1)])
+    shares = shares[shares[:, -1] >= 0]
+    chance = multinomial.pmf(shares, n, truth)
+    P = np.tile(prediction, (len(shares), 1))
+    right = metric([truth], [prediction])
+    raw = chance @ metric(shares / n, P, average=False)
+    return chance @ metric(shares / n, P, average=False, truth_respondents=n) - right, raw - right
+
+
+@pytest.mark.parametrize("metric", [js_divergence, kl_divergence])
+@pytest.mark.parametrize("tiny", [1e-9, 0.01, 0.2])
+def test_an_option_that_nobody_would_choose_has_no_noise(metric, tiny):
+    """By exact sums over all samples; it was over-corrected by 76 to 200% of the noise."""
+    for n in (10, 20, 50):
+        left, noise = noise_left(n, [0.5, 0.5, 0.0], [0.5 - tiny, 0.5, tiny], metric)
+        assert abs(left) < 0.05 * noise
+
+
+def test_writing_zero_or_nearly_zero_is_the_same():
+    zero = js_divergence([[0.5, 0.5, 0]], [[0.5, 0.5, 0]], truth_respondents=50)
+    nearly = js_divergence([[0.5, 0.5, 0]], [[0.5, 0.5 - 1e-9, 1e-9]], truth_respondents=50)
+    assert nearly == pytest.approx(zero, rel=1e-5)
+    assert zero == pytest.approx(-2 * 0.25 / (4 * 50 * math.log(2)))  # two options of p (1 - q) / (p + q) = 1/4
+
+    # and in the truth: a hundredth of an answer adds a fiftieth of an option's noise
+    def noise(truth):
+        return js_divergence([truth], [[0.4, 0.4, 0.2]]) - js_divergence(
+            [truth], [[0.4, 0.4, 0.2]], truth_respondents=50
+        )
+
+    assert noise([0.5, 0.4998, 0.0002]) - noise([0.5, 0.5, 0]) == pytest.approx(0.02 / (200 * math.log(2)), rel=0.02)
+
+
+def test_a_model_that_writes_zeros_is_not_penalised():
+    """Two models that agree where people answer, one of which spreads nothing over an option nobody would choose."""
+    shares = polls(50, 20_000, truth=[0.5, 0.5, 0.0])
+    zeros, cautious = (
+        js_divergence(shares, np.tile(p, (len(shares), 1)), average=False, truth_respondents=50)
+        for p in ([0.5, 0.5, 0.0], [0.5, 0.5 - 1e-9, 1e-9])
+    )
+    assert abs(zeros.mean()) < 4 * zeros.std() / math.sqrt(len(zeros))
+    assert abs(cautious.mean()) < 4 * cautious.std() / math.sqrt(len(cautious))
+    assert zeros.mean() <= cautious.mean()
+
+
+@pytest.mark.parametrize(("n", "before"), [(10, 0.36), (50, 0.39), (100, 0.26)])
+def test_rare_options_leave_less_than_they_did(n, before):
+    """A share of 0.2% among five options: counting every option alike over-corrects by `before` of the noise."""
+    truth, size = [0.25, 0.25, 0.25, 0.248, 0.002], 40_000
+    shares = polls(n, size, truth=truth)
+    P = np.tile(truth, (size, 1))
+    debiased = js_divergence(shares, P, average=False, truth_respondents=n)
+    noise = js_divergence(shares, P)
+    alike = noise - (P * (1 - shares) / (P + shares)).sum(axis=1).mean() / (4 * n * math.log(2))
+    assert alike == pytest.approx(-before * noise, abs=0.02 * noise)
+    assert abs(debiased.mean()) < 0.18 * noise + 4 * debiased.std() / math.sqrt(size)
+
+
+def test_single_answers_count_twice_and_unchosen_options_nothing():
+    # q = (0, 0.1, 0.9) of 10 respondents, p = (0.2, 0.3, 0.5): 2 * 0.3 * 0.9 / 0.4 + 0.5 * 0.1 / 1.4, over 4 n ln 2
+    truth, prediction = [[0.0, 0.1, 0.9]], [[0.2, 0.3, 0.5]]
+    noise = js_divergence(truth, prediction) - js_divergence(truth, prediction, truth_respondents=10)
+    assert noise == pytest.approx((2 * 0.3 * 0.9 / 0.4 + 0.5 * 0.1 / 1.4) / (40 * math.log(2)))
+    noise = kl_divergence(truth, prediction) - kl_divergence(truth, prediction, truth_respondents=10)
+    assert noise == pytest.approx((2 * 0.9 + 0.1) / (20 * math.log(2)))
+
+
+@pytest.mark.parametrize("metric", [js_divergence, kl_divergence])
+def test_less_than_one_respondent_counts_as_one(metric):
+    truth, prediction = [[0.25, 0.75]], [[0.5, 0.5]]
+    one = metric(truth, prediction, truth_respondents=1)
+    assert metric(truth, prediction, truth_respondents=0.01) == one
+    assert metric([[1.0, 0.0]], prediction, truth_respondents=0.01) == metric([[1.0, 0.0]], prediction)
 
 
 def test_cells_of_different_size_average_to_the_truth():

@@ -239,6 +239,17 @@ def test_tied_and_untied_models_load(tiny):
     assert untied.lm_head.weight is not untied.model.embed_tokens.weight
 
 
+def test_capped_scores_are_capped_with_every_version(tiny):
+    """transformers up to 5.20 chose an attention for Gemma 2 that ignores the cap of its scores."""
+    network = load_model(tiny("gemma2")).network
+    ids = torch.arange(20, 40)[None]
+    capped = network(ids).logits
+    for block in network.model.layers:
+        block.self_attn.attn_logit_softcapping = None
+    assert float((network(ids).logits - capped).abs().max() / capped.abs().max()) > 1e-3
+    assert load_model(tiny("qwen3")).network.config._attn_implementation != "eager"  # nobody else pays for it
+
+
 def test_small_models_load_without_a_progress_bar(tiny, capfd):
     folder = tiny("granite")
     capfd.readouterr()

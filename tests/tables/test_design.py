@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surveysim import Question, tabulate
-from surveysim.tables.design import Design, cell_design_effects, sample_design_effect
+from surveysim.tables.design import SampleDesign
+from surveysim.tables.design_effects import carried_to_cells, design_effects
+from surveysim.tables.share_variance import DomainAnswers
 
 YES_NO = Question("Yes?", ["yes", "no"])
 RATING = Question("How good?", ["bad", "fair", "good"])
@@ -31,6 +33,11 @@ def clustered_survey(n=600, n_clusters=40, seed=0, effect=1.5):
             "stratum": cluster % 5,
         }
     )
+
+
+def all_answered(background):
+    """Respondents of equal weight, all of whom answered."""
+    return DomainAnswers(np.zeros(len(background), dtype=int), background, np.ones(len(background)), 2, 2)
 
 
 class TestGivenDeff:
@@ -59,7 +66,7 @@ class TestGivenDeff:
 class TestSampleDesignEffect:
     def test_by_hand(self):
         # Four clusters of two, y = (1,1), (1,0), (0,0), (1,1), p = 5/8. Cluster sums of y - p: 3/4, -1/4, -5/4, 3/4,
-        # squares 9 + 1 + 25 + 9 = 44 / 16, times 4/3; alone 5 (3/8)^2 + 3 (5/8)^2 = 15/8, times 8/7.
+        # squares 9 + 1 + 25 + 9 = 44 / 16, times 4/3; simple 8 (3/8) (5/8) = 15/8, times 8/7.
         data = pd.DataFrame({"g": "a", "c": [1, 1, 2, 2, 3, 3, 4, 4], "q": [1, 1, 1, 2, 2, 2, 1, 1]})
         cells = tabulate(data, ["g"], {"q": YES_NO}, cluster="c")
         expected = (44 / 16 * 4 / 3) / (15 / 8 * 8 / 7)
@@ -71,14 +78,15 @@ class TestSampleDesignEffect:
         data = clustered_survey()
         cells = tabulate(data, ["all"], {"q": RATING}, weights=weights, cluster="cluster")
         w = data["w"] if weights else np.ones(len(data))
-        robust, alone = 0.0, 0.0
+        robust = 0.0
         for option in (1, 2, 3):
             model = sm.WLS((data["q"] == option).astype(float), np.ones(len(data)), weights=w)
             robust += model.fit(cov_type="cluster", cov_kwds={"groups": data["cluster"]}).bse.iloc[0] ** 2
-            alone += model.fit(cov_type="HC1").bse.iloc[0] ** 2
-        assert cells.design_effect["q"] == pytest.approx(robust / alone, rel=1e-9)
-        assert cells.design_effect["q"] > 3  # the survey was made with strong clusters
-        np.testing.assert_allclose(cells.n, w.sum() ** 2 / (w**2).sum() * alone / robust)
+        kish = w.sum() ** 2 / (w**2).sum()
+        simple = (cells.Y * (1 - cells.Y)).sum() / kish * 600 / 599
+        assert cells.design_effect["q"] == pytest.approx(robust / simple, rel=1e-9)
+        assert cells.design_effect["q"] > 2  # the survey was made with strong clusters
+        np.testing.assert_allclose(cells.n, kish * simple / (robust))
 
     def test_strata_by_the_textbook_formula(self):
         # proportionate strata: V = sum_h W_h^2 p_h (1 - p_h) / (n_h - 1) against p (1 - p) / (n - 1)
@@ -101,10 +109,10 @@ class TestSampleDesignEffect:
             stratum[cluster == 0] = 9
         option = rng.integers(0, 4, n)  # 3 is a missing answer
         weight = rng.uniform(0.5, 2, n)
-        design = Design.of(pd.Series(stratum), pd.Series(cluster))
+        design = SampleDesign.of(pd.Series(stratum), pd.Series(cluster))
         answered = option < 3
         W = weight[answered].sum()
-        variance = alone = 0.0
+        variance = 0.0
         for k in range(3):
             p = weight[option == k].sum() / W
             residual = np.where(answered, weight * ((option == k) - p), 0.0) / W
@@ -118,13 +126,18 @@ class TestSampleDesignEffect:
                     variance += len(z) / (len(z) - 1) * ((z - np.mean(z)) ** 2).sum()
                 else:
                     variance += (z[0] - everything.mean()) ** 2
-            alone += answered.sum() / (answered.sum() - 1) * (residual**2).sum()
-        assert sample_design_effect(option, weight, 3, design) == pytest.approx(variance / alone)
+            shares = np.array([weight[option == k].sum() for k in range(3)]) / W
+        kish = W**2 / (weight[answered] ** 2).sum()
+        simple = answered.sum() / (answered.sum() - 1) * (shares * (1 - shares)).sum() / kish
+        answers = DomainAnswers(option, np.zeros(n, dtype=int), weight, 1, 3)
+        whole, cells = design_effects(answers, design)
+        assert whole == pytest.approx(variance / simple)
+        np.testing.assert_allclose(cells, max(variance / simple, 0.5))
 
     def test_everyone_entered_twice_is_worth_half(self):
         data = clustered_survey(n=400, effect=0.0).assign(person=np.arange(400))
-        once = tabulate(data, ["group"], {"q": RATING}, weights="w")
-        twice = tabulate(pd.concat([data, data]), ["group"], {"q": RATING}, weights="w", cluster="person")
+        once = tabulate(data, ["group"], {"q": RATING})
+        twice = tabulate(pd.concat([data, data]), ["group"], {"q": RATING}, cluster="person")
         # up to the degrees of freedom, (2m - 1) / (m - 1) instead of 2
         assert twice.design_effect["q"] == pytest.approx(799 / 399, rel=1e-12)
         np.testing.assert_allclose(twice.n, once.n, rtol=0.01)
@@ -162,25 +175,25 @@ class TestCells:
         # clusters of 2, 1 and 1 respondents of the cell "a", of 1, 1 and 2 of the cell "b"; all in all 3 each
         unit = np.array([0, 0, 0, 1, 1, 2, 2, 2])
         background = np.array([0, 0, 1, 0, 1, 0, 1, 1])
-        design = Design(unit, np.zeros(3, dtype=int), clustered=True)
+        design = SampleDesign(unit, np.zeros(3, dtype=int), clustered=True)
         # b = (9 + 4 + 9) / 8 = 2.75; b_a = (4 + 1 + 1) / 4 = 1.5 = b_b
-        effects = cell_design_effects(4.5, background, np.ones(8, dtype=bool), np.ones(8), 2, design)
+        effects = carried_to_cells(4.5, all_answered(background), design)
         np.testing.assert_allclose(effects, 1 + 3.5 / 1.75 * 0.5)
 
     def test_one_respondent_per_cluster_loses_nothing(self):
-        design = Design(np.array([0, 1, 0, 1]), np.zeros(2, dtype=int), clustered=True)
-        effects = cell_design_effects(1.8, np.array([0, 0, 1, 1]), np.ones(4, dtype=bool), np.ones(4), 2, design)
+        design = SampleDesign(np.array([0, 1, 0, 1]), np.zeros(2, dtype=int), clustered=True)
+        effects = carried_to_cells(1.8, all_answered(np.array([0, 0, 1, 1])), design)
         np.testing.assert_allclose(effects, 1.0)
 
     def test_clusters_of_one_have_no_effect(self):
-        design = Design(np.arange(4), np.zeros(4, dtype=int), clustered=True)
-        effects = cell_design_effects(1.3, np.array([0, 0, 1, 1]), np.ones(4, dtype=bool), np.ones(4), 2, design)
+        design = SampleDesign(np.arange(4), np.zeros(4, dtype=int), clustered=True)
+        effects = carried_to_cells(1.3, all_answered(np.array([0, 0, 1, 1])), design)
         np.testing.assert_array_equal(effects, 1.0)
 
     def test_the_gain_of_strata_fades_with_the_cell(self):
-        design = Design(np.arange(8), np.repeat([0, 1], 4), clustered=False)
+        design = SampleDesign(np.arange(8), np.repeat([0, 1], 4), clustered=False)
         background = np.array([0, 1, 1, 1, 0, 1, 1, 1])
-        effects = cell_design_effects(0.6, background, np.ones(8, dtype=bool), np.ones(8), 2, design)
+        effects = carried_to_cells(0.6, all_answered(background), design)
         np.testing.assert_allclose(effects, [0.9, 0.7])
 
     def test_strata_that_fix_the_answer_do_not_make_respondents_without_end(self):
@@ -194,3 +207,42 @@ class TestCells:
         with pytest.warns(UserWarning, match="nobody answered"):
             cells = tabulate(data, ["group"], {"q": RATING, "p": YES_NO}, cluster="cluster")
         assert cells.design_effect["p"] == 1.0
+
+
+class TestDisproportionateStrata:
+    """A large stratum in which nearly all agree, thinly sampled, and a small one that is split, densely sampled."""
+
+    population = np.array([40_000, 10_000])
+    yes = np.array([0.95, 0.5])
+    drawn = np.array([100, 150])
+
+    def surveys(self, n):
+        rng = np.random.default_rng(1)
+        stratum = np.repeat([0, 1], self.drawn)
+        weight = (self.population / self.drawn)[stratum]
+        for _ in range(n):
+            answer = np.where(rng.random(len(stratum)) < self.yes[stratum], 1, 2)
+            half = rng.choice(["left", "right"], len(stratum))
+            yield pd.DataFrame({"all": "everyone", "half": half, "s": stratum, "w": weight, "q": answer})
+
+    def test_whole_sample(self):
+        # by hand: V = .8^2 .95 .05 / 100 + .2^2 .25 / 150 = .000371, p = .86, n = .1204 / .000371 = 325 (Kish 150)
+        p, share = 0.8 * 0.95 + 0.2 * 0.5, self.population / 50_000
+        true = p * (1 - p) / (share**2 * self.yes * (1 - self.yes) / self.drawn).sum()
+        assert true == pytest.approx(325, abs=1)
+        surveys = list(self.surveys(200))
+        kish = tabulate(surveys[0], ["all"], {"q": YES_NO}, weights="w").n[0]
+        assert kish == pytest.approx(150)
+        known = [1 / tabulate(data, ["all"], {"q": YES_NO}, weights="w", strata="s").n[0] for data in surveys]
+        # no more than twice Kish's: an estimate from few respondents must not make respondents out of nothing
+        assert 1 / np.mean(known) == pytest.approx(min(true, 2 * kish), rel=0.1)
+
+    def test_cells(self):
+        surveys = list(self.surveys(400))
+        cells = [tabulate(data, ["half"], {"q": YES_NO}, weights="w", strata="s") for data in surveys]
+        shares = np.array([cell.Y[:, 0] for cell in cells])
+        true = 0.86 * 0.14 / shares.var(axis=0)
+        kish = np.mean([tabulate(data, ["half"], {"q": YES_NO}, weights="w").n for data in surveys], axis=0)
+        known = np.median([cell.n for cell in cells], axis=0)
+        assert (kish < 0.7 * true).all()
+        np.testing.assert_allclose(known, true, rtol=0.15)

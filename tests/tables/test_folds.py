@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
 from surveysim import Question, tabulate
-from surveysim.tables.design import Design
+from surveysim.tables.design import SampleDesign
 from surveysim.tables.folds import assign_folds
 
 YES_NO = Question("Yes?", ["yes", "no"])
@@ -110,7 +110,7 @@ def test_respondents_of_weight_zero_are_in_no_fold():
 
 def test_clusters_stay_whole_and_folds_balanced():
     cluster = make_survey()["cluster"]
-    fold, n_folds = assign_folds((5, 0), Design.of(None, cluster), 300)
+    fold, n_folds = assign_folds((5, 0), SampleDesign.of(None, cluster), 300)
     assert n_folds == 5
     assert (pd.Series(fold).groupby(cluster).nunique() == 1).all()
     sizes = np.bincount(fold)
@@ -120,7 +120,7 @@ def test_clusters_stay_whole_and_folds_balanced():
 
 def test_strata_are_spread_over_folds():
     stratum = pd.Series(np.repeat([0, 1, 2], [50, 23, 7]))
-    fold, _ = assign_folds((5, 3), Design.of(stratum, None), 80)
+    fold, _ = assign_folds((5, 3), SampleDesign.of(stratum, None), 80)
     counts = pd.crosstab(stratum, fold)
     assert (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surveysim import Question, poststratify, rake, tabulate
+from surveysim.baselines import LogitRegressor
 
 X = pd.DataFrame({"age": ["young", "old", "young", "old"], "sex": ["f", "f", "m", "m"]})
 P = np.array([[0.2, 0.8], [0.4, 0.6], [0.6, 0.4], [1.0, 0.0]])
@@ -89,6 +90,16 @@ def test_draws():
     only = poststratify(draws, X, POPULATION)
     assert only.index.name == "draw"
     np.testing.assert_allclose(only.loc[3], poststratify(draws[3], X, POPULATION).loc["population"])
+
+
+def test_draws_of_a_model():
+    """As the docstring says: the draws are those of `predict_draws`; an interval's two ends are not draws."""
+    model = LogitRegressor().fit(X, P, sample_weight=[20, 30, 40, 50])
+    result = poststratify(model.predict_draws(X, 7, random_state=0), X, POPULATION)
+    assert list(result.index) == list(range(7))
+    assert "predict_draws" in poststratify.__doc__
+    with pytest.raises(ValueError, match="row 0 sums to"):
+        poststratify(model.predict_interval(X), X, POPULATION)
 
 
 def test_columns_of_a_frame_are_kept():

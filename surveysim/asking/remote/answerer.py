@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from surveysim.asking.asks import Answer, Ask
+from surveysim.asking.remote.exchange import Exchange
 from surveysim.asking.remote.keys import NO_KEY, check_key_name, read_key
 from surveysim.asking.remote.requests import ServerTraits
 from surveysim.asking.remote.session import Session
@@ -20,6 +21,9 @@ __all__ = ["RemoteAnswerer"]
 
 _OPENAI = "https://api.openai.com/v1"
 _OPENAI_KEY = "OPENAI_API_KEY"
+
+DEADLINE = 5.0
+"""A request may take so many times the time that a server may be silent for."""
 
 
 class RemoteAnswerer:
@@ -45,14 +49,18 @@ class RemoteAnswerer:
         Requests under way at once.
     timeout : float, default=60.0
         Seconds without a word from the server before a request is tried again. Reasoning models may need more.
+    deadline : float, optional
+        Seconds that one request may take in all, however often the server sends a few bytes. Default: five times
+        `timeout`. A reply of more than 8 MiB is not read to its end, and is a failure.
     verbose : int, default=0
         1 shows a progress bar.
     max_retries : int, default=5
         Tries after the first on 429, 5xx, 408, 409, time-outs and broken connections. A request that timed out may have
         been paid for.
     backoff : float, default=0.5
-        Seconds before the first of them; doubled for each further one, up to 30, with jitter. ``Retry-After`` is
-        honoured up to 120 seconds; a server that asks for more ends the run.
+        Seconds before the first of them; doubled for each further one, up to 30, with jitter. What the server asks to
+        wait, in ``Retry-After``, in the headers of its limits or in its words, is honoured up to 120 seconds; a server
+        that asks for more ends the run.
 
     Attributes
     ----------
@@ -97,6 +105,7 @@ class RemoteAnswerer:
         api_key_env: str | None = None,
         max_workers: int = 8,
         timeout: float = 60.0,
+        deadline: float | None = None,
         verbose: int = 0,
         max_retries: int = 5,
         backoff: float = 0.5,
@@ -112,6 +121,7 @@ class RemoteAnswerer:
         self.max_workers = _whole(max_workers, "max_workers", 1)
         self.max_retries = _whole(max_retries, "max_retries", 0)
         self.timeout = _seconds(timeout, "timeout")
+        self.deadline = None if deadline is None else _seconds(deadline, "deadline")
         self.backoff = _seconds(backoff, "backoff")
         self.verbose = verbose
         self._traits = ServerTraits()
@@ -183,12 +193,10 @@ class RemoteAnswerer:
         if self.base_url is not None:
             # From the environment, meant for OpenAI.
             client.organization = client.project = None
+        patience = Patience(self.max_retries, self.backoff)
+        deadline = DEADLINE * self.timeout if self.deadline is None else self.deadline
         session = Session(
-            client,
-            key=key,
-            model=self.name,
-            traits=self._traits,
-            patience=Patience(self.max_retries, self.backoff),
+            Exchange(client, key, self.name, self._traits, patience, deadline),
             max_workers=self.max_workers,
             on_answer=on_answer,
             grace=self.grace,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import NoReturn
 
-__all__ = ["NO_KEY", "Key", "check_key_name", "read_key", "scrub"]
+from surveysim.asking.asks import Answer
+
+__all__ = ["NO_KEY", "Key", "check_key_name", "read_key", "scrub", "scrub_answer"]
 
 #: Sent where no key is wanted: the client insists on a text.
 NO_KEY = "none"
@@ -16,6 +19,9 @@ _CONVENTIONAL = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
 # A server that quotes a key cuts it short; so many characters of it in a row still give it away.
 _WINDOW = 6
+
+# Shorter ones are stand-ins such as "none" or "x", which may well be words of an answer.
+_SHORTEST = 8
 
 
 class Key:
@@ -90,9 +96,19 @@ def scrub(text: str, key: Key | None) -> str:
     secret = key.reveal()
     width = min(_WINDOW, len(secret))
     windows = {secret[i : i + width] for i in range(len(secret) - width + 1)}
+    if not any(window in text for window in windows):
+        return text
     hidden = [False] * len(text)
     for i in range(len(text) - width + 1):
         if text[i : i + width] in windows:
             hidden[i : i + width] = [True] * width
     shown = "".join("\0" if hide else character for character, hide in zip(text, hidden, strict=True))
     return re.sub("\0[\0*]*", "***", shown)
+
+
+def scrub_answer(answer: Answer, key: Key | None) -> Answer:
+    """An answer whose text does not quote the key: models and their servers repeat what they are sent."""
+    if key is None or len(key.reveal()) < _SHORTEST:
+        return answer
+    text, failure = (said if said is None else scrub(said, key) for said in (answer.text, answer.failure))
+    return replace(answer, text=text, failure=failure)

@@ -27,8 +27,13 @@ _WORDS = {
     "response_format": re.compile(r"response_format|json_schema|json_object|structured output|guided", re.IGNORECASE),
     "logprobs": re.compile(r"logprobs", re.IGNORECASE),
     "n": re.compile(r"""['"`]n['"`]|\bn must\b|\bn\s*[<>=]|multiple (choices|completions)""", re.IGNORECASE),
-    "seed": re.compile(r"\bseed\b"),
+    "seed": re.compile(r"\bseed\b", re.IGNORECASE),
     "top_p": re.compile(r"\btop_p\b"),
+    "temperature": re.compile(
+        r"(?:support|accept|allow|unknown|unexpected|deprecated|without|remove|only)\b.{0,60}\btemperature\b"
+        r"|\btemperature\b.{0,60}(?:support|accept|allow|deprecated|must be 1\b|only 1\b)",
+        re.IGNORECASE,
+    ),
     "max_tokens": re.compile(r"max_completion_tokens|max_tokens"),
     "messages": re.compile(r"system.{0,20}role|role.{0,20}system|roles? must alternate", re.IGNORECASE),
 }
@@ -47,6 +52,8 @@ class ServerTraits:
         How many of the likeliest tokens are asked for; 0: the server has none to tell.
     answered : set of str
         Kinds of asks that it has answered.
+    temperature : bool
+        Whether it takes a temperature.
     notices : list of str
         What was noticed, in words.
     """
@@ -58,6 +65,7 @@ class ServerTraits:
         self.top = TOP_LOGPROBS[0]
         self.seed = True
         self.top_p = True
+        self.temperature = True
         self.system_role = True
         self.length = "max_tokens"
         self.answered: set[str] = set()
@@ -91,11 +99,19 @@ class ServerTraits:
             What the server said.
         """
         blamed = _blamed(sent, trouble)
+        if blamed == "temperature" and sent["temperature"] != 1.0:
+            return False  # another temperature is another question: see `advice`
         with self._lock:
             said = self._adapt(blamed, sent)
         if said:
             self.notice(said)
         return blamed is not None and not (blamed == "logprobs" and self.top == 0)
+
+    def advice(self, sent: Mapping[str, Any], trouble: Trouble) -> str:
+        """What the user can do about a refusal that cannot be worked around; maybe nothing."""
+        if _blamed(sent, trouble) != "temperature":
+            return ""
+        return f". This model takes no temperature of {sent['temperature']:g}: pass temperature=1, which is left out"
 
     def _adapt(self, blamed: str | None, sent: Mapping[str, Any]) -> str:
         # Several workers may be refused at once: only a request in the form that is current changes anything.
@@ -114,7 +130,7 @@ class ServerTraits:
             self.length = "max_completion_tokens"
         elif blamed == "messages":
             self.system_role = False
-        elif blamed in ("seed", "top_p"):
+        elif blamed in ("seed", "top_p", "temperature"):
             setattr(self, blamed, False)
         return ""
 
@@ -131,9 +147,11 @@ def build_request(model: str, asks: Sequence[Ask], traits: ServerTraits) -> dict
     request: dict[str, Any] = {"model": model, "messages": ask.prompt.messages(system_role=traits.system_role)}
     if ask.kind == "label":
         # At temperature 1, because some servers list the probabilities after it has been applied.
-        request |= {"temperature": 1.0, traits.length: 1, "logprobs": True, "top_logprobs": traits.top}
+        request |= _temperature(1.0, traits)
+        request |= {traits.length: 1, "logprobs": True, "top_logprobs": traits.top}
         return request
-    request |= {"temperature": float(ask.temperature), traits.length: ask.max_tokens}
+    request |= _temperature(float(ask.temperature), traits)
+    request[traits.length] = ask.max_tokens
     if traits.top_p and ask.temperature > 0:
         request["top_p"] = 1.0  # else a server's own default would cut rare answers off
     if len(asks) > 1:
@@ -149,6 +167,11 @@ def build_request(model: str, asks: Sequence[Ask], traits: ServerTraits) -> dict
     return request
 
 
+def _temperature(value: float, traits: ServerTraits) -> dict[str, float]:
+    """Left out where a server does not take it and it is 1 anyway."""
+    return {} if value == 1.0 and not traits.temperature else {"temperature": value}
+
+
 def _seed(ask: Ask) -> int:
     """A seed of its own for each draw; below 2^31, which every server can hold."""
     digest = hashlib.sha256(f"{ask.seed} {ask.sample}".encode()).digest()
@@ -162,7 +185,8 @@ def _blamed(sent: Mapping[str, Any], trouble: Trouble) -> str | None:
         parameter = "logprobs"
     if parameter == "max_completion_tokens":
         parameter = "max_tokens"
-    present = [name for name in _WORDS if name in sent]
+    has_system = any(message["role"] == "system" for message in sent["messages"])
+    present = [name for name in _WORDS if (has_system if name == "messages" else name in sent)]
     # The other name of the same limit cannot be tried twice.
     if parameter in present and parameter != "messages":
         return parameter

@@ -12,10 +12,9 @@ from typing import Any
 from tqdm import tqdm
 
 from surveysim.asking.asks import Answer, Ask, LabelProbabilitiesUnavailable
-from surveysim.asking.remote.keys import Key, scrub
-from surveysim.asking.remote.replies import BadReply, is_json, parse_body, read_labels, read_texts
-from surveysim.asking.remote.requests import ServerTraits, build_request
-from surveysim.asking.remote.troubles import Outcome, Patience, RemoteError, Trouble, judge
+from surveysim.asking.remote.exchange import Exchange, Reply
+from surveysim.asking.remote.requests import build_request
+from surveysim.asking.remote.troubles import Outcome, RemoteError, Trouble
 from surveysim.asking.remote.workers import Workers
 from surveysim.errors import warn
 
@@ -32,13 +31,8 @@ class Session:
 
     Parameters
     ----------
-    client : openai.OpenAI
-    key : Key or None
-        To be taken out of messages.
-    model : str
-    traits : ServerTraits
-        What is known of the server; what this run finds out is added.
-    patience : Patience
+    exchange : Exchange
+        Sends a request and reads its reply.
     max_workers : int
     on_answer : callable or None
     grace : float
@@ -47,21 +41,16 @@ class Session:
 
     def __init__(
         self,
-        client: Any,
+        exchange: Exchange,
         *,
-        key: Key | None,
-        model: str,
-        traits: ServerTraits,
-        patience: Patience,
         max_workers: int,
         on_answer: Callable[[int, Answer], None] | None,
         grace: float,
     ) -> None:
-        self._client = client
-        self._key = key
-        self._model = model
-        self._traits = traits
-        self._patience = patience
+        self._exchange = exchange
+        self._model = exchange.model
+        self._traits = exchange.traits
+        self._patience = exchange.patience
         self._max_workers = max_workers
         self._on_answer = on_answer
         self._grace = grace
@@ -134,36 +123,37 @@ class Session:
             else:
                 self._fail(call, found)
             return []
-        for ask, answer in zip(call, found, strict=False):
+        for ask, answer in zip(call, found.answers, strict=False):
             self._hand_over(ask, answer)
-        rest = call[len(found) :]
-        if rest and len(found) == 1 and self._traits.honours_n:
+        rest = call[len(found.answers) :]
+        if rest and found.n_choices == 1 and self._traits.honours_n:
             self._traits.ignores_n()
-        return [rest] if len(found) > 1 and rest else [(ask,) for ask in rest]
+        return [rest] if found.n_choices > 1 and rest else [(ask,) for ask in rest]
 
-    def _ask(self, call: Call) -> list[Answer] | Trouble:
-        """The answers in the reply to one request, at least one and at most as many as asked for; or what is wrong."""
+    def _ask(self, call: Call) -> Reply | Trouble:
+        """The reply to one request, or what is wrong."""
         attempt = 0
         while True:
             if len(call) > 1 and not self._traits.honours_n:
                 call = call[:1]
             self._wait_for_turn()
             request = build_request(self._model, call, self._traits)
-            found = self._request(request, call)
+            found = self._exchange(request, call)
             if not isinstance(found, Trouble):
                 return found
+            if (found.outcome is Outcome.REFUSED or found.unsupported) and self._traits.adapt(request, found):
+                continue
             if found.outcome is Outcome.REFUSED:
-                if self._traits.adapt(request, found):
-                    continue
-                if call[0].kind == "label" and self._traits.top == 0:
+                if call[0].kind == "label" and self._traits.top == 0 and "label" not in self._traits.answered:
                     raise LabelProbabilitiesUnavailable(
                         f"{self._model!r} does not tell the probabilities of its tokens: {found.message}"
                     )
-                return replace(found, outcome=Outcome.STOP)
+                return replace(found, outcome=Outcome.STOP, message=found.message + self._traits.advice(request, found))
             if found.outcome is not Outcome.RETRY:
                 return found
             attempt += 1
-            if attempt > self._patience.max_retries:
+            # What was answered, if not as it was wanted, is paid for: once more, and no oftener.
+            if attempt > (min(1, self._patience.max_retries) if found.paid else self._patience.max_retries):
                 tried = f"{found.message} (tried {attempt} times)"
                 if found.unreachable and not self._answered:
                     return replace(found, outcome=Outcome.STOP, message=f"the server cannot be reached: {tried}")
@@ -173,32 +163,6 @@ class Session:
                 with self._lock:
                     self._not_before = max(self._not_before, time.monotonic() + delay)
             self._workers.sleep(delay)
-
-    def _request(self, request: dict[str, Any], call: Call) -> list[Answer] | Trouble:
-        """Send one request; exceptions become troubles, so that nothing keeps a request and the key in its headers."""
-        import openai
-
-        try:
-            body = self._client.chat.completions.with_raw_response.create(**request).http_response.text
-        except openai.OpenAIError as error:
-            return judge(error, self._key, self._patience)
-        try:
-            choices = parse_body(body)
-            if call[0].kind == "label":
-                answers = [read_labels(choices[0], call[0].labels)]
-            else:
-                answers = read_texts(choices)[: len(call)]
-        except BadReply as error:
-            return Trouble(Outcome.RETRY, scrub(str(error), self._key))
-        except LabelProbabilitiesUnavailable as error:
-            if "label" in self._traits.answered:  # it has sent them before
-                return Trouble(Outcome.RETRY, str(error))
-            raise LabelProbabilitiesUnavailable(f"{self._model!r}: {error}") from None
-        self._traits.answered.add(call[0].kind)
-        texts = [answer.text for answer in answers if answer.text]
-        if "response_format" in request and self._traits.keeps_format and not all(map(is_json, texts)):
-            self._traits.ignores_format()
-        return answers
 
     def _wait_for_turn(self) -> None:
         """Wait while the server wants to be left alone."""
@@ -225,7 +189,7 @@ class Session:
         answer = Answer(failure=trouble.message)
         for ask in call:
             self._hand_over(ask, answer)
-        if trouble.outcome is Outcome.RETRY:
+        if trouble.outcome is Outcome.RETRY or trouble.paid:
             with self._lock:
                 self._failed_in_a_row += 1
                 # One bad prompt is no reason to stop; that many in a row mean that the server is down.

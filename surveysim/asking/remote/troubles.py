@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import email.utils
-import json
 import random
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from surveysim.asking.remote.keys import Key, scrub
+from surveysim.asking.remote.server_words import ServerWords, read_words
+from surveysim.asking.remote.waits import retry_after, until_reset
 from surveysim.errors import SurveysimError
 
-__all__ = ["Outcome", "Patience", "RemoteError", "Trouble", "judge", "retry_after"]
-
-# So much of what a server says is quoted.
-_QUOTED = 400
+__all__ = ["Outcome", "Patience", "RemoteError", "Trouble", "judge_error", "judge_reported"]
 
 # Codes of requests that are refused for their own text; the next one may be answered.
 _ABOUT_THIS_PROMPT = re.compile(
     r"content_filter|content_policy|content management policy|invalid_prompt|context_length|context length"
-    r"|maximum context|prompt is too long|input is too long",
+    r"|maximum context|prompt is too long|input is too long|moderation|flagged|safety",
+    re.IGNORECASE,
+)
+
+# Words of servers that cannot take one of a request's parameters; with 500, too, where nobody expected it.
+_UNSUPPORTED = re.compile(
+    r"unsupported|not\s+support|(?:unknown|unexpected|unrecogni[sz]ed|invalid|extra|forbidden)\s+(?:\w+\s+)?"
+    r"(?:parameter|argument|field|keyword|input|key)|not\s+(?:allowed|permitted|available|implemented)"
+    r"|(?:does|do)\s+not\s+(?:accept|allow|take)|only\s+the\s+default",
     re.IGNORECASE,
 )
 _OUT_OF_MONEY = re.compile(r"insufficient_quota|exceeded your current quota|billing", re.IGNORECASE)
@@ -31,7 +35,15 @@ _TRY_AGAIN = frozenset({408, 409, 425, 429})
 
 
 class RemoteError(SurveysimError, RuntimeError):
-    """A server cannot be used: it is out of reach, refuses the key, or does not know the model."""
+    """A server cannot be used: it is out of reach, refuses the key, or does not know the model.
+
+    Attributes
+    ----------
+    elicitation : Elicitation or None
+        Raised by an elicitor: what was answered before, as ``elicit`` returns it; None where nothing was.
+    """
+
+    elicitation: Any = None
 
 
 class Outcome(Enum):
@@ -60,6 +72,10 @@ class Trouble:
         Whether nothing came back at all.
     parameter : str or None
         The request's parameter that the server blames.
+    unsupported : bool
+        Whether a fault of the server's own speaks of something that it does not support.
+    paid : bool
+        Whether the reply counts as answered on the server's side: the same request would be paid for again.
     """
 
     outcome: Outcome
@@ -68,6 +84,8 @@ class Trouble:
     busy: bool = False
     unreachable: bool = False
     parameter: str | None = None
+    unsupported: bool = False
+    paid: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +116,7 @@ class Patience:
         return own if asked is None else asked + min(own, 1.0)
 
 
-def judge(error: Any, key: Key | None, patience: Patience) -> Trouble:
+def judge_error(error: Any, key: Key | None, patience: Patience) -> Trouble:
     """What an exception of the `openai` client means.
 
     Parameters
@@ -118,62 +136,53 @@ def judge(error: Any, key: Key | None, patience: Patience) -> Trouble:
         return Trouble(Outcome.RETRY, f"the connection failed ({reason})", unreachable=True)
     if not isinstance(error, openai.APIStatusError):
         return Trouble(Outcome.STOP, scrub(f"{type(error).__name__}: {error}", key))
-    status = error.status_code
-    said, code, parameter = _what_it_said(error)
-    message = scrub(f"the server answered {status}" + (f": {said}" if said else ""), key)
-    wait = retry_after(error.response.headers)
-    if status == 429 and _OUT_OF_MONEY.search(f"{code} {said}"):
+    status, said = error.status_code, read_words(error.body)
+    message = scrub(f"the server answered {status}" + (f": {said.words}" if said.words else ""), key)
+    return _judged(status, said, message, error.response.headers, patience)
+
+
+def judge_reported(body: Any, headers: Mapping[str, str], key: Key | None, patience: Patience) -> Trouble:
+    """What an error means that came with status 200.
+
+    Parameters
+    ----------
+    body : object
+        As decoded from JSON.
+    headers : mapping of str to str
+        Of the reply.
+    key : Key or None
+        Taken out of the message.
+    patience : Patience
+    """
+    said = read_words(body)
+    named = f" {said.status}" if said.status else ""
+    message = scrub(f"the server reports an error{named}: {said.words or 'no words'}", key)
+    if said.status is None:
+        # Nobody knows whether it passes: it does not where the words blame the request.
+        outcome = Outcome.REFUSED if _UNSUPPORTED.search(said.words) else Outcome.RETRY
+        return Trouble(outcome, message, said.wait, parameter=said.parameter)
+    return _judged(said.status, said, message, headers, patience)
+
+
+def _judged(status: int, said: ServerWords, message: str, headers: Mapping[str, str], patience: Patience) -> Trouble:
+    about = f"{said.code} {said.words}"
+    wait = retry_after(headers)
+    wait = said.wait if wait is None else wait
+    if status == 429 and ("insufficient_quota" in said.code or (wait is None and _OUT_OF_MONEY.search(about))):
         return Trouble(Outcome.STOP, message)
     if status in _TRY_AGAIN or status >= 500:
         if wait is not None and wait > patience.longest_asked:
             return Trouble(Outcome.STOP, f"{message}; it asks to wait for {wait:.0f} seconds")
-        return Trouble(Outcome.RETRY, message, wait, busy=status in (429, 503), parameter=parameter)
-    if status in (400, 413, 422) and _ABOUT_THIS_PROMPT.search(f"{code} {said}"):
+        if wait is None and status == 429 and (reset := until_reset(headers)) is not None:
+            wait = min(reset, patience.longest_asked)  # when the limit is whole again; part of it may do
+        unsupported = status >= 500 and _UNSUPPORTED.search(said.words) is not None
+        busy = status in (429, 503, 529)
+        return Trouble(Outcome.RETRY, message, wait, busy=busy, parameter=said.parameter, unsupported=unsupported)
+    if status in (400, 403, 413, 422) and _ABOUT_THIS_PROMPT.search(about):
         return Trouble(Outcome.FAIL, message)
     if status == 401:
         return Trouble(Outcome.STOP, f"{message}. Is the key in the variable named by api_key_env the right one?")
     if status == 404:
         return Trouble(Outcome.STOP, f"{message}. Are the model's name and base_url right (most end in /v1)?")
     # 403 too: a model that may be asked for texts, but not for probabilities, is refused like that.
-    return Trouble(Outcome.REFUSED, message, parameter=parameter)
-
-
-def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds that a server asks to wait: from ``Retry-After`` (seconds or a date) or ``retry-after-ms``.
-
-    Examples
-    --------
-    >>> retry_after({"retry-after": "2.5"})
-    2.5
-    >>> retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, now=50.0)
-    10.0
-    """
-    for name, scale in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        text = headers.get(name)
-        if text is None:
-            continue
-        try:
-            seconds = float(text) * scale
-        except ValueError:
-            date = email.utils.parsedate_tz(text)
-            if date is None:
-                continue
-            seconds = email.utils.mktime_tz(date) - (time.time() if now is None else now)
-        if seconds == seconds and seconds != float("inf"):
-            return max(0.0, seconds)
-    return None
-
-
-def _what_it_said(error: Any) -> tuple[str, str, str | None]:
-    """A refusal's words, its code and the parameter it blames, from whichever of the usual bodies it has."""
-    body = error.body
-    if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping):
-        body = body["error"]
-    if isinstance(body, Mapping):
-        words = body.get("message") or body.get("detail") or body.get("error") or json.dumps(body, default=str)
-        code, parameter = body.get("code") or body.get("type") or "", body.get("param")
-    else:
-        words, code, parameter = body if isinstance(body, str) else "", "", None
-    words = " ".join((words if isinstance(words, str) else json.dumps(words, default=str)).split())
-    short = words if len(words) <= _QUOTED else words[: _QUOTED - 3] + "..."
-    return short, str(code), parameter if isinstance(parameter, str) else None
+    return Trouble(Outcome.REFUSED, message, parameter=said.parameter)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
-__all__ = ["Stopped", "Workers"]
+__all__ = ["WorkStopped", "Workers"]
 
 Job = TypeVar("Job")
 
@@ -16,7 +16,7 @@ Job = TypeVar("Job")
 _TICK = 0.2
 
 
-class Stopped(Exception):
+class WorkStopped(Exception):
     """The work was stopped; raised within a job that would otherwise wait."""
 
 
@@ -66,11 +66,11 @@ class Workers(Generic[Job]):
 
         Raises
         ------
-        Stopped
+        WorkStopped
             As soon as the work is stopped.
         """
         if self._stop.wait(seconds):
-            raise Stopped
+            raise WorkStopped
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Work until nothing is left or the work is stopped; jobs under way are always finished.
@@ -116,7 +116,7 @@ class Workers(Generic[Job]):
                     self._jobs.extendleft(reversed(further))
                     for _ in range(min(len(further) - 1, self._n_workers - self._busy)):
                         self._start()
-        except Stopped:
+        except WorkStopped:
             pass
         except BaseException as error:
             if self._error is None:

@@ -19,8 +19,8 @@ from sklearn.base import clone
 from surveysim.errors import warn
 from surveysim.evaluation.comparison import MIN_RESPONDENTS, Comparison, Rows
 from surveysim.evaluation.curves.truth_jackknife import TRUTH_GROUPS, WITHOUT, divergence_without, group_numbers
-from surveysim.evaluation.levels import LEVELS, question_names
 from surveysim.evaluation.random_surveys import survey_divergence
+from surveysim.evaluation.report_levels import LEVELS, question_names
 from surveysim.evaluation.resampling import FEW_QUESTIONS
 from surveysim.metrics import cross_entropy
 from surveysim.questions import Question

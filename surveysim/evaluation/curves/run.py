@@ -28,7 +28,7 @@ from surveysim.evaluation.curves.protocol import (
     fit_predict,
 )
 from surveysim.evaluation.curves.result_store import Store, describe, describe_data, environment
-from surveysim.evaluation.levels import LEVELS
+from surveysim.evaluation.report_levels import LEVELS
 from surveysim.parameters import check_number
 from surveysim.progress import progress
 from surveysim.questions import Question

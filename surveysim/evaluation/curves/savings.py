@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.interpolate import PchipInterpolator
+from sklearn.isotonic import isotonic_regression
 
 from surveysim.evaluation.curves.protocol import FLOOR, SAMPLE, SURVEY_COLUMNS
 from surveysim.evaluation.curves.run import BASELINE
 from surveysim.evaluation.curves.summaries import curve_rows, curve_unit
 from surveysim.evaluation.curves.truth_jackknife import WITHOUT
 from surveysim.evaluation.equivalents import is_too_noisy
-from surveysim.evaluation.levels import LEVELS, check_level
 from surveysim.evaluation.random_surveys import respondents_for
+from surveysim.evaluation.report_levels import LEVELS, check_level
 from surveysim.evaluation.resampling import check_confidence, draw_respondents, draw_sums, percentile_interval
 from surveysim.parameters import as_generator, check_number
 
@@ -82,8 +83,10 @@ def respondents_saved(
 
     Notes
     -----
-    Between measured sizes the baseline's debiased divergence is interpolated linearly in logarithms, after it was
-    made to fall throughout (isotonic regression). Random surveys are as in `equivalent_respondents`.
+    The baseline's debiased divergence is made to fall throughout (isotonic regression) and interpolated linearly in
+    logarithms between measured sizes. `needed` is the size at which this curve is as many times its value at `n_train`
+    as the model's divergence is the baseline's there, so that a model that equals the baseline needs `n_train`
+    respondents although single points lie off the curve. Random surveys are as in `equivalent_respondents`.
 
     Examples
     --------
@@ -172,8 +175,11 @@ def _save(
     n_sizes = len(sizes)
     weights = drawn[:, k + 1 + n_sizes :]
     reference = drawn[:, k + 1 : k + 1 + n_sizes] / (weights if weights.shape[1] == n_sizes else weights[:, :1])
-    needed = (_solve_measured if kind == "baseline" else _solve_survey)(own_mean, reference, sizes)
-    low, high = percentile_interval(needed[1:], confidence)
+    if kind == "baseline":
+        needed = _solve_measured(own_mean, reference, sizes, n_train)
+    else:
+        needed = _solve_survey(own_mean, reference, sizes)
+    low, high = percentile_interval(needed[1:], confidence, None if unit == "respondents" else len(numbers))
     if kind == "baseline":  # what lies outside the measured sizes is only known to lie outside
         low, high = (sizes[-1] if low > sizes[-1] else low), (sizes[0] if high < sizes[0] else high)
     value, note = float(needed[0]), ""
@@ -246,35 +252,46 @@ def _baseline_sums(rows: pd.DataFrame, baseline: str, unit: str, value: str) -> 
     return sizes, joined.to_numpy(), joined.index
 
 
-def _solve_measured(D: np.ndarray, measured: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Where a falling curve through the measured points meets D; 0 and infinite outside."""
+def _solve_measured(D: np.ndarray, measured: np.ndarray, sizes: np.ndarray, n_train: int) -> np.ndarray:
+    """The N at which a falling curve through the measured points is D / measured(n_train) of what it is at n_train.
+
+    Parameters
+    ----------
+    D : float64 array of shape (n_draws,)
+        The model's divergence.
+    measured : float64 array of shape (n_draws, n_sizes)
+        The baseline's.
+    sizes : float64 array of shape (n_sizes,)
+    n_train : int
+        Where the curve is flat, the size nearest to it counts.
+
+    Returns
+    -------
+    float64 array of shape (n_draws,)
+        0 and infinite outside the sizes.
+    """
+    here = np.flatnonzero(sizes == n_train)
     result = np.empty(len(D))
     log_sizes = np.log(sizes)
     for i, (value, points) in enumerate(zip(D, measured, strict=True)):
-        falling = _falling(points)
+        falling = isotonic_regression(points, increasing=False)
+        if len(here):  # a baseline off its own falling curve must not count for or against the model beside it
+            own, on_curve = points[here[0]], falling[here[0]]
+            value = on_curve * value / own if own > 0 and on_curve > 0 else value - own + on_curve
         if value <= 0 or value < falling[-1] * (1 - ROUNDING):
             result[i] = np.inf
         elif value > falling[0] * (1 + ROUNDING):
             result[i] = 0.0
         else:
             positive = falling > 0
-            found = np.exp(np.interp(-np.log(value), -np.log(falling[positive]), log_sizes[positive]))
-            result[i] = np.clip(found, sizes[0], sizes[-1])
+            at, sizes_at = np.log(falling[positive]), log_sizes[positive]
+            at = np.where(np.abs(at - np.log(value)) <= ROUNDING, np.log(value), at)
+            last = np.interp(-np.log(value), -at, sizes_at)  # of equal points interp takes the last
+            first = np.interp(np.log(value), at[::-1], sizes_at[::-1])
+            flat_here = first - ROUNDING <= np.log(n_train) <= last + ROUNDING
+            nearest = n_train if flat_here else np.exp(first if np.log(n_train) < first else last)
+            result[i] = np.clip(nearest, sizes[0], sizes[-1])
     return result
-
-
-def _falling(points: np.ndarray) -> np.ndarray:
-    """The nearest sequence that never rises: pool adjacent violators."""
-    means: list[float] = []
-    counts: list[int] = []
-    for point in points:
-        means.append(float(point))
-        counts.append(1)
-        while len(means) > 1 and means[-2] < means[-1]:
-            count = counts[-2] + counts[-1]
-            means[-2:] = [(means[-2] * counts[-2] + means[-1] * counts[-1]) / count]
-            counts[-2:] = [count]
-    return np.repeat(means, counts)
 
 
 def _solve_survey(D: np.ndarray, expected: np.ndarray, sizes: np.ndarray) -> np.ndarray:

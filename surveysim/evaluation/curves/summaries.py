@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.evaluation.curves.truth_jackknife import WITHOUT
-from surveysim.evaluation.levels import check_level
+from surveysim.evaluation.report_levels import check_level
 from surveysim.evaluation.resampling import (
     FEW_QUESTIONS,
     check_confidence,
@@ -147,7 +147,7 @@ def compare_models(
             drawn = draw_respondents(totals.to_numpy(), without, n_draws, generator)
         else:
             drawn = draw_sums(totals.to_numpy(), totals.index.to_numpy(), n_draws, generator)
-        low, high = percentile_interval(_relative(drawn), confidence)
+        low, high = percentile_interval(_relative(drawn), confidence, None if unit == "respondents" else len(totals))
         difference = sums[0] / sums[1] - 1 if sums[1] > 0 else float("nan")
         found.append({"n": n, "difference": difference, "low": low, "high": high, "resampled": unit})
     return pd.DataFrame(found).set_index("n")

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from surveysim.distributions import check_distributions
-from surveysim.evaluation.levels import as_respondents, level_names, question_names
+from surveysim.evaluation.report_levels import as_respondents, level_names, question_names
 from surveysim.questions import Question, as_questions
 
 __all__ = ["choose_rows", "remarks_of", "rows_said", "titles_and_options"]

@@ -90,7 +90,37 @@ def test_a_curve_that_rises_is_made_to_fall() -> None:
     at = (curve["model"] == LOGIT) & (curve["n"] == 400)
     curve.loc[at, "js_debiased"] *= 2.2  # now above that of 200: both become their mean, 1.05 times 2 / 200
     row = respondents_saved(200, curve, levels="cell").iloc[0]
-    expected = np.exp(np.interp(-np.log(0.005), -np.log([0.0105, 0.0025]), np.log([400, 800])))
+    # mine is half the logit at 200, so where the falling curve is half of 0.0105
+    expected = np.exp(np.interp(-np.log(0.00525), -np.log([0.0105, 0.0025]), np.log([400, 800])))
+    assert row["needed"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n_train", [200, 400, 800])
+def test_a_model_that_equals_the_baseline_saves_nothing_where_its_curve_rises(n_train: int) -> None:
+    D = {200: 0.00298, 400: 0.00307, 800: 0.0017}
+    row = {"split": 0, "level": "cell", "n_groups": 10}
+    runs = [
+        {**row, "model": model, "n": n, "question": f"Q{q}", "js": d + 0.0005, "js_debiased": d}
+        for q in range(6)
+        for n, d in D.items()
+        for model in (LOGIT, "mine")
+    ]
+    runs += [{**row, "model": FLOOR, "n": n, "question": "Q0", "js": 0.0005, "js_debiased": 0.0} for n in D]
+    saved = respondents_saved(n_train, pd.DataFrame(runs), levels="cell").iloc[0]
+    assert saved["needed"] == pytest.approx(n_train)
+    assert saved["saved"] == pytest.approx(0, abs=1e-9)
+    assert (saved["low"], saved["high"]) == (pytest.approx(n_train), pytest.approx(n_train))
+
+
+def test_a_baseline_that_cannot_be_told_from_0_at_one_size_is_moved_not_scaled() -> None:
+    # at 400 it is below 0 by chance: falling curve (0.01, 0.0005, 0.0005), mine 0.0015 above it at 400
+    curve = make_curve(1.0)
+    logit, mine = (curve["model"] == LOGIT), (curve["model"] == "mine")
+    for n, D in {200: 0.01, 400: -0.0015, 800: 0.0025}.items():
+        curve.loc[logit & (curve["n"] == n), "js_debiased"] = D
+    curve.loc[mine & (curve["n"] == 400), "js_debiased"] = 0.0
+    row = respondents_saved(400, curve, levels="cell").iloc[0]
+    expected = np.exp(np.interp(-np.log(0.002), -np.log([0.01, 0.0005]), np.log([200, 400])))
     assert row["needed"] == pytest.approx(expected)
 
 

@@ -1,0 +1,119 @@
+"""How far cells are from the sum of their attributes' effects: learned from residuals, for the width of intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from surveysim.baselines.features import Block
+from surveysim.baselines.joint import QuestionData
+from surveysim.baselines.optimum import Optimum
+from surveysim.baselines.priors import HIGHEST_CLASS
+
+__all__ = ["LackOfFit", "score_covariances"]
+
+DEGREE_RATIOS = np.array([1.0, 1.0, 0.2, 0.05])
+"""Variances of a cell's own scores by class of degree, relative to degree 1: those of the terms (.1, .02, .005)."""
+
+SCALE = 0.15
+"""Scale of the prior of a cell's deviation on contrasts of degree 1. It does not grow with the number of attributes:
+the more there are, the less each pair of them matters."""
+
+TAIL = 4.0
+"""Degrees of freedom of that prior, half of Student's t: strong interactions are rare, not impossible."""
+
+GRID = np.concatenate([[0.0], np.geomspace(1e-3, 1.5, 60)])
+"""Deviations whose posterior probabilities are computed."""
+
+
+@dataclass(frozen=True)
+class LackOfFit:
+    """The posterior of the variance of what a cell's scores have beyond the model's terms.
+
+    A sum of effects leaves out how attributes interact. Predictions do without it (its mean is 0), intervals may not.
+    With residuals g of a cell's scores at the optimum (contrast times observed less expected respondents), W their
+    variance were the model right, less what the fit takes away (the leverage), and N respondents, a deviation of
+    variance w adds ``W**2 w (N - 1) / N``: single respondents tell nothing of what is special about their cell. The
+    likelihood of w is that of normal residuals, over all cells, contrasts and questions; its prior is half of
+    Student's t for the deviation (Gelman 2006).
+
+    Attributes
+    ----------
+    probabilities : float64 array
+        Of the deviations in `GRID`; the first is 0.
+
+    References
+    ----------
+    A. Gelman (2006), Prior distributions for variance parameters in hierarchical models, Bayesian Analysis 1(3),
+    515-534.
+    """
+
+    probabilities: np.ndarray
+
+    @classmethod
+    def none(cls) -> LackOfFit:
+        """For models whose terms leave nothing out."""
+        return cls(np.eye(len(GRID))[0])
+
+    @classmethod
+    def learn(
+        cls, blocks: Sequence[Block], questions: Sequence[QuestionData], degrees: Sequence[np.ndarray], optimum: Optimum
+    ) -> LackOfFit:
+        """From the residuals at the optimum; nothing where a model has two-way terms, or fewer than two attributes.
+
+        Parameters
+        ----------
+        blocks : sequence of Block
+            The model's terms.
+        questions : sequence of QuestionData
+            Training cells.
+        degrees : sequence of int arrays of shape (C,)
+            Degrees of each question's contrasts.
+        optimum : Optimum
+            Of the same questions.
+        """
+        kinds = [block.kind for block in blocks]
+        if "pair" in kinds or kinds.count("levels") < 2:
+            return cls.none()
+        log_probability = -(TAIL + 1) / 2 * np.log1p((GRID / SCALE) ** 2 / TAIL)
+        log_probability += np.log(np.gradient(GRID))
+        for q, (data, degree) in enumerate(zip(questions, degrees, strict=True)):
+            square, known = _residuals(data, optimum, q)
+            ratio = DEGREE_RATIOS[np.minimum(degree, HIGHEST_CLASS)]
+            surplus = np.multiply.outer(GRID**2, known * ratio)
+            log_probability -= 0.5 * (np.log1p(surplus) + square / (1.0 + surplus)).sum(axis=(1, 2))
+        probabilities = np.exp(log_probability - log_probability.max())
+        return cls(probabilities / probabilities.sum())
+
+    def mean(self) -> np.ndarray:
+        """Expected variances (4,) by class of degree."""
+        return float(self.probabilities @ GRID**2) * DEGREE_RATIOS
+
+    def draw(self, generator: np.random.Generator) -> np.ndarray:
+        """A draw of the variances (4,)."""
+        return float(generator.choice(GRID, p=self.probabilities)) ** 2 * DEGREE_RATIOS
+
+
+def _residuals(data: QuestionData, optimum: Optimum, question: int) -> tuple[np.ndarray, np.ndarray]:
+    """Squared standardised residuals (n, C), and by how much a deviation of variance 1 would raise their mean."""
+    P = data.probabilities(optimum.coefficients[question], optimum.slopes)
+    n = data.respondents[:, None]
+    residual = (data.counts - n * P) @ data.contrasts.T
+    variance = n * (P @ data.contrasts.T**2 - (P @ data.contrasts.T) ** 2)
+    diagonal = np.arange(len(data.contrasts))
+    leverage = variance * score_covariances(data, optimum, question)[:, diagonal, diagonal]
+    left = np.maximum(variance * (1.0 - leverage), 1e-12)
+    return residual**2 / left, left * np.maximum(1.0 - 1.0 / n, 0.0)
+
+
+def score_covariances(data: QuestionData, optimum: Optimum, question: int) -> np.ndarray:
+    """Posterior covariance of a question's scores on its contrasts in each training row, (n, C, C)."""
+    n_contrasts, n_terms = optimum.coefficients[question].shape
+    n_rows, n_slopes, _ = data.covariates.shape
+    moves = np.zeros((n_rows, n_contrasts, n_contrasts * n_terms + n_slopes))
+    for c in range(n_contrasts):
+        moves[:, c, c * n_terms : (c + 1) * n_terms] = data.design
+    moves[:, :, n_contrasts * n_terms :] = data.covariates.swapaxes(1, 2)
+    return np.einsum("ncs,st,ndt->ncd", moves, optimum.covariance(question), moves, optimize=True)

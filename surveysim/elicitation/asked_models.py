@@ -1,0 +1,114 @@
+"""Which model an elicitor asks, and where: on this machine or behind a server, with a journal or without."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from surveysim.asking.asks import Answerer
+
+__all__ = ["REMOTE", "AskedModel"]
+
+REMOTE = "openai:"
+"""How the name of a model behind a server begins."""
+
+
+@dataclass(frozen=True)
+class AskedModel:
+    """A model to be asked; nothing is loaded and nobody is asked before `answerer`.
+
+    Attributes
+    ----------
+    name : str or path
+        As in ``ZeroShotElicitor(model)``.
+    base_url, api_key_env : str or None
+        Of a server.
+    max_workers : int
+        Requests to a server at the same time.
+    journal : path or None
+        Where answers are kept.
+    device, dtype : str
+        Of a model on this machine.
+    revision : str or None
+    local_files_only : bool
+    verbose : int
+    """
+
+    name: str | os.PathLike[str]
+    base_url: str | None
+    api_key_env: str | None
+    max_workers: int
+    journal: str | os.PathLike[str] | None
+    device: str
+    dtype: str
+    revision: str | None
+    local_files_only: bool
+    verbose: int
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is behind a server."""
+        return isinstance(self.name, str) and self.name.startswith(REMOTE)
+
+    def check(self) -> None:
+        """Say everything that is wrong without loading or asking.
+
+        Raises
+        ------
+        TypeError, ValueError
+            With the parameter at fault.
+        """
+        if not isinstance(self.name, str | os.PathLike) or not str(self.name):
+            raise TypeError(f"model must be a name or a folder, got {self.name!r}")
+        if self.journal is not None and not isinstance(self.journal, str | os.PathLike):
+            raise TypeError(f"journal must be a file or None, got {self.journal!r}")
+        for name, value in (("base_url", self.base_url), ("api_key_env", self.api_key_env)):
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"{name} must be a string or None, got {type(value).__name__}")
+            if value is not None and not self.is_remote:
+                raise ValueError(
+                    f"{name} is for models behind a server, but model={str(self.name)!r} is not one: their names "
+                    f'begin with "{REMOTE}"'
+                )
+        if self.is_remote:
+            self._server()  # checks name, address and the name of the key's variable
+        else:
+            from surveysim.models.devices import resolve_device, resolve_dtype
+
+            resolve_dtype(self.dtype, resolve_device(self.device))
+
+    def answerer(self) -> Answerer:
+        """The model that answers, behind its journal; one on this machine is loaded."""
+        answerer: Answerer = self._server() if self.is_remote else self._local()
+        if self.journal is None:
+            return answerer
+        from surveysim.asking.journaled import journaled
+
+        return journaled(answerer, self.journal)
+
+    def _local(self) -> Any:
+        from surveysim.asking.local import LocalAnswerer
+        from surveysim.models import load_model
+        from surveysim.models.processes import ModelAddress
+
+        model = load_model(
+            self.name,
+            revision=self.revision,
+            device=self.device,
+            dtype=self.dtype,
+            local_files_only=self.local_files_only,
+        )
+        address = ModelAddress.of(model, device=self.device, local_files_only=self.local_files_only)
+        return LocalAnswerer(model, address=address)
+
+    def _server(self) -> Any:
+        from surveysim.asking.remote import RemoteAnswerer
+
+        return RemoteAnswerer(
+            str(self.name).removeprefix(REMOTE),
+            base_url=self.base_url,
+            api_key_env=self.api_key_env,
+            max_workers=self.max_workers,
+            verbose=self.verbose,
+        )

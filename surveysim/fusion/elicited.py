@@ -1,0 +1,97 @@
+"""What a fusion's elicitor says: of the training cells, of new rows, and of questions without training cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from surveysim.cells import FitCells, PredictCells
+from surveysim.fusion.covariates import ElicitedParts, ElicitedShifts
+from surveysim.fusion.sources import check_elicited, warn_missing
+from surveysim.questions import Question
+
+__all__ = ["ElicitedKnowledge"]
+
+
+class ElicitedKnowledge:
+    """Ask an elicitor about cells, and take apart what it says.
+
+    Parameters
+    ----------
+    elicitor : estimator
+        Fitted.
+    cells : FitCells
+        Training cells.
+    X : DataFrame or array
+        As it was passed to ``fit``.
+    question : Question, mapping of str to Question, or None
+        As in the fusion.
+    question_column : str
+        Of X.
+    n_options : int
+        Columns of distributions.
+
+    Attributes
+    ----------
+    parts : ElicitedParts
+        Of the training cells.
+    n_missing : int
+        Training cells without an elicited distribution.
+    """
+
+    def __init__(
+        self,
+        elicitor: Any,
+        cells: FitCells,
+        X: Any,
+        *,
+        question: Question | Mapping[str, Question] | None,
+        question_column: str,
+        n_options: int,
+    ) -> None:
+        self._elicitor, self._question_column, self._n_options = elicitor, question_column, n_options
+        asked = PredictCells(cells.backgrounds, cells.question_index, cells.questions)
+        everything = np.asarray(elicitor.predict(X))
+        # rows without respondents were asked with the others, and are left out here
+        whole = everything.ndim == 2 and len(everything) == np.shape(X)[0]
+        P = check_elicited(everything[cells.rows] if whole else everything, asked, n_options)
+        warn_missing(P, asked, "in fit")
+        self.n_missing = int(np.isnan(P).all(axis=1).sum())
+        self._shifts = ElicitedShifts(cells.questions).fit(cells.backgrounds, cells.question_index, P, cells.n)
+        self.parts = self._shifts.transform(cells.backgrounds, cells.question_index, P)
+        self._population: tuple[pd.DataFrame, pd.DataFrame, np.ndarray] | None = None
+        if isinstance(X, pd.DataFrame) and isinstance(question, Mapping) and question_column in X.columns:
+            # the training backgrounds stand for the population when a question without training cells is asked
+            names = list(cells.backgrounds.columns)
+            by = cells.backgrounds.groupby(names, dropna=False, observed=True, sort=False)
+            weights = np.bincount(by.ngroup(), weights=cells.n)
+            first = ~cells.backgrounds.duplicated().to_numpy()
+            distinct = cells.backgrounds[first].reset_index(drop=True)
+            self._population = X.iloc[cells.rows[first]], distinct, weights
+
+    def of_rows(self, cells: PredictCells, X: Any, fitted: np.ndarray) -> ElicitedParts:
+        """The parts of new rows; `fitted` says which of them are about questions with training cells."""
+        P = check_elicited(self._elicitor.predict(X), cells, self._n_options)
+        warn_missing(P, cells, "in predict")
+        self._ask_new_questions(cells, fitted)
+        return self._shifts.transform(cells.backgrounds, cells.question_index, P)
+
+    def _ask_new_questions(self, cells: PredictCells, fitted: np.ndarray) -> None:
+        """Levels and shifts of questions without training cells: the elicitor is asked of the training backgrounds."""
+        if self._population is None:
+            return
+        frame, backgrounds, weights = self._population
+        names = list(cells.questions)
+        for q in np.unique(cells.question_index[~fitted]):
+            if self._shifts.knows(int(q)):
+                continue
+            asked = frame.copy()
+            asked[self._question_column] = names[q]
+            index = np.full(len(asked), q)
+            P = check_elicited(
+                self._elicitor.predict(asked), PredictCells(backgrounds, index, cells.questions), self._n_options
+            )
+            self._shifts.add(backgrounds, index, P, weights)
