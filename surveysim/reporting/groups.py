@@ -95,6 +95,7 @@ def group_estimates(
 
     See Also
     --------
+    survey_estimates : From the respondents themselves, with strata and clusters, if you have them.
     poststratify : The distributions alone.
     report : A page with these tables and what they rest on.
 
