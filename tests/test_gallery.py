@@ -134,6 +134,12 @@ def calibration(names: dict[str, Any]) -> None:
     assert mean["tempered", 10] > mean["no model: mean of the examples", 10]
 
 
+def tables(names: dict[str, Any]) -> None:
+    width = {name: (names[name]["upper"] - names[name]["lower"]).mean() for name in ("sample", "table")}
+    assert width["table"] < width["sample"]  # "so that intervals are narrower"
+    assert set(names["difference"]["group"]) == {"65 or older - under 30"}
+
+
 def fusion(names: dict[str, Any]) -> None:
     table = names["table"]
     fused, alone = table.loc["fused: model knows the groups"], table.loc["respondents alone (logit)"]
@@ -195,6 +201,7 @@ CLAIMS = {
     "plot_08_fusion": fusion,
     "plot_09_group_report": group_report,
     "plot_10_zero_shot": zero_shot,
+    "plot_11_tables": tables,
     "plot_1_spss_file": spss_file,
     "plot_2_decision": decision,
 }

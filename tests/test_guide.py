@@ -52,6 +52,18 @@ def test_poststratification() -> None:
     assert (low < high).all()
 
 
+def test_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib.pyplot as plt
+
+    monkeypatch.chdir(tmp_path)
+    names = run("tables")
+    plt.close("all")
+    shown = names["table"].of_question("vote").to_markdown()
+    assert shown in (DOCS / "tables.md").read_text(encoding="utf-8")
+    for file in ("self_placement.png", "beside.png", "report.html"):
+        assert (tmp_path / file).stat().st_size > 10_000
+
+
 def test_inference() -> None:
     names = run("inference")
     assert names["trend"]["wave"].unique().tolist() == ["2024 - 2022"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,9 @@ from surveysim.questions import Question
 from surveysim.tables import Cells, tabulate
 
 __all__ = ["QuestionSet", "Report", "Survey", "SurveyWarning"]
+
+SHOWN_QUESTIONS = 5
+"""How many a notebook shows."""
 
 REPORT_COLUMNS = ("variable", "severity", "what", "respondents", "detail")
 
@@ -194,6 +198,21 @@ class Survey(Bunch):
         listed = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in found.items())
         lines.append(f"  report: {listed or 'empty'}")
         return "\n".join(lines) + ")"
+
+    def _repr_html_(self) -> str:
+        """The summary, then the first questions with how often each option was chosen."""
+        parts = [f"<pre>{html.escape(repr(self))}</pre>"]
+        for name in list(self.questions)[:SHOWN_QUESTIONS]:
+            question = self.questions[name]
+            counts = self.data[name].value_counts() if name in self.data else pd.Series(dtype=int)
+            chosen = counts.reindex(list(question.options)).fillna(0).astype(int)
+            frame = pd.DataFrame([chosen.to_numpy()], columns=list(question.options))
+            text = html.escape(f"{name}: {question.text}")
+            parts.append(f"<p><strong>{text}</strong></p>{frame.to_html(index=False, border=0, notebook=True)}")
+        left = len(self.questions) - SHOWN_QUESTIONS
+        if left > 0:
+            parts.append(f"<p>and {left:,} more question{'s' if left > 1 else ''}</p>")
+        return "".join(parts)
 
 
 class QuestionSet(Bunch):

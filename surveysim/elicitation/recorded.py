@@ -96,15 +96,15 @@ class RecordedElicitor(DistributionRegressor):
         self.on_missing = on_missing
         self.elicited_by = elicited_by
 
-    def fit(self, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> RecordedElicitor:
+    def fit(self, X: Any, Y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> RecordedElicitor:
         """Check the recordings and the cells; nothing is learned from Y.
 
         Parameters
         ----------
         X : DataFrame or array of shape (n, n_columns)
             Backgrounds, with the question column if `question` is a mapping.
-        Y : array of shape (n, K)
-            Observed distributions, NaN past the last option of a shorter question.
+        Y : array of shape (n, K), optional
+            Observed distributions, NaN past the last option of a shorter question: checked, if they are given.
         sample_weight : array of shape (n,), optional
             Respondents per row.
 
@@ -122,9 +122,17 @@ class RecordedElicitor(DistributionRegressor):
             if self.on_missing not in ("raise", "nan"):
                 raise ValueError(f"on_missing must be 'raise' or 'nan', got {self.on_missing!r}")
             check_elicited_by(self.elicited_by)
-            self._validate_fit(X, Y, sample_weight)
+            self._validate_fit(X, self._any_targets(X) if Y is None else Y, sample_weight)
             self._index_recordings()
         return self
+
+    def _any_targets(self, X: Any) -> Any:
+        """Equal shares, as wide as the questions, or else as the recordings."""
+        if self.question is not None:
+            return self._equal_shares(X)
+        P = as_matrix(self.P_recorded)
+        n_options = P.shape[1] if P.ndim == 2 else 2  # a wrong shape is refused with the recordings
+        return np.full((len(X), n_options), 1.0 / n_options)
 
     def _index_recordings(self) -> None:
         named = isinstance(self.question, Mapping)
@@ -191,6 +199,11 @@ class RecordedElicitor(DistributionRegressor):
         P = self._P[place]
         P[absent] = np.nan
         return P
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = False
+        return tags
 
 
 def _shown(backgrounds: pd.DataFrame, row: int) -> str:

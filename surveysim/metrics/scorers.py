@@ -149,6 +149,9 @@ def get_scorer(name: str) -> Any:
     reach the metric, and ``truth_respondents=True`` those that debias it. As in scikit-learn, `set_score_request`
     changes the scorer in place; a copy keeps that from other users of the module's scorers.
 
+    scikit-learn has no public way to register names: ``scoring="neg_js_divergence"`` is not known to it, and
+    ``scoring=get_scorer("neg_js_divergence")`` is what stands for it.
+
     Ordinal scorers ("neg_wasserstein", "opinion_alignment") take the positions of the options from the `question` of
     the estimator, or of the estimator within a pipeline, search or other wrapper; a question without one is taken as
     equally spaced. Nominal questions are an error there.

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.reporting.estimates import EVERYBODY, GroupEstimates
+from surveysim.reporting.columns import EVERYBODY
+from surveysim.reporting.estimates import GroupEstimates
 from surveysim.reporting.groups import group_estimates
 from surveysim.tables import Cells
 

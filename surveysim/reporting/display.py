@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from surveysim.evaluation.displays.style import COLORS, INK, MARKERS, SOFT, bare, pyplot, whole_words
-
-if TYPE_CHECKING:
-    from surveysim.reporting.estimates import GroupEstimates
+from surveysim.reporting.columns import is_difference, statistic_of
 
 __all__ = ["EstimatesDisplay"]
 
@@ -49,7 +48,7 @@ class EstimatesDisplay:
     5
     """
 
-    def __init__(self, estimates: GroupEstimates) -> None:
+    def __init__(self, estimates: pd.DataFrame) -> None:
         self.estimates = estimates
         self.options = list(dict.fromkeys(estimates["option"]))
         self.groups = list(dict.fromkeys(estimates["group"]))
@@ -132,18 +131,18 @@ class EstimatesDisplay:
         return max(8.4 / (abreast + 1), 1.15, 0.085 * longest)
 
     def _limits(self) -> tuple[float, float]:
-        numbers = self.estimates[[self.estimates.statistic, "lower", "upper"]].to_numpy(dtype=float)
+        numbers = self.estimates[[statistic_of(self.estimates), "lower", "upper"]].to_numpy(dtype=float)
         low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
         room = 0.06 * max(high - low, 1e-9)
-        if self.estimates.is_difference:
+        if is_difference(self.estimates):
             return min(low - room, 0.0), max(high + room, 0.0)
-        return (0.0, high + room) if self.estimates.statistic == "share" else (low - room, high + room)
+        return (0.0, high + room) if statistic_of(self.estimates) == "share" else (low - room, high + room)
 
     def _panel(self, axis: Any, option: str) -> None:
-        statistic = self.estimates.statistic
+        statistic = statistic_of(self.estimates)
         own = self.estimates[self.estimates["option"] == option]
         beside = np.linspace(-0.17, 0.17, len(self.sources)) if len(self.sources) > 1 else [0.0]
-        if self.estimates.is_difference:
+        if is_difference(self.estimates):
             axis.axvline(0.0, color=SOFT, lw=1.0, zorder=1)
         marks, intervals = {}, {}
         for i, source in enumerate(self.sources):
@@ -164,8 +163,8 @@ class EstimatesDisplay:
         """Heading, unit and legend."""
         name = self.estimates["question"].iloc[0]
         wording = self.estimates.attrs.get("questions", {}).get(name, name)
-        unit = "mean" if self.estimates.statistic == "mean" else "%"
-        unit = "percentage points" if self.estimates.is_difference and unit == "%" else unit
+        unit = "mean" if statistic_of(self.estimates) == "mean" else "%"
+        unit = "percentage points" if is_difference(self.estimates) and unit == "%" else unit
         level = self.estimates.attrs.get("level")
         if level is not None and self.estimates["lower"].notna().any():
             unit += f", with {100 * level:g}% intervals"

@@ -8,27 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from surveysim.reporting.columns import attributes_of, is_difference, statistic_of
 from surveysim.reporting.intervals import Interval, difference_interval
 from surveysim.reporting.written import WideTable, html_table, markdown_table, wide_table
 
-__all__ = ["EVERYBODY", "FIXED_COLUMNS", "GroupEstimates"]
-
-EVERYBODY = "everybody"
-"""The group where groups are not told apart."""
-
-FIXED_COLUMNS = (
-    "question",
-    "group",
-    "option",
-    "share",
-    "lower",
-    "upper",
-    "respondents",
-    "effective_respondents",
-    "interval",
-    "source",
-)
-"""Columns that are not attributes; means have ``"mean"`` in place of ``"share"``."""
+__all__ = ["GroupEstimates"]
 
 NEEDED = {"question", "group", "option", "lower", "upper", "respondents", "source"}
 
@@ -60,8 +44,8 @@ class GroupEstimates(pd.DataFrame):
     >>> print(sample[sample["group"].isin(["not", "strongly"])].to_markdown())
     | religiousness | very poor | poor | fair | good | very good | respondents |
     |:--|--:|--:|--:|--:|--:|--:|
-    | not | 2 (1–3) | 8 (7–10) | 18 (16–20) | 34 (32–37) | 38 (35–40) | 1,021 |
-    | strongly | 2 (1–3) | 4 (3–6) | 9 (7–11) | 28 (26–31) | 57 (53–60) | 656 |
+    | not | 2 (1–3) | 5 (4–7) | 17 (16–19) | 34 (31–36) | 41 (39–44) | 1,021 |
+    | strongly | 1 (1–2) | 4 (3–5) | 11 (9–13) | 28 (25–31) | 56 (53–60) | 656 |
     """
 
     @property
@@ -71,18 +55,17 @@ class GroupEstimates(pd.DataFrame):
     @property
     def statistic(self) -> str:
         """The column of the estimates: ``"share"`` or ``"mean"``."""
-        return "share" if "share" in self.columns else "mean"
+        return statistic_of(self)
 
     @property
     def attributes(self) -> list[str]:
         """The attributes that tell groups apart."""
-        columns = list(self.columns)
-        return columns[columns.index("group") + 1 : columns.index("option")]
+        return attributes_of(self)
 
     @property
     def is_difference(self) -> bool:
         """Whether these are differences."""
-        return bool(self.attrs.get("difference")) or bool((self[self.statistic] < 0).any())
+        return is_difference(self)
 
     def less(self, other: pd.DataFrame) -> GroupEstimates:
         """These estimates less others of the same groups that rest on other respondents, with intervals.

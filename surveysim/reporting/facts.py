@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from surveysim.reporting.written import number
 from surveysim.tables import Cells
 
 __all__ = ["ModelFacts", "SampleFacts", "model_facts", "sample_facts"]
@@ -109,7 +110,7 @@ def model_facts(model: Any) -> ModelFacts:
     language_model = None if asked is None else str(asked)
     if language_model is None and (inner is not model or name == "RecordedElicitor"):
         by = getattr(inner, "elicited_by", None)
-        language_model = "recorded answers" + (f" ({by})" if by else "")
+        language_model = "its answers were recorded elsewhere" + (f" ({by})" if by else "")
     learned = name not in ("ZeroShotElicitor", "RecordedElicitor", "SimilarityElicitor")
     kind = KINDS.get(name, f"an estimator of the class {name}")
     if name == "FusedRegressor" and language_model is None:
@@ -123,8 +124,9 @@ def _worth(model: Any) -> list[tuple[str, str]]:
     found = []
     worth = getattr(model, "model_worth_", None)
     if worth is not None:
-        sign = "as many respondents more in each cell" if worth >= 0 else "fewer: it added more doubt than knowledge"
-        found.append((f"{worth:+.1f} respondents per cell", f"what the language model was worth, {sign}."))
+        meaning = "as if so many more had answered" if worth >= 0 else "it added more doubt than knowledge"
+        told = f"{number(worth, 1, signed=True)} respondents per cell"
+        found.append((told, f"what the language model was worth: {meaning}."))
         found.append(
             (f"{model.effective_respondents_:.1f} respondents per cell", "what an estimate rests on altogether.")
         )

@@ -12,7 +12,8 @@ import pandas as pd
 from surveysim.baselines.logit import check_interval_arguments
 from surveysim.evaluation.report_levels import NOT_STATED
 from surveysim.questions import Question
-from surveysim.reporting.estimates import EVERYBODY, FIXED_COLUMNS, GroupEstimates
+from surveysim.reporting.columns import EVERYBODY, FIXED_COLUMNS
+from surveysim.reporting.estimates import GroupEstimates
 from surveysim.reporting.sources import Figures, predicted_figures, sample_figures
 from surveysim.reporting.weights import QuestionGroups, groups_of_question
 from surveysim.tables import Cells
@@ -94,6 +95,7 @@ def group_estimates(
 
     See Also
     --------
+    survey_estimates : From the respondents themselves, with strata and clusters, if you have them.
     poststratify : The distributions alone.
     report : A page with these tables and what they rest on.
 
@@ -125,11 +127,11 @@ def group_estimates(
     >>> model = LogitRegressor(question=cells.questions).fit(cells.X, cells.Y, sample_weight=cells.n)
     >>> table = group_estimates(model, cells, by="religiousness")
     >>> table[table["option"] == "very good"][["group", "share", "respondents"]].round(0)
-             group  share  respondents
-    4          not   39.0         1021
-    9       mildly   42.0         2267
-    14      fairly   48.0         2422
-    19    strongly   57.0          656
+           group  share  respondents
+    4        not   41.0         1021
+    9     mildly   38.0         2267
+    14    fairly   43.0         2422
+    19  strongly   55.0          656
     """
     check_interval_arguments(level, n_draws)
     _check_cells(cells, statistic)

@@ -93,7 +93,7 @@ def report(
     >>> from surveysim import report
     >>> from surveysim.datasets import load_fair
     >>> cells = load_fair().tabulate(["religiousness"], ["rate_marriage"])
-    >>> path = report(None, cells, getfixture("tmp_path") / "marriage.html")
+    >>> path = report(None, cells, "marriage.html")
     >>> path.read_text(encoding="utf-8")[:15]
     '<!doctype html>'
     """
@@ -192,10 +192,10 @@ class _Page:
         ]
         heads = ["question", "respondents", "worth", "cells", "per cell: median (least)", "no answer or not asked"]
         worth = self.sample.questions["design_effect"].max()
-        effect = f" and a design effect of up to {worth:.2f}" if worth > 1 else ""
+        effect = f", after weighting and with a design effect of up to {worth:.2f}" if worth > 1 else ""
         note = (
-            "<p>A cell is one group of respondents who are alike in all backgrounds. <em>Worth</em> is the number of "
-            f"respondents after {'weighting' if self.sample.is_weighted else 'no weighting'}{effect}.</p>"
+            "<p>A cell is one group of respondents who are alike in all backgrounds. <em>Worth</em> is how many a "
+            f"simple random sample would need to say as much{effect}.</p>"
         )
         return _section("What this rests on", f'{note}<div class="wide">{_table(heads, rows)}</div>')
 
@@ -203,7 +203,7 @@ class _Page:
         """What the language model did, and how far its estimates are from those without one."""
         if self.model.language_model is None:
             return _section("What a language model contributed", "<p>Nothing: no language model was used.</p>")
-        parts = [f"<p>The language model was <code>{_text(self.model.language_model)}</code>.</p>"]
+        parts = [f"<p>Language model: <code>{_text(self.model.language_model)}</code>.</p>"]
         if self.model.worth:
             items = "".join(f"<li><strong>{_text(a)}</strong>: {_text(b)}</li>" for a, b in self.model.worth)
             parts.append(f"<ul>{items}</ul>")

@@ -63,9 +63,8 @@ def limits(
         said.append(f"Groups of fewer than {FEW} respondents: {listed}.")
     if population is None:
         said.append(
-            "Groups are made up as in the sample"
-            + (" by its weights" if sample.is_weighted else "")
-            + ", not as in the population: no population figures were used."
+            f"Groups are made up as in the {'weighted ' if sample.is_weighted else ''}sample, not as in the "
+            "population: no population figures were used."
         )
     return said
 
@@ -113,7 +112,7 @@ def methods_paragraph(
     if model.name == "sample":
         text.append("Figures are the sample's own shares.")
     else:
-        with_model = f" The language model was {model.language_model}." if model.language_model else ""
+        with_model = f" Language model: {model.language_model}." if model.language_model else ""
         text.append(f"Estimates are from {model.kind} (surveysim {version}, {model.name}).{with_model}")
     text.append(
         "Cells were combined by their share of the population (post-stratification; Little 1993)."

@@ -107,6 +107,7 @@ def predicted_figures(
     """
     if not callable(getattr(model, "predict", None)) or isinstance(model, type):
         raise TypeError(f"model must be a fitted estimator, or None for the sample's own shares; got {model!r}")
+    model = getattr(model, "best_estimator_", model)  # a search predicts with it, and has no draws of its own
     found: list[Figures] = []
     for batch in _batches([(groups, question) for groups, question, _ in asked], n_draws):
         X = pd.concat([asked[i][0].X for i in batch], ignore_index=True)

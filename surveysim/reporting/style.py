@@ -43,7 +43,8 @@ footer { margin-top: 3em; font-size: .88rem; color: var(--soft); }
   figure svg { min-width: 0; }
   table { font-size: 8.5pt; }
   th, td { padding: .2em .4em; }
-  figure, tr, blockquote { break-inside: avoid; }
+  figure, tr, thead, blockquote { break-inside: avoid; }
+  caption, thead { break-after: avoid; }
   h2, h3 { break-after: avoid; }
 }
 """

@@ -5,12 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
-if TYPE_CHECKING:
-    from surveysim.reporting.estimates import GroupEstimates
+from surveysim.reporting.columns import attributes_of, is_difference, statistic_of
 
 __all__ = ["WideTable", "html_table", "markdown_table", "number", "wide_table"]
 
@@ -50,13 +49,13 @@ class WideTable:
     respondents: list[str]
 
 
-def wide_table(estimates: GroupEstimates, decimals: int, *, wording: bool = True) -> WideTable:
+def wide_table(estimates: pd.DataFrame, decimals: int, *, wording: bool = True) -> WideTable:
     """One question's estimates with the options side by side; the caption with the question's `wording` or without."""
-    statistic, attributes = estimates.statistic, estimates.attributes
+    statistic, attributes = statistic_of(estimates), attributes_of(estimates)
     places = decimals if statistic == "share" else decimals + 2
     sources = list(dict.fromkeys(estimates["source"]))
     options = list(dict.fromkeys(estimates["option"]))
-    signed = estimates.is_difference
+    signed = is_difference(estimates)
     heads = list(attributes) or ["group"]
     rows: dict[tuple[str, ...], dict[str, tuple[str, str]]] = {}
     people: dict[tuple[str, ...], str] = {}
@@ -97,10 +96,10 @@ def _interval(lower: float, upper: float, places: int, *, signed: bool) -> str:
     return (" to " if signed else "–").join(number(end, places, signed=signed) for end in (lower, upper))
 
 
-def _caption(estimates: GroupEstimates, statistic: str, *, wording: bool) -> str:
+def _caption(estimates: pd.DataFrame, statistic: str, *, wording: bool) -> str:
     name = estimates["question"].iloc[0]
-    unit = "mean" if statistic == "mean" else "percentage points" if estimates.is_difference else "percent"
-    said = ("difference, " if estimates.is_difference else "") + unit
+    unit = "mean" if statistic == "mean" else "percentage points" if is_difference(estimates) else "percent"
+    said = ("difference, " if is_difference(estimates) else "") + unit
     level = estimates.attrs.get("level")
     if level is not None and estimates["lower"].notna().any():
         said += f", {100 * level:g}% intervals"

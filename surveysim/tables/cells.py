@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +16,9 @@ __all__ = ["QUESTION_COLUMN", "Cells"]
 
 QUESTION_COLUMN = "question"
 """The column of X that names each row's question where there are several."""
+
+SHOWN_CELLS, SHOWN_QUESTIONS = 10, 3
+"""How many a notebook shows."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -178,6 +182,27 @@ class Cells:
         if self.folds is not None:
             lines.append(f"  {self.folds.shape[1]} folds of respondents")
         return "\n".join(lines) + ")"
+
+    def _repr_html_(self) -> str:
+        """The summary, then the first cells with their answers in percent under the options' own names."""
+        parts = [f"<pre>{html.escape(repr(self))}</pre>"]
+        names = self.question_names
+        for name in list(dict.fromkeys(names))[:SHOWN_QUESTIONS]:
+            own = np.flatnonzero(names == name)
+            rows, options = own[:SHOWN_CELLS], self.questions[name].options
+            shares = pd.DataFrame(100 * self.Y[rows, : len(options)], columns=list(options)).round(0).astype(int)
+            frame = pd.concat(
+                [self.X[self.backgrounds].iloc[rows].reset_index(drop=True).astype(object), shares], axis=1
+            )
+            frame["respondents"] = self.n_raw[rows]
+            more = f" (the first {len(rows)} of {len(own):,} cells)" if len(own) > len(rows) else ""
+            text = html.escape(f"{name}: {self.questions[name].text}{more}, percent")
+            table = frame.to_html(index=False, border=0, na_rep="not stated", notebook=True)
+            parts.append(f"<p><strong>{text}</strong></p>{table}")
+        left = len(set(names)) - SHOWN_QUESTIONS
+        if left > 0:
+            parts.append(f"<p>and {_count(left, 'more question')}</p>")
+        return "".join(parts)
 
 
 def _count(number: int, noun: str) -> str:

@@ -145,7 +145,7 @@ def test_age_stands_for_the_age_groups(run: Callable[..., Done], file: Path) -> 
 def test_a_language_model(run: Callable[..., Done], file: Path, tmp_path: Path) -> None:
     run("estimate", file, "--question", "trust", "--by", "gender", "--model", "nano", "--report", tmp_path / "r.html")
     written = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "The language model was <code>nano</code>" in written
+    assert "Language model: <code>nano</code>" in written
 
 
 @pytest.mark.parametrize(

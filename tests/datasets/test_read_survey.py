@@ -75,6 +75,11 @@ class TestProposal:
             "party": "question", "trust": "question", "hours": "other", "weight": "weight",
         }  # fmt: skip
         assert "Survey(400 respondents, 3 questions" in repr(survey)
+        page = survey._repr_html_()
+        assert page.count("<table") == 3
+        name, question = next(iter(survey.questions.items()))
+        chosen = (survey.data[name] == question.options[0]).sum()
+        assert f"<td>{chosen}</td>" in page
         assert "400 respondents" in survey.DESCR
         assert survey.terms
 

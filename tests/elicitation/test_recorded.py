@@ -97,6 +97,15 @@ def test_bad_recordings(change, error, message):
     assert not hasattr(model, "questions_")
 
 
+def test_targets_may_be_left_out():
+    X, P = _recorded()
+    np.testing.assert_array_equal(RecordedElicitor(X, P, question=QUESTIONS).fit(X).predict(X), P)
+    alone = X.loc[:1, ["age"]], P[:2, :2]
+    np.testing.assert_array_equal(RecordedElicitor(*alone).fit(alone[0]).predict(alone[0]), alone[1])
+    with pytest.raises(ValueError, match="unknown question 'sex'"):
+        RecordedElicitor(X, P, question=QUESTIONS).fit(X.assign(question="sex"))
+
+
 def test_a_cell_recorded_twice_alike_is_one_cell():
     X, P = _recorded()
     twice = pd.concat([X, X])

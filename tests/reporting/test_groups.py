@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import GridSearchCV
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from surveysim import FusedRegressor, Question, group_estimates, poststratify, tabulate
@@ -160,6 +161,14 @@ def test_a_fitted_model_agrees_with_poststratify(cells: Cells, model: Any) -> No
     np.testing.assert_allclose(table.loc[table["group"] == "old", ["lower", "upper"]].to_numpy().T, ends)
     again = group_estimates(model, cells, by="age", population=population, n_draws=200, random_state=3)
     pd.testing.assert_frame_equal(table, again)
+
+
+def test_a_search_gives_the_draws_of_its_best_estimator(cells: Cells) -> None:
+    search = GridSearchCV(LogitRegressor(question=CONTENT), {"ordered": [True, False]}, cv=2).fit(cells.X, cells.Y)
+    table = group_estimates(search, cells, by="age", name="search")
+    expected = group_estimates(search.best_estimator_, cells, by="age", name="search")
+    pd.testing.assert_frame_equal(table, expected)
+    assert set(table["interval"]) == {"posterior"}
 
 
 def test_a_model_predicts_cells_of_the_population_that_the_sample_lacks(cells: Cells) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import html
 
 import numpy as np
 import pandas as pd
@@ -116,6 +117,28 @@ def test_repr_is_a_summary(cells, one_question):
     )
     assert "missing answers in these cells: not asked 1" in repr(one_question)
     assert "folds" not in repr(one_question)
+
+
+def test_html_has_options_by_name_in_percent_and_escapes_them(one_question):
+    page = one_question._repr_html_()
+    assert "<th>yes</th>" in page
+    assert "Cells(" in page
+    assert html.escape(f"p: {one_question.questions['p'].text}") in page
+    odd = Question("<b>Bold</b>?", ["yes & no", "<i>"])
+    page = tabulate(pd.DataFrame({"sex": ["f"] * 3 + [None], "p": [1, 1, 2, 1]}), ["sex"], {"p": odd})._repr_html_()
+    assert "<b>" not in page
+    assert "<i>" not in page
+    assert "yes &amp; no" in page
+    assert "<td>67</td>" in page  # two of three
+    assert "not stated" in page
+
+
+def test_html_of_many_cells_is_short():
+    many = pd.DataFrame({"age": range(40), **{f"q{i}": [1, 2] * 20 for i in range(5)}})
+    page = tabulate(many, ["age"], {f"q{i}": YES_NO for i in range(5)})._repr_html_()
+    assert page.count("<table") == 3
+    assert "the first 10 of 40 cells" in page
+    assert "and 2 more questions" in page
 
 
 def test_can_be_copied(cells):

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from tqdm.auto import tqdm
 
 from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.errors import warn
@@ -33,6 +32,7 @@ from surveysim.evaluation.curves.result_store import Store, describe, describe_d
 from surveysim.evaluation.report_levels import LEVELS
 from surveysim.interfaces import Estimator
 from surveysim.parameters import check_number
+from surveysim.progress import progress
 from surveysim.questions import Question
 from surveysim.tables import Missing
 
@@ -109,7 +109,7 @@ def respondent_curve(
     n_jobs : int, optional
         Processes, as in joblib; each sample (size and split) is one job. A language model is loaded once in each.
     verbose : int, default=0
-        1: a progress bar.
+        0: a progress bar in a terminal or notebook, if it takes over two seconds; 1: always; -1: never.
     random_state : int, default=0
         RespondentSplit i is shuffled with seed ``random_state + i``, the same for all sizes and estimators.
     report : callable, optional
@@ -183,7 +183,7 @@ def respondent_curve(
     jobs = [_Job(protocol, n, int(random_state), split, models, described) for n in sizes for split in range(n_splits)]
     folder = None if store is None else Store(store)
     results = []
-    with tqdm(total=len(jobs) * len(models), desc="respondent curve", unit=" fits", disable=not verbose) as bar:
+    with progress(verbose, total=len(jobs) * len(models), desc="respondent curve", unit=" fits") as bar:
 
         def told(line: str) -> None:
             bar.update()

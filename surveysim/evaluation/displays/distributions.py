@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,14 +10,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from surveysim.distributions import check_distributions
+from surveysim.evaluation.displays.rows import choose_rows, remarks_of, rows_said, titles_and_options
 from surveysim.evaluation.displays.style import BARS, CHARACTER, COLORS, INK, SOFT, bare, pyplot, whole_words
-from surveysim.evaluation.report_levels import as_respondents, level_names, question_names
-from surveysim.questions import Question, as_questions
+from surveysim.questions import Question
 
 __all__ = ["DistributionDisplay"]
-
-PANELS = 6
-"""Panels drawn unless rows are named."""
 
 POINTS = 8.5
 """Size of the options' names."""
@@ -123,7 +119,7 @@ class DistributionDisplay:
         -------
         DistributionDisplay
         """
-        chosen = _choose(parameters.pop("rows", None), len(X), parameters.get("truth_respondents"))
+        chosen = choose_rows(parameters.pop("rows", None), len(X), parameters.get("truth_respondents"))
         some = X.iloc[chosen]
         P = np.asarray(estimator.predict(some))
         whole = np.full((len(X), P.shape[1]), np.nan)
@@ -191,7 +187,7 @@ class DistributionDisplay:
         DistributionDisplay
         """
         truth = np.asarray(Y_true, dtype=np.float64)
-        chosen = _choose(rows, len(truth), truth_respondents)
+        chosen = choose_rows(rows, len(truth), truth_respondents)
         arrays = {name: Y_pred, **(others or {})}
         if Y_sample is not None:
             arrays["sample"] = Y_sample
@@ -200,14 +196,14 @@ class DistributionDisplay:
             array = np.asarray(values, dtype=np.float64)
             if len(array) != len(truth):
                 raise ValueError(f"{key!r} has {len(array)} rows, the truth has {len(truth)}")
-            said[key] = _some(array, chosen, key, may_lack=key == "sample")
-        titles, options = _words(X, len(truth), chosen, truth, question, question_column)
+            said[key] = rows_said(array, chosen, key, may_lack=key == "sample")
+        titles, options = titles_and_options(X, len(truth), chosen, truth, question, question_column)
         display = cls(
             check_distributions(truth[chosen], name="Y_true"),
             said,
             titles,
             options,
-            remarks=_remarks(len(truth), chosen, truth_respondents, sample_respondents, truth_name),
+            remarks=remarks_of(len(truth), chosen, truth_respondents, sample_respondents, truth_name),
             interval=None if interval is None else (np.asarray(interval[0])[chosen], np.asarray(interval[1])[chosen]),
             truth_name=truth_name,
         )
@@ -329,74 +325,3 @@ class DistributionDisplay:
         inches = (axis.get_window_extent().width / axis.figure.dpi - 0.1) / len(x)
         axis.set_xticks(x, [whole_words(option, inches, POINTS) for option in options], fontsize=POINTS)
         bare(axis)
-
-
-def _choose(rows: Sequence[int] | None, n_rows: int, respondents: ArrayLike | None) -> np.ndarray:
-    if rows is not None:
-        chosen = np.asarray(rows, dtype=np.int64)
-        if chosen.ndim != 1 or len(chosen) == 0 or chosen.min() < -n_rows or chosen.max() >= n_rows:
-            raise ValueError(f"rows must be positions among the {n_rows} rows, got {rows!r}")
-        return chosen
-    n = as_respondents(respondents, n_rows, "truth_respondents")
-    if n is None:
-        return np.arange(min(n_rows, PANELS))
-    return np.sort(np.argsort(-n, kind="stable")[:PANELS])
-
-
-def _some(array: np.ndarray, chosen: np.ndarray, name: str, *, may_lack: bool) -> np.ndarray:
-    some = array[chosen]
-    lacking = np.isnan(some).all(axis=1)
-    if lacking.any() and not may_lack:
-        raise ValueError(f"{name!r} has no prediction for row {chosen[np.flatnonzero(lacking)[0]]}")
-    if not lacking.all():
-        some[~lacking] = check_distributions(some[~lacking], name=name)
-    return some
-
-
-def _words(
-    X: pd.DataFrame | None,
-    n_rows: int,
-    chosen: np.ndarray,
-    truth: np.ndarray,
-    question: Question | Mapping[str, Question] | None,
-    question_column: str,
-) -> tuple[list[str], list[list[str]]]:
-    if X is not None and len(X) != n_rows:
-        raise ValueError(f"X has {len(X)} rows, the truth has {n_rows}")
-    questions = as_questions(question) or {}
-    names = np.full(n_rows, "", dtype=object) if X is None else question_names(X, question_column)
-    titles, options = [], []
-    columns = [] if X is None else [column for column in X.columns if column != question_column]
-    values = {column: level_names(X[column]) for column in columns} if X is not None else {}
-    for row in chosen:
-        asked = questions.get(names[row]) or (next(iter(questions.values())) if len(questions) == 1 else None)
-        n_options = int((~np.isnan(truth[row])).sum())
-        options.append(list(asked.options) if asked is not None else [str(k + 1) for k in range(n_options)])
-        who = ", ".join(_phrase(column, str(values[column][row])) for column in columns) or f"row {row}"
-        several = len(set(names[chosen])) > 1
-        titles.append("\n".join(textwrap.wrap(f"{names[row]}: {who}" if several else who, 44)))
-    return titles, options
-
-
-def _phrase(column: str, value: str) -> str:
-    """A value that says nothing by itself (a number) is named."""
-    return f"{column} {value}" if value.replace(".", "").replace("-", "").isdigit() else value
-
-
-def _remarks(
-    n_rows: int,
-    chosen: np.ndarray,
-    truth_respondents: ArrayLike | None,
-    sample_respondents: ArrayLike | None,
-    truth_name: str,
-) -> list[str] | None:
-    n = as_respondents(truth_respondents, n_rows, "truth_respondents")
-    m = as_respondents(sample_respondents, n_rows, "sample_respondents")
-    if n is None and m is None:
-        return None
-    parts = []
-    for row in chosen:
-        told = [f"{truth_name} {n[row]:,.0f}"] if n is not None else []
-        told += [f"sample {m[row]:,.0f}"] if m is not None else []
-        parts.append(", ".join(told) + " respondents")
-    return parts
