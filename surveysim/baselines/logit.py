@@ -94,9 +94,9 @@ class LogitRegressor(BaselineRegressor):
     Terms. Every attribute of at least two levels has a 0/1 term per level; missing is a level. A number with more than
     12 distinct values is a quantity: its terms stand for 6 groups with about equally many distinct values. An ordered
     attribute of at least 3 levels - an ordered categorical or a number - also has a score, the category's rank or the
-    number, standardised over the distinct training backgrounds. Texts whose levels read like an order ("18-29", "30-44",
-    "65 or older"; "low", "medium", "high"; degrees of education, see `surveysim.level_order.order_of`) count as
-    ordered; anything else that has an order should be an ordered categorical.
+    number, standardised over the distinct training backgrounds. Texts whose levels read like an order ("18-29",
+    "30-44", "65 or older"; "low", "medium", "high"; degrees of education, see `surveysim.level_order.order_of`) count
+    as ordered; anything else that has an order should be an ordered categorical.
 
     Prior variances for contrasts of degree 1 / 2 / 3 and more are .1 / .02 / .005 (levels) and .15 / .02 / .005 (linear
     scores); nominal and pinned options, whose contrasts know no order, and all contrasts with ``ordered=False``
