@@ -37,7 +37,7 @@ RESEMBLANCE_TOLERANCE = 0.01
 IDENTITY_TERMS = 20.0
 """How many terms the identity counts for when the resemblance of questions is learned."""
 
-AUTO_COEFFICIENTS = 30.0
+AUTO_COEFFICIENTS = 60.0
 """How many coefficients the fixed variances count for with ``prior="auto"``."""
 
 FACTOR_COEFFICIENTS = 24.0
