@@ -15,6 +15,7 @@ from surveysim.baselines.priors import (
     FIXED_DEGREES,
     HIGHEST_CLASS,
     INTERCEPT_VARIANCE,
+    LEVEL_DEGREES,
     PSEUDO_COEFFICIENTS,
     START_DEGREES,
     PriorTable,
@@ -101,8 +102,9 @@ class JointFit:
     found : Hyperparameters
         As given or learned.
     doubtful : Hyperparameters
-        The same with the start counting for `START_DEGREES` coefficients only. Predictions are better with a start
-        that counts for more; intervals that believed it would be too narrow where effects are large.
+        The same with the start counting for `START_DEGREES` (levels: `LEVEL_DEGREES`) coefficients only. Predictions
+        are better with a start that counts for more; intervals that believed it would be too narrow where effects are
+        large.
     determined, level_determined : float64 arrays of shapes (n_blocks, 4) and (4,)
         How many coefficients behind each doubtful variance the data determine, those of the start included; NaN where
         the variance was given.
@@ -230,20 +232,19 @@ class LogitFamily:
                 for values in (squares, informed)
             )
             resemblance = self._resemblance(fit.found, fit.optimum)
-        if self.prior_kind == "auto":
-            table = _scaled(table, total, determined)
 
-        def learned(weight: float, level_weight: float) -> Hyperparameters:
+        def learned(weight: float, factor_weight: float, level_weight: float) -> Hyperparameters:
             levels = (level_squares + level_weight * self.start.levels) / (level_informed + level_weight)
-            variances = (total + weight * table.variances) / (determined + weight) if learn_terms else table.variances
+            start = _scaled(table, total, determined, factor_weight) if self.prior_kind == "auto" else table
+            variances = (total + weight * start.variances) / (determined + weight) if learn_terms else start.variances
             return Hyperparameters(PriorTable(table.blocks, variances), levels, resemblance)
 
         return JointFit(
             fit.optimum,
-            learned(self._weight(), PSEUDO_COEFFICIENTS),
-            learned(START_DEGREES, START_DEGREES),
+            learned(self._weight(), FACTOR_COEFFICIENTS, PSEUDO_COEFFICIENTS),
+            learned(START_DEGREES, PSEUDO_COEFFICIENTS, LEVEL_DEGREES),
             determined + START_DEGREES,
-            level_informed + START_DEGREES,
+            level_informed + LEVEL_DEGREES,
             fit.n_rounds + 1,
         )
 
@@ -312,20 +313,20 @@ class LogitFamily:
         return replace(fit.doubtful, table=fit.doubtful.table.drawn(degrees, generator), levels=levels)
 
 
-def _scaled(table: PriorTable, squares: np.ndarray, determined: np.ndarray) -> PriorTable:
+def _scaled(table: PriorTable, squares: np.ndarray, determined: np.ndarray, weight: float) -> PriorTable:
     """A table times a factor for each attribute and one for each degree, as far as the data tell.
 
     Each factor is learned as a variance is, from the sums (n_blocks, 4) of squares and of what is determined, with 1
-    counting for `FACTOR_COEFFICIENTS`.
+    counting for `weight` coefficients.
     """
     attributes = [block.attributes for block in table.blocks]
     variances = table.variances.copy()
     for own in dict.fromkeys(attributes):
         rows = [i for i, a in enumerate(attributes) if a == own]
-        ratio = (squares[rows] / variances[rows]).sum() + FACTOR_COEFFICIENTS
-        variances[rows] *= ratio / (determined[rows].sum() + FACTOR_COEFFICIENTS)
-    by_degree = (squares / variances).sum(axis=0) + FACTOR_COEFFICIENTS
-    return PriorTable(table.blocks, variances * by_degree / (determined.sum(axis=0) + FACTOR_COEFFICIENTS))
+        ratio = (squares[rows] / variances[rows]).sum() + weight
+        variances[rows] *= ratio / (determined[rows].sum() + weight)
+    by_degree = (squares / variances).sum(axis=0) + weight
+    return PriorTable(table.blocks, variances * by_degree / (determined.sum(axis=0) + weight))
 
 
 def _close(found: Hyperparameters, updated: Hyperparameters) -> bool:
