@@ -24,7 +24,8 @@ from benchmarks.protocol import FLOOR, run, summarise
 from benchmarks.scales import OnPlainLogits, OnProbabilities
 from benchmarks.surveys import SURVEYS
 from surveysim import DSARegressor, Question
-from surveysim.base import DistributionRegressor, PredictCells
+from surveysim.base import DistributionRegressor
+from surveysim.cells import PredictCells
 from surveysim.models import load_model
 
 DEFAULT = "default"

@@ -22,8 +22,9 @@ from benchmarks.dsa import OUTPUT, PLAIN, STAGE_1, TWO_STAGES
 from benchmarks.protocol import make_splits
 from benchmarks.surveys import SURVEYS
 from surveysim import DSARegressor, ZeroShotElicitor
-from surveysim.base import DistributionRegressor, PredictCells
+from surveysim.base import DistributionRegressor
 from surveysim.baselines import LogitRegressor, MarginalRegressor
+from surveysim.cells import PredictCells
 from surveysim.evaluation import FLOOR, LeaveCombinationsOut, LeaveLevelsOut, LeaveQuestionsOut
 from surveysim.evaluation.comparison import MIN_RESPONDENTS
 from surveysim.evaluation.curves.protocol import Split, evaluate, evaluate_floor, fit_predict

@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from surveysim.cells import FitCells, PredictCells
+from surveysim.fitted_parameters import FittedParameters
+from surveysim.option_columns import is_table
 from surveysim.questions import Question, as_questions
 from surveysim.validation import (
-    FitCells,
-    PredictCells,
+    arrange_options,
     as_matrix,
     check_backgrounds,
     check_respondents,
@@ -23,10 +25,10 @@ from surveysim.validation import (
     pair_questions,
 )
 
-__all__ = ["DistributionRegressor", "FitCells", "PredictCells"]
+__all__ = ["DistributionRegressor"]
 
 
-class DistributionRegressor(RegressorMixin, BaseEstimator):
+class DistributionRegressor(FittedParameters, RegressorMixin, BaseEstimator):
     """Base of the estimators that predict a distribution of answers for each row of X.
 
     Subclasses take the constructor parameters `question` and `question_column`, call `_validate_fit` at the start of
@@ -35,6 +37,9 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
 
     The target is a distribution, so to scikit-learn this is a multi-output regressor: ``predict`` and
     ``predict_proba`` return the same array and there is no ``classes_``.
+
+    As in scikit-learn, ``set_params`` has no effect on predictions before the next ``fit``, but for the parameters in
+    `_live_parameters` (`verbose`; of models: device, number type, addresses and the like).
 
     Attributes
     ----------
@@ -123,8 +128,8 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
         ----------
         X : DataFrame or array of shape (n, n_features_in_)
             As in `predict`.
-        Y : array of shape (n, K)
-            Observed distributions.
+        Y : array or DataFrame of shape (n, K)
+            Observed distributions. Columns of a DataFrame are matched to the options by name, as in `fit`.
         sample_weight : array of shape (n,), optional
             Respondents per row. Without them the figure is mostly the noise of cells with few respondents.
 
@@ -135,7 +140,8 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
         """
         from surveysim.metrics import js_divergence
 
-        return -float(js_divergence(Y, self.predict(X), sample_weight=sample_weight))
+        P = self.predict(X)
+        return -float(js_divergence(self._by_option(X, Y), P, sample_weight=sample_weight))
 
     # --- for subclasses -----------------------------------------------------------------------------------------------
 
@@ -181,7 +187,7 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
             )
         named = isinstance(self.question, Mapping)
         self._check_question_column()
-        Y = as_matrix(Y)
+        table, Y = Y, as_matrix(Y)
         questions = as_questions(self.question)
         frame = check_backgrounds(X)
         validate_data(self, X, reset=True, skip_check_array=True)
@@ -190,6 +196,8 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
         question_index = pair_questions(
             frame, questions, self.question_column, named=named, from_array=not isinstance(X, pd.DataFrame)
         )
+        if is_table(table):
+            Y = as_matrix(arrange_options(table, questions, question_index))
         n = check_respondents(sample_weight, len(frame))
         kept = n > 0
         longest = max(questions, key=lambda name: questions[name].n_options)
@@ -208,6 +216,7 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
         self.backgrounds_ = [column for column in frame.columns if not (named and column == self.question_column)]
         self.n_dropped_ = int((~kept).sum())
         self._columns = list(frame.columns)
+        self._remember_parameters()
         return FitCells(
             backgrounds=frame.loc[rows, self.backgrounds_].reset_index(drop=True),
             question_index=question_index[rows],
@@ -250,6 +259,15 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
             question_index=question_index,
             questions=self.questions_,
         )
+
+    def _by_option(self, X: Any, Y: Any) -> Any:
+        """Y with its columns in the order of the options, if it has names for them; else Y as it came."""
+        if not is_table(Y):
+            return Y
+        questions = as_questions(self.question) or _numbered_question(as_matrix(Y))
+        named = isinstance(self.question, Mapping)
+        index = pair_questions(check_backgrounds(X), questions, self.question_column, named=named)
+        return arrange_options(Y, questions, index)
 
     def _equal_shares(self, X: Any) -> np.ndarray:
         """Targets for X from which nothing can be learned, so that a fit without Y has the validation of one with Y."""

@@ -1,10 +1,9 @@
-"""The data contract at the door: what X, Y and sample_weight may hold, and the cells that estimators work on."""
+"""The data contract at the door: what X, Y and sample_weight may hold."""
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,14 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array
 
+from surveysim.cells import FitCells
 from surveysim.distributions import check_distributions
 from surveysim.errors import warn
+from surveysim.option_columns import match_options
 from surveysim.questions import Question
 
 __all__ = [
-    "FitCells",
-    "PredictCells",
+    "arrange_options",
     "as_matrix",
     "check_backgrounds",
     "check_respondents",
@@ -28,71 +28,6 @@ __all__ = [
 
 MAX_LISTED = 20
 """How many names an error message lists before it stops."""
-
-
-@dataclass(frozen=True)
-class PredictCells:
-    """Validated rows of X, each paired with its question.
-
-    Attributes
-    ----------
-    backgrounds : DataFrame of n rows
-        The demographic columns alone, index 0..n-1. The question column is never among them.
-    question_index : int array of shape (n,)
-        Each row's question, as a position in `questions`.
-    questions : dict of str to Question
-        All questions the estimator knows, in the order of ``question=``.
-    """
-
-    backgrounds: pd.DataFrame
-    question_index: np.ndarray
-    questions: dict[str, Question]
-
-    def __len__(self) -> int:
-        return len(self.question_index)
-
-    @property
-    def question_names(self) -> np.ndarray:
-        """Object array (n,): the name of each row's question."""
-        names = np.empty(len(self.questions), dtype=object)
-        names[:] = list(self.questions)
-        return names[self.question_index]
-
-    @property
-    def n_options(self) -> np.ndarray:
-        """Int array (n,): how many options each row's question has."""
-        return np.array([question.n_options for question in self.questions.values()])[self.question_index]
-
-    def by_question(self) -> Iterator[tuple[int, str, Question, np.ndarray]]:
-        """Yield ``(index, name, question, rows)`` for each question that has rows, in the order of `questions`."""
-        for index, (name, question) in enumerate(self.questions.items()):
-            rows = np.flatnonzero(self.question_index == index)
-            if len(rows):
-                yield index, name, question, rows
-
-
-@dataclass(frozen=True)
-class FitCells(PredictCells):
-    """Validated training cells; rows with no respondents are left out.
-
-    Attributes
-    ----------
-    Y : float64 array of shape (n, K)
-        Observed distributions, NaN past the last option of a shorter question.
-    n : float64 array of shape (n,)
-        Respondents behind each distribution, all positive.
-    rows : int array of shape (n,)
-        Positions of these cells in the X that was passed.
-    """
-
-    Y: np.ndarray
-    n: np.ndarray
-    rows: np.ndarray
-
-    @property
-    def counts(self) -> np.ndarray:
-        """Respondents per option, (n, K): ``n * Y`` with 0 past the last option of a shorter question."""
-        return self.n[:, None] * np.nan_to_num(self.Y, nan=0.0)
 
 
 def check_backgrounds(X: Any) -> pd.DataFrame:
@@ -308,6 +243,30 @@ def check_respondents(sample_weight: ArrayLike | None, n_rows: int) -> np.ndarra
             "scaled to average 1."
         )
     return n
+
+
+def arrange_options(Y: Any, questions: Mapping[str, Question], question_index: np.ndarray, name: str = "Y") -> Any:
+    """Y with its columns in the order of each row's options, where Y has names for them; else Y as it came.
+
+    Parameters
+    ----------
+    Y : DataFrame or array-like of n rows
+        Columns of a DataFrame are found by the options' texts, their codes, or numbers 1..K or 0..K-1.
+    questions : mapping of str to Question
+        All questions there are.
+    question_index : int array of shape (n,)
+        Each row's question, as a position in `questions`.
+    name : str, default="Y"
+        What error messages call it.
+
+    Raises
+    ------
+    ValueError
+        If columns are called otherwise; see `surveysim.option_columns.match_options`.
+    """
+    options = {key: question.options for key, question in questions.items()}
+    codes = {key: question.codes for key, question in questions.items()}
+    return match_options(Y, options, codes, question_index, name)
 
 
 def as_matrix(Y: Any) -> np.ndarray:

@@ -10,8 +10,9 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from surveysim import Question
-from surveysim.base import DistributionRegressor, FitCells, PredictCells
+from surveysim.base import DistributionRegressor
 from surveysim.baselines import CellRegressor, LogitRegressor
+from surveysim.cells import FitCells, PredictCells
 
 TRUST = Question("Do you trust the press?", ["no", "a little", "yes"])
 VOTE = Question("Will you vote?", ["no", "yes"])

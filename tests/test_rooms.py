@@ -12,8 +12,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "surveysim"
 LONGEST = 400
 
 ORDER = [
-    {"errors"},
+    {"errors", "fitted_parameters", "option_columns"},
     {"questions", "distributions", "contrasts", "levels", "parameters"},
+    {"cells"},
     {"validation", "saving"},
     {"metrics"},
     {"base"},

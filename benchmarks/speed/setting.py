@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.random_model import save_random_qwen3
 from surveysim import DSARegressor, Question
-from surveysim.base import PredictCells
+from surveysim.cells import PredictCells
 from surveysim.models.devices import resolve_device, resolve_dtype
 from surveysim.prompts import get_template
 from surveysim.trunk.encode import encode_cells

@@ -17,6 +17,7 @@ from surveysim.asking.asks import Answer, Ask
 from surveysim.asking.chunks import make_chunks
 from surveysim.asking.passes import Batch, Passes, State, pass_overhead, passes_of
 from surveysim.models.loaded import LoadedModel
+from surveysim.models.own_torch import own_torch
 from surveysim.models.processes import ModelAddress, n_processes, spread
 from surveysim.prompts import Prompt
 
@@ -79,6 +80,7 @@ class LocalAnswerer:
         """The labels to show for so many options; single tokens of this model where its answer begins."""
         return self.model.labels(n_options).letters
 
+    @own_torch()
     def answer(
         self,
         asks: Sequence[Ask],

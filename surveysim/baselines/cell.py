@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from surveysim.base import PredictCells
 from surveysim.baselines.common import BaselineRegressor, uniform
+from surveysim.cells import PredictCells
 from surveysim.levels import LevelIndex
 from surveysim.questions import Question
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import softmax
 
-from surveysim.base import DistributionRegressor, FitCells, PredictCells
+from surveysim.base import DistributionRegressor
+from surveysim.cells import FitCells, PredictCells
 
 __all__ = ["BaselineRegressor", "softmax_padded", "uniform"]
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from surveysim.base import FitCells, PredictCells
 from surveysim.baselines.common import BaselineRegressor, softmax_padded, uniform
 from surveysim.baselines.features import BackgroundEncoder
 from surveysim.baselines.laplace import LaplacePosterior, PriorDraw
 from surveysim.baselines.newton import LogitProblem
 from surveysim.baselines.priors import FIXED_DEGREES, PriorTable, degrees_of_freedom, learn_variances
+from surveysim.cells import FitCells, PredictCells
 from surveysim.contrasts import option_contrasts
 from surveysim.questions import Question
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from surveysim.base import PredictCells
 from surveysim.baselines.common import BaselineRegressor, uniform
+from surveysim.cells import PredictCells
 from surveysim.questions import Question
 
 __all__ = ["MarginalRegressor"]

@@ -20,6 +20,8 @@ from surveysim.calibration.priors import prior_of
 from surveysim.calibration.regression import IsotonicCalibrator, LinearCalibrator
 from surveysim.calibration.tempered import TemperatureCalibrator, TemperedCalibrator
 from surveysim.distributions import check_distributions, renormalize
+from surveysim.fitted_parameters import FittedParameters
+from surveysim.option_columns import align_tables, option_names, unnamed
 from surveysim.parameters import as_generator, check_random_state
 from surveysim.validation import check_backgrounds, check_respondents
 
@@ -38,7 +40,7 @@ CALIBRATORS: dict[str, type[Calibrator]] = {
 KINDS = ("ordinal", "nominal")
 
 
-class DistributionCalibrator(BaseEstimator):
+class DistributionCalibrator(FittedParameters, BaseEstimator):
     """Correct elicited distributions on a few examples of what people really answered.
 
     Works on arrays alone, so that outputs recorded by any tool can be calibrated. With an estimator that elicits,
@@ -108,6 +110,7 @@ class DistributionCalibrator(BaseEstimator):
     n_examples_: dict[str, int]
     n_questions_: dict[str, int]
     _encoder: BackgroundEncoder | None
+    _option_names: list[Any] | None
 
     def __init__(
         self,
@@ -142,7 +145,8 @@ class DistributionCalibrator(BaseEstimator):
             Elicited distributions, NaN past the last option of a shorter question. Rows of NaN only (cells without a
             usable answer) are left out. Without P and Y: the correction of the elicitation method's prior alone.
         Y : array of shape (n, K)
-            What people answered, padded like P.
+            What people answered, padded like P. Where P is a DataFrame whose columns have names, Y is one with the same
+            columns, in whatever order.
         groups : array of shape (n,), optional
             The question of each row. Cells of one question repeat each other and are held out together. Without it
             every row is taken for a question of its own, which is too optimistic if it is not.
@@ -172,10 +176,11 @@ class DistributionCalibrator(BaseEstimator):
         try:
             self.calibrators_, self.gates_, self.n_examples_, self.n_questions_ = {}, {}, {}, {}
             self.n_dropped_ = 0
-            self._encoder = None
+            self._encoder, self._option_names = None, None
             examples = None if P is None else self._examples(P, Y, groups, sample_weight, backgrounds, values)
             for kind in KINDS:
                 self._fit_kind(kind, examples, generator)
+            self._remember_parameters()
         except BaseException:
             self.__dict__ = before
             raise
@@ -205,6 +210,8 @@ class DistributionCalibrator(BaseEstimator):
         self, P: Any, Y: Any, groups: Any, sample_weight: Any, backgrounds: Any, values: Any
     ) -> Examples:  # fmt: skip
         """Validated examples of both kinds; positions and groups as the user's."""
+        self._option_names = option_names(P)
+        P, Y = align_tables(P, Y, ("P", "Y"))
         P, answered = check_elicited(P)
         n_rows, self.n_options_ = P.shape
         n = None if sample_weight is None else check_respondents(sample_weight, n_rows)
@@ -294,7 +301,7 @@ class DistributionCalibrator(BaseEstimator):
         Parameters
         ----------
         P : array of shape (n, K)
-            Elicited distributions, of any questions.
+            Elicited distributions, of any questions. A DataFrame with the columns of `fit` has them in that order.
         backgrounds : DataFrame of n rows, optional
             If and only if `fit` was given them.
         values : array of shape (K,) or (n, K), optional
@@ -313,7 +320,7 @@ class DistributionCalibrator(BaseEstimator):
             As in `fit`.
         """
         check_is_fitted(self, "calibrators_")
-        array, answered = check_elicited(P)
+        array, answered = check_elicited(unnamed(P, self._option_names, "P"))
         positions = as_positions(values, ~np.isnan(array))
         features = self._features(backgrounds, len(array))
         examples = Examples(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numbers
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from surveysim.base import DistributionRegressor, FitCells, PredictCells
+from surveysim.base import DistributionRegressor
+from surveysim.cells import FitCells, PredictCells
 from surveysim.errors import warn
 from surveysim.parameters import as_generator, check_number, check_random_state
 from surveysim.prompts import Template, get_template
@@ -144,6 +145,12 @@ class DSARegressor(DistributionRegressor):
     surveysim.baselines.LogitRegressor : The statistical model that a language model has to beat.
     surveysim.tabulate : From respondents to cells.
 
+    Notes
+    -----
+    After a fit ``set_params`` has no effect before the next one, but for what says where and how to compute: `device`,
+    `dtype`, `batch_size`, `trunk_cache`, `local_files_only`, `verbose`, and `model` and `revision` as other places of
+    the same weights.
+
     References
     ----------
     .. [1] Huang, J., Li, M. and Shao, S. "Distribution Shift Alignment Helps LLMs Simulate Survey Response
@@ -162,6 +169,10 @@ class DSARegressor(DistributionRegressor):
     >>> model.fit(X, Y, sample_weight=[40, 50, 30, 40, 50, 30]).predict_proba(X).shape
     (6, 3)
     """
+
+    _live_parameters: ClassVar[frozenset[str]] = frozenset(
+        {"model", "revision", "device", "dtype", "local_files_only", "trunk_cache", "batch_size", "verbose"}
+    )
 
     def __init__(
         self,

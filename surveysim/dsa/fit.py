@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from surveysim.base import FitCells, PredictCells
+from surveysim.cells import FitCells, PredictCells
 from surveysim.dsa.batches import Task
 from surveysim.dsa.inputs import choose_batch_size, make_head, trunk_inputs
 from surveysim.dsa.progress import EpochBar
@@ -20,6 +20,7 @@ from surveysim.dsa.selection import Split, split_respondents
 from surveysim.dsa.threads import n_at_once, run_together
 from surveysim.dsa.trainer import Fitted, Plan, Settings, Start, Trainer
 from surveysim.errors import warn
+from surveysim.models.own_torch import own_torch
 from surveysim.prompts import Template
 from surveysim.trunk.adapters import LoraRecipe
 from surveysim.trunk.recipe import Recipe
@@ -95,6 +96,7 @@ class FitResult:
     baseline: Any
 
 
+@own_torch()
 def fit_members(
     model: Any,
     params: Any,

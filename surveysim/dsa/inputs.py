@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from surveysim.base import PredictCells
+from surveysim.cells import PredictCells
 from surveysim.models.processes import ModelAddress
 from surveysim.prompts import Template
 from surveysim.questions import Question

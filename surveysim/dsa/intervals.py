@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +10,15 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm, t
 
-from surveysim.base import PredictCells
+from surveysim.cells import PredictCells
 from surveysim.dsa.fit import TrainingCells, as_member, make_trainer
 from surveysim.dsa.inputs import trunk_inputs
 from surveysim.dsa.predict import predict_each, predict_members, with_questions
 from surveysim.dsa.progress import EpochBar
 from surveysim.dsa.selection import split_respondents
 from surveysim.dsa.shifts import baseline_logits
+from surveysim.fitted_parameters import fitted_parameter
+from surveysim.models.own_torch import own_torch
 
 __all__ = [
     "Calibration",
@@ -133,14 +136,17 @@ def widening(found: float, expected: float, noise: float) -> float:
     return max(1.0, (found - float(np.sqrt(noise))) / expected)
 
 
+@own_torch()
 def refit_without_each_group(model: Any, estimator: Any) -> list[dict[str, Any]]:
     """Members trained without each respondent fold in turn, everything else as in the fit."""
     training = estimator._training
     cells = PredictCells(training.backgrounds, training.question_index, estimator.questions_)
+    params = copy.copy(estimator)
+    params.batch_size = fitted_parameter(estimator, "batch_size")  # what a prediction may choose anew, a refit may not
     members = []
     with EpochBar(estimator.verbose) as bar:
         recipe, inputs = trunk_inputs(model, estimator, estimator._template, cells)
-        trainer = make_trainer(model, estimator, recipe, inputs, cells, training.seed, bar)
+        trainer = make_trainer(model, params, recipe, inputs, cells, training.seed, bar)
         for counts in counts_without_each_group(training):
             trainer.generator.manual_seed(training.seed)  # the same batches in the same order as in the fit
             members.append(as_member(trainer.train(counts, training.plan)))

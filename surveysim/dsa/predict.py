@@ -9,8 +9,9 @@ import pandas as pd
 import torch
 from scipy.special import softmax
 
-from surveysim.base import PredictCells
+from surveysim.cells import PredictCells
 from surveysim.dsa.inputs import choose_batch_size, make_head, trunk_inputs
+from surveysim.models.own_torch import own_torch
 from surveysim.trunk.head import NO_OPTION, OptionHead
 from surveysim.trunk.store import TrunkInputs
 
@@ -22,6 +23,7 @@ def predict_members(model: Any, estimator: Any, cells: PredictCells, members: li
     return predict_each(model, estimator, cells, members).mean(axis=0)
 
 
+@own_torch()
 def predict_each(model: Any, estimator: Any, cells: PredictCells, members: list[dict[str, Any]]) -> np.ndarray:
     """Each member's distributions, (n_members, n, K), NaN past the last option of a shorter question.
 

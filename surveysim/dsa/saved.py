@@ -114,6 +114,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     from safetensors.torch import load_file
 
     import surveysim
+    from surveysim.models.own_torch import own_torch
 
     folder = Path(path)
     if not (folder / STATE_FILE).is_file() or not (folder / TENSOR_FILE).is_file():
@@ -136,7 +137,9 @@ def load(path: str | os.PathLike[str]) -> Any:
             f"{folder} was saved by surveysim {state['surveysim']}, this is {surveysim.__version__}: predictions may "
             "differ slightly"
         )
-    return _restore(_classes()[state["class"]], state, load_file(folder / TENSOR_FILE))
+    with own_torch():
+        tensors = load_file(folder / TENSOR_FILE)
+    return _restore(_classes()[state["class"]], state, tensors)
 
 
 def _classes() -> dict[str, type]:
@@ -197,6 +200,7 @@ def _restore(cls: type, state: dict[str, Any], tensors: dict[str, Any]) -> Any:
     parameters = {name: _parameter_back(value) for name, value in state["parameters"].items()}
     # a folder was named relative to where the fit ran
     estimator: Any = cls(**{**parameters, "device": "auto", "model": state["fitted"]["_model_name"]})
+    estimator._remember_parameters()
     for name in _PLAIN:
         setattr(estimator, name, state["fitted"][name])
     if state["feature_names_in_"] is not None:

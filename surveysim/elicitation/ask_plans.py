@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from surveysim.asking.asks import Ask
+from surveysim.cells import PredictCells
 from surveysim.elicitation.methods import Method, percentage_schema
 from surveysim.prompts import Example, Template, describe_background, option_orders, render
 from surveysim.questions import Question
-from surveysim.validation import PredictCells
 
 __all__ = ["Asked", "KnownCells", "Plan", "background_records", "plan_asks"]
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.asking.asks import Answer
+from surveysim.cells import PredictCells
 from surveysim.elicitation.ask_plans import Asked
 from surveysim.elicitation.methods import Method
 from surveysim.elicitation.parsing import (
@@ -24,7 +25,6 @@ from surveysim.elicitation.parsing import (
 )
 from surveysim.elicitation.result import Elicitation
 from surveysim.questions import Question
-from surveysim.validation import PredictCells
 
 __all__ = ["Averaging", "Reading", "average_answers", "average_readings", "read_answer", "refusal_mask"]
 

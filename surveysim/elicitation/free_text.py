@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from surveysim.asking.asks import Answer, Ask
-from surveysim.base import PredictCells
+from surveysim.cells import PredictCells
 from surveysim.elicitation.ask_plans import Asked, Plan, background_records
 from surveysim.elicitation.averaging import Averaging, Reading, average_readings
 from surveysim.elicitation.methods import Method

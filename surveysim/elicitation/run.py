@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from surveysim.asking.asks import Answer, Answerer, LabelProbabilitiesUnavailable
+from surveysim.cells import PredictCells
 from surveysim.elicitation.ask_plans import Asked, Plan, plan_asks
 from surveysim.elicitation.averaging import Averaging, average_answers
 from surveysim.elicitation.result import Elicitation
 from surveysim.errors import warn
-from surveysim.validation import PredictCells
 
 __all__ = ["check_elicitation", "elicit_cells"]
 

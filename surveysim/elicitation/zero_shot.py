@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from surveysim.base import DistributionRegressor, FitCells, PredictCells
+from surveysim.base import DistributionRegressor
+from surveysim.cells import FitCells, PredictCells
 from surveysim.elicitation.ask_plans import KnownCells, Plan
 from surveysim.elicitation.averaging import Averaging, refusal_mask
 from surveysim.elicitation.methods import METHODS, Method, get_method
@@ -118,6 +119,8 @@ class ZeroShotElicitor(DistributionRegressor):
     -----
     Equal prompts are asked once. `fit` only validates and learns nothing: no model is loaded and nothing is asked until
     `predict` or `elicit`, and each call asks anew (use `elicit` once and keep the result, or a `journal`).
+    ``set_params`` has no effect before the next `fit`, but for `device`, `dtype`, `local_files_only`, `base_url`,
+    `api_key_env`, `max_workers`, `journal` and `verbose`.
 
     Verbalised, sampled, paraphrased and log-probability elicitation are those of [1]_; sequences and the comparison of
     methods are those of [2]_. Whole percentages in JSON, the average over orders of options and the smoothing are
@@ -142,6 +145,10 @@ class ZeroShotElicitor(DistributionRegressor):
     >>> bool((elicitation.label_mass > 0.5).all())
     True
     """
+
+    _live_parameters: ClassVar[frozenset[str]] = frozenset(
+        {"base_url", "api_key_env", "max_workers", "journal", "device", "dtype", "local_files_only", "verbose"}
+    )
 
     def __init__(
         self,

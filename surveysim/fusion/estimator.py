@@ -10,9 +10,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from surveysim.base import DistributionRegressor, FitCells, PredictCells
+from surveysim.base import DistributionRegressor
 from surveysim.baselines.common import uniform
 from surveysim.baselines.logit import LogitRegressor, check_interval_arguments
+from surveysim.cells import FitCells, PredictCells
 from surveysim.fusion.covariates import ElicitedParts, ElicitedShifts
 from surveysim.fusion.model import FusionModel, effective_respondents
 from surveysim.fusion.sources import check_elicited, ready_elicitor, warn_missing
@@ -184,6 +185,7 @@ class FusedRegressor(DistributionRegressor):
             self._shifts: ElicitedShifts | None = None
             parts, self.n_missing_ = None, 0
             if self.elicitor is not None:
+                Y = self._by_option(X, Y)
                 self.elicitor_ = ready_elicitor(self.elicitor, self.question, self.question_column, X, Y, sample_weight)
                 parts = self._elicit_training(cells, X)
             self._unseen = base.unseen

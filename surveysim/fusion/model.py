@@ -11,13 +11,13 @@ from scipy.special import softmax
 from surveysim.baselines.features import BackgroundEncoder
 from surveysim.baselines.logit import LogitRegressor
 from surveysim.baselines.priors import PriorTable
+from surveysim.cells import FitCells, PredictCells
 from surveysim.contrasts import option_contrasts
 from surveysim.fusion.covariates import ElicitedParts
 from surveysim.fusion.joint import JointLogit, Optimum, QuestionData
 from surveysim.fusion.learning import FusionFit, coefficient_precision, draw_variances, fit_fusion, score_covariances
 from surveysim.fusion.slopes import SlopeList
 from surveysim.questions import Question
-from surveysim.validation import FitCells, PredictCells
 
 __all__ = ["FusionModel", "effective_respondents"]
 

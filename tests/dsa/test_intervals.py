@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit, logit, softmax
 from scipy.stats import norm
 
-from surveysim.base import PredictCells
+from surveysim.cells import PredictCells
 from surveysim.dsa import search
 from surveysim.dsa.intervals import combined_interval, expected_variance, misfit, widening
 from surveysim.dsa.shifts import baseline_logits

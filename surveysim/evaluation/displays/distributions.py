@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from surveysim.distributions import check_distributions
 from surveysim.evaluation.displays.style import BARS, COLORS, INK, SOFT, bare, pyplot
 from surveysim.evaluation.levels import as_respondents, level_names, question_names
+from surveysim.option_columns import by_position
 from surveysim.questions import Question, as_questions
 
 __all__ = ["DistributionDisplay"]
@@ -175,14 +176,14 @@ class DistributionDisplay:
         -------
         DistributionDisplay
         """
-        truth = np.asarray(Y_true, dtype=np.float64)
+        truth = np.asarray(by_position(Y_true, "Y_true"), dtype=np.float64)
         chosen = _choose(rows, len(truth), truth_respondents)
         arrays = {name: Y_pred, **(others or {})}
         if Y_sample is not None:
             arrays["sample"] = Y_sample
         said = {}
         for key, values in arrays.items():
-            array = np.asarray(values, dtype=np.float64)
+            array = np.asarray(by_position(values, key), dtype=np.float64)
             if len(array) != len(truth):
                 raise ValueError(f"{key!r} has {len(array)} rows, the truth has {len(truth)}")
             said[key] = _some(array, chosen, key, may_lack=key == "sample")
