@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,12 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from surveysim.bare_arrays import warn_of_lost_order, warn_of_lost_words
 from surveysim.cells import FitCells, PredictCells
 from surveysim.fitted_parameters import FittedParameters
+from surveysim.nested_parameters import NestedParameters
 from surveysim.option_columns import is_table
+from surveysim.plain_state import PlainState
 from surveysim.questions import Question, as_questions
 from surveysim.validation import (
     arrange_options,
@@ -28,7 +31,7 @@ from surveysim.validation import (
 __all__ = ["DistributionRegressor"]
 
 
-class DistributionRegressor(FittedParameters, RegressorMixin, BaseEstimator):
+class DistributionRegressor(FittedParameters, NestedParameters, PlainState, RegressorMixin, BaseEstimator):
     """Base of the estimators that predict a distribution of answers for each row of X.
 
     Subclasses take the constructor parameters `question` and `question_column`, call `_validate_fit` at the start of
@@ -79,6 +82,9 @@ class DistributionRegressor(FittedParameters, RegressorMixin, BaseEstimator):
 
     question: Question | Mapping[str, Question] | None
     question_column: str
+
+    _reads_words: ClassVar[bool] = False
+    """Whether names and values of X stand in the prompt of a language model."""
 
     # --- for the public -----------------------------------------------------------------------------------------------
 
@@ -217,6 +223,10 @@ class DistributionRegressor(FittedParameters, RegressorMixin, BaseEstimator):
         self.n_dropped_ = int((~kept).sum())
         self._columns = list(frame.columns)
         self._remember_parameters()
+        if self._reads_words:
+            warn_of_lost_words(frame[self.backgrounds_])
+        elif self._uses_order() and not is_table(X):
+            warn_of_lost_order(frame)
         return FitCells(
             backgrounds=frame.loc[rows, self.backgrounds_].reset_index(drop=True),
             question_index=question_index[rows],
@@ -259,6 +269,10 @@ class DistributionRegressor(FittedParameters, RegressorMixin, BaseEstimator):
             question_index=question_index,
             questions=self.questions_,
         )
+
+    def _uses_order(self) -> bool:
+        """Whether it matters that a column of X is an ordered categorical."""
+        return False
 
     def _by_option(self, X: Any, Y: Any) -> Any:
         """Y with its columns in the order of the options, if it has names for them; else Y as it came."""

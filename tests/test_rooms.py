@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "surveysim"
 LONGEST = 400
 
 ORDER = [
-    {"errors", "fitted_parameters", "option_columns"},
+    {"errors", "fitted_parameters", "nested_parameters", "option_columns", "plain_state"},
     {"questions", "distributions", "contrasts", "levels", "parameters"},
-    {"cells"},
+    {"bare_arrays", "cells"},
     {"validation", "saving"},
     {"metrics"},
     {"base"},

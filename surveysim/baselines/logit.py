@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from surveysim.baselines.coefficients import Coefficients
 from surveysim.baselines.common import BaselineRegressor, softmax_padded, uniform
 from surveysim.baselines.features import BackgroundEncoder
 from surveysim.baselines.laplace import LaplacePosterior, PriorDraw
@@ -164,7 +165,7 @@ class LogitRegressor(BaselineRegressor):
             solutions, self._table, self.n_iter_ = self._solve(problems, table)
             self.terms_ = self._encoder.names
             self.intercept_ = {name: B[:, 0] for name, B in solutions.items()}
-            self.coef_ = {name: B[:, 1:] for name, B in solutions.items()}
+            self.coef_ = Coefficients({name: B[:, 1:] for name, B in solutions.items()})
             self.prior_variances_ = self._table.as_frame()
             # what the curvature needs: designs and respondents, not the answers
             self._training = {name: (problem.design, problem.respondents) for name, problem in problems.items()}
@@ -316,6 +317,9 @@ class LogitRegressor(BaselineRegressor):
     def _draw_tables(self, generator: np.random.Generator, n_tables: int) -> list[PriorTable]:
         """Draws of the prior variances; all questions share them."""
         return [self._table.drawn(self._variance_degrees, generator) for _ in range(n_tables)]
+
+    def _uses_order(self) -> bool:
+        return bool(self.ordered)
 
     def _check_options(self) -> None:
         if self.prior not in ("fixed", "eb"):

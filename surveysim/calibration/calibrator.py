@@ -21,8 +21,10 @@ from surveysim.calibration.regression import IsotonicCalibrator, LinearCalibrato
 from surveysim.calibration.tempered import TemperatureCalibrator, TemperedCalibrator
 from surveysim.distributions import check_distributions, renormalize
 from surveysim.fitted_parameters import FittedParameters
+from surveysim.nested_parameters import NestedParameters
 from surveysim.option_columns import align_tables, option_names, unnamed
 from surveysim.parameters import as_generator, check_random_state
+from surveysim.plain_state import PlainState
 from surveysim.validation import check_backgrounds, check_respondents
 
 __all__ = ["CALIBRATORS", "DistributionCalibrator"]
@@ -40,7 +42,7 @@ CALIBRATORS: dict[str, type[Calibrator]] = {
 KINDS = ("ordinal", "nominal")
 
 
-class DistributionCalibrator(FittedParameters, BaseEstimator):
+class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, BaseEstimator):
     """Correct elicited distributions on a few examples of what people really answered.
 
     Works on arrays alone, so that outputs recorded by any tool can be calibrated. With an estimator that elicits,
@@ -185,6 +187,9 @@ class DistributionCalibrator(FittedParameters, BaseEstimator):
             self.__dict__ = before
             raise
         return self
+
+    def _default_part(self, name: str, value: Any) -> Any:
+        return calibrator_named(value) if name == "calibrator" else None
 
     def _check_parameters(self) -> None:
         self._new_calibrator()
@@ -353,6 +358,11 @@ class DistributionCalibrator(FittedParameters, BaseEstimator):
         if len(frame) != n_rows:
             raise ValueError(f"backgrounds has {len(frame)} rows, but P has {n_rows}")
         return self._encoder.transform(frame).matrix
+
+
+def calibrator_named(name: Any) -> Calibrator | None:
+    """A new calibrator of that name; None if there is none."""
+    return CALIBRATORS[name]() if isinstance(name, str) and name in CALIBRATORS else None
 
 
 def _as_groups(groups: Any, n_rows: int) -> np.ndarray:

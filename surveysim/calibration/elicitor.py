@@ -16,7 +16,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, get_ro
 from surveysim.base import DistributionRegressor
 from surveysim.calibration.anchor import Anchor, Gaps, as_anchor
 from surveysim.calibration.anchored import AnchoredGroups
-from surveysim.calibration.calibrator import DistributionCalibrator
+from surveysim.calibration.calibrator import DistributionCalibrator, calibrator_named
 from surveysim.calibration.examples import check_elicited
 from surveysim.calibration.maps import Calibrator
 from surveysim.calibration.priors import ELICITED_BY
@@ -244,6 +244,15 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
 
     # --- fitting ------------------------------------------------------------------------------------------------------
 
+    def _default_part(self, name: str, value: Any) -> Any:
+        if name == "calibrator":
+            return calibrator_named(value)
+        if name == "estimator" and value is None:
+            from surveysim.elicitation.zero_shot import ZeroShotElicitor
+
+            return ZeroShotElicitor()
+        return None
+
     def _check_parameters(self) -> None:
         if not isinstance(self.use_backgrounds, bool | np.bool_):
             raise TypeError(f"use_backgrounds must be True or False, got {self.use_backgrounds!r}")
@@ -264,12 +273,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
     def _fit_estimator(
         self, X: Any, Y: Any, sample_weight: ArrayLike | None, fit_params: dict[str, Any], *, labelled: bool
     ) -> Any:
-        if self.estimator is None:
-            from surveysim.elicitation.zero_shot import ZeroShotElicitor
-
-            estimator: Any = ZeroShotElicitor()
-        else:
-            estimator = clone(self.estimator)
+        estimator = self._default_part("estimator", None) if self.estimator is None else clone(self.estimator)
         if not labelled and not get_tags(estimator).target_tags.required:
             Y = None  # nobody answered anything: stand-ins are for estimators that cannot do without Y
         if get_config()["enable_metadata_routing"]:
@@ -348,9 +352,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         -------
         MetadataRouter
         """
-        from surveysim.elicitation.zero_shot import ZeroShotElicitor
-
-        estimator = ZeroShotElicitor() if self.estimator is None else self.estimator
+        estimator = self._default_part("estimator", None) if self.estimator is None else self.estimator
         mapping = MethodMapping().add(caller="fit", callee="fit")
         return MetadataRouter(owner=self).add_self_request(self).add(estimator=estimator, method_mapping=mapping)
 

@@ -170,6 +170,7 @@ class DSARegressor(DistributionRegressor):
     (6, 3)
     """
 
+    _reads_words = True
     _live_parameters: ClassVar[frozenset[str]] = frozenset(
         {"model", "revision", "device", "dtype", "local_files_only", "trunk_cache", "batch_size", "verbose"}
     )

@@ -146,6 +146,7 @@ class ZeroShotElicitor(DistributionRegressor):
     True
     """
 
+    _reads_words = True
     _live_parameters: ClassVar[frozenset[str]] = frozenset(
         {"base_url", "api_key_env", "max_workers", "journal", "device", "dtype", "local_files_only", "verbose"}
     )

@@ -193,9 +193,15 @@ class FusedRegressor(DistributionRegressor):
             self._describe(cells, base)
         return self
 
+    def _default_part(self, name: str, value: Any) -> Any:
+        return LogitRegressor(prior="eb") if name == "base" and value is None else None
+
+    def _uses_order(self) -> bool:
+        return bool(self._check_base().ordered)
+
     def _check_base(self) -> LogitRegressor:
         if self.base is None:
-            return LogitRegressor(prior="eb")
+            return self._default_part("base", None)
         if not isinstance(self.base, LogitRegressor):
             raise TypeError(f"base must be a LogitRegressor or None, got {self.base!r}")
         return clone(self.base)

@@ -21,6 +21,7 @@ from surveysim.models.loaded import LoadedModel
 from surveysim.models.own_torch import own_torch
 from surveysim.models.sources import NANO, ModelSource, find_model
 from surveysim.models.versions import check_transformers
+from surveysim.models.worker_memory import expect_a_model
 
 __all__ = ["clear_models", "load_model", "set_model_limit"]
 
@@ -204,6 +205,7 @@ def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> Load
             f"model {source.name!r} lacks {len(missing)} of its weights ({', '.join(missing[:3])}...): transformers "
             "would make them up at random. Save the whole model again"
         )
+    expect_a_model()
     return LoadedModel(
         name=source.name,
         revision=source.revision,

@@ -33,7 +33,7 @@ def check_transformers() -> None:
             f"{major}.{minor}" for major, minor in (FIRST_TESTED, LAST_TESTED, (LAST_TESTED[0], LAST_TESTED[1] + 1))
         )
         warn(
-            f"transformers {transformers.__version__} is installed; this version of surveysim is tested with {first} to "
+            f"transformers {transformers.__version__} is installed, but this surveysim is tested with {first} to "
             f"{last}. Models are checked when first used, and what does not fit is computed in slower ways. "
             f'If something fails: pip install "transformers>={first},<{above}"'
         )
