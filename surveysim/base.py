@@ -274,14 +274,14 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
         """Whether it matters that a column of X is an ordered categorical."""
         return False
 
-    def _by_option(self, X: Any, Y: Any) -> Any:
+    def _by_option(self, X: Any, Y: Any, name: str = "Y") -> Any:
         """Y with its columns in the order of the options, if it has names for them; else Y as it came."""
         if not is_table(Y):
             return Y
         questions = as_questions(self.question) or _numbered_question(as_matrix(Y))
         named = isinstance(self.question, Mapping)
         index = pair_questions(check_backgrounds(X), questions, self.question_column, named=named)
-        return arrange_options(Y, questions, index)
+        return arrange_options(Y, questions, index, name)
 
     def _equal_shares(self, X: Any) -> np.ndarray:
         """Targets for X from which nothing can be learned, so that a fit without Y has the validation of one with Y."""

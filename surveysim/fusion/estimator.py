@@ -208,7 +208,7 @@ class FusedRegressor(DistributionRegressor):
 
     def _elicit_training(self, cells: FitCells, X: Any) -> ElicitedParts:
         asked = PredictCells(cells.backgrounds, cells.question_index, cells.questions)
-        everything = np.asarray(self.elicitor_.predict(X))
+        everything = np.asarray(self._by_option(X, self.elicitor_.predict(X), "elicitor.predict"))
         # rows without respondents were asked with the others, and are left out here
         whole = everything.ndim == 2 and len(everything) == len(cells.rows) + self.n_dropped_
         P = check_elicited(everything[cells.rows] if whole else everything, asked, self.n_options_)
