@@ -156,7 +156,8 @@ def _as_float_matrix(Y: Any, name: str) -> np.ndarray:
     if P.ndim != 2:
         raise ValueError(
             f"{name} must be two-dimensional, one distribution over the options a row; got shape {P.shape}. "
-            "From one answer per respondent, surveysim.tabulate makes such distributions."
+            "From one answer per respondent, surveysim.tabulate makes such distributions. What fits one column of Y "
+            "at a time, such as MultiOutputRegressor and RegressorChain, cannot: the columns are one distribution."
         )
     if P.shape[0] == 0 or P.shape[1] < 2:
         raise ValueError(f"{name} must have at least one row and two columns (options), got shape {P.shape}")

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "surveysim"
 LONGEST = 400
 
 ORDER = [
-    {"errors", "fitted_parameters", "nested_parameters", "option_columns", "plain_state"},
+    {"errors", "fitted_parameters", "nested_parameters", "option_columns", "plain_state", "trusted"},
     {"questions", "distributions", "contrasts", "levels", "parameters"},
     {"bare_arrays", "cells"},
     {"validation", "saving"},
