@@ -24,7 +24,7 @@ class PlainState:
     """
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: _plain(value) for name, value in super().__getstate__().items()}  # type: ignore[union-attr]
+        return {name: _plain(value) for name, value in super().__getstate__().items()}  # type: ignore[attr-defined]
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         super().__setstate__({name: _restored(value) for name, value in state.items()})  # type: ignore[misc]
@@ -84,7 +84,7 @@ def _part(state: Mapping[str, Any]) -> Any:
         return kind(_restored(state["items"]))
     if "fields" in state:
         return tuple.__new__(kind, [_restored(item) for item in state["fields"]])
-    found = object.__new__(kind)
+    found: Any = object.__new__(kind)
     found.__dict__.update(_restored(state["attributes"]))
     return found
 
@@ -128,7 +128,7 @@ def _plain_column(column: pd.Series) -> dict[str, Any]:
 
 
 def _table(state: Mapping[str, Any]) -> pd.DataFrame:
-    index = pd.RangeIndex(state["n_rows"])
+    index: pd.Index = pd.RangeIndex(state["n_rows"])
     if state["index"] is not None:
         levels = _table(state["index"])
         index = pd.MultiIndex.from_frame(levels) if levels.shape[1] > 1 else pd.Index(levels.iloc[:, 0])

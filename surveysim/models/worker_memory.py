@@ -23,7 +23,7 @@ def expect_a_model() -> None:
     for name in _EXECUTORS:
         executor = sys.modules.get(name)
         limit = getattr(executor, "_MAX_MEMORY_LEAK_SIZE", None)
-        if limit is not None and getattr(executor, "_CURRENT_DEPTH", 0):
+        if limit is not None and getattr(executor, "_CURRENT_DEPTH", False):
             executor._MAX_MEMORY_LEAK_SIZE = max(limit, _resident_bytes() + ROOM)  # type: ignore[union-attr]
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from joblib.externals import cloudpickle
 from sklearn.compose import ColumnTransformer
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401  (switches the search on)
 from sklearn.feature_selection import RFE, SelectFromModel, SequentialFeatureSelector
@@ -75,7 +74,7 @@ def test_settings_of_scikit_learn(settings, expected):
 
 COPIES = {
     "pickle": lambda model: pickle.loads(pickle.dumps(model)),
-    "cloudpickle": lambda model: pickle.loads(cloudpickle.dumps(model)),
+    "cloudpickle": lambda model: pickle.loads(pytest.importorskip("cloudpickle").dumps(model)),
     "deepcopy": copy.deepcopy,
     "copy": copy.copy,
     "frozen": FrozenEstimator,
