@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,15 +12,27 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from surveysim.bare_arrays import warn_of_lost_order, warn_of_lost_words
 from surveysim.cells import FitCells, PredictCells
+from surveysim.fitted_parameters import FittedParameters
 from surveysim.levels import check_level_counts
+from surveysim.nested_parameters import NestedParameters
+from surveysim.option_columns import is_table
+from surveysim.plain_state import PlainState
 from surveysim.questions import Question, as_questions
-from surveysim.validation import as_matrix, check_backgrounds, check_respondents, check_targets, pair_questions
+from surveysim.validation import (
+    arrange_options,
+    as_matrix,
+    check_backgrounds,
+    check_respondents,
+    check_targets,
+    pair_questions,
+)
 
 __all__ = ["DistributionRegressor"]
 
 
-class DistributionRegressor(RegressorMixin, BaseEstimator):
+class DistributionRegressor(FittedParameters, NestedParameters, PlainState, RegressorMixin, BaseEstimator):
     """Base of the estimators that predict a distribution of answers for each row of X.
 
     Subclasses take the constructor parameters `question` and `question_column`, call `_validate_fit` at the start of
@@ -29,6 +41,9 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
 
     The target is a distribution, so to scikit-learn this is a multi-output regressor: ``predict`` and
     ``predict_proba`` return the same array and there is no ``classes_``.
+
+    As in scikit-learn, ``set_params`` has no effect on predictions before the next ``fit``, but for the parameters in
+    `_live_parameters` (`verbose`; of models: device, number type, addresses and the like).
 
     Attributes
     ----------
@@ -71,6 +86,8 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
 
     #: Different values that a column of X may have in `fit`; None: any number of them.
     _most_levels: int | None = None
+    _reads_words: ClassVar[bool] = False
+    """Whether names and values of X stand in the prompt of a language model."""
 
     # --- for the public -----------------------------------------------------------------------------------------------
 
@@ -120,8 +137,8 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
         ----------
         X : DataFrame or array of shape (n, n_features_in_)
             As in `predict`.
-        Y : array of shape (n, K)
-            Observed distributions.
+        Y : array or DataFrame of shape (n, K)
+            Observed distributions. Columns of a DataFrame are matched to the options by name, as in `fit`.
         sample_weight : array of shape (n,), optional
             Respondents per row. Without them the figure is mostly the noise of cells with few respondents.
 
@@ -132,7 +149,8 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
         """
         from surveysim.metrics import js_divergence
 
-        return -float(js_divergence(Y, self.predict(X), sample_weight=sample_weight))
+        P = self.predict(X)
+        return -float(js_divergence(self._by_option(X, Y), P, sample_weight=sample_weight))
 
     # --- for subclasses -----------------------------------------------------------------------------------------------
 
@@ -178,7 +196,7 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
             )
         named = isinstance(self.question, Mapping)
         self._check_question_column()
-        Y = as_matrix(Y)
+        table, Y = Y, as_matrix(Y)
         questions = as_questions(self.question)
         frame = check_backgrounds(X)
         validate_data(self, X, reset=True, skip_check_array=True)
@@ -187,6 +205,8 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
         question_index = pair_questions(
             frame, questions, self.question_column, named=named, from_array=not isinstance(X, pd.DataFrame)
         )
+        if is_table(table):
+            Y = as_matrix(arrange_options(table, questions, question_index))
         n = check_respondents(sample_weight, len(frame))
         kept = n > 0
         longest = max(questions, key=lambda name: questions[name].n_options)
@@ -206,6 +226,11 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
         self.n_dropped_ = int((~kept).sum())
         self._columns = list(frame.columns)
         check_level_counts(frame[self.backgrounds_], self._most_levels)
+        self._remember_parameters()
+        if self._reads_words:
+            warn_of_lost_words(frame[self.backgrounds_])
+        elif self._uses_order() and not is_table(X):
+            warn_of_lost_order(frame)
         return FitCells(
             backgrounds=frame.loc[rows, self.backgrounds_].reset_index(drop=True),
             question_index=question_index[rows],
@@ -248,6 +273,19 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
             question_index=question_index,
             questions=self.questions_,
         )
+
+    def _uses_order(self) -> bool:
+        """Whether it matters that a column of X is an ordered categorical."""
+        return False
+
+    def _by_option(self, X: Any, Y: Any, name: str = "Y") -> Any:
+        """Y with its columns in the order of the options, if it has names for them; else Y as it came."""
+        if not is_table(Y):
+            return Y
+        questions = as_questions(self.question) or _numbered_question(as_matrix(Y))
+        named = isinstance(self.question, Mapping)
+        index = pair_questions(check_backgrounds(X), questions, self.question_column, named=named)
+        return arrange_options(Y, questions, index, name)
 
     def _equal_shares(self, X: Any) -> np.ndarray:
         """Targets for X from which nothing can be learned, so that a fit without Y has the validation of one with Y."""

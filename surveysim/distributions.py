@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from surveysim.option_columns import by_position
+
 __all__ = ["check_distributions", "option_mask", "pad_distributions", "renormalize"]
 
 TOLERANCE = 1e-6
@@ -22,7 +24,7 @@ def check_distributions(
     Parameters
     ----------
     Y : array-like of shape (n, K)
-        One distribution a row, NaN past the last option of a shorter question.
+        One distribution a row, NaN past the last option of a shorter question. Columns of a DataFrame must be numbered.
     n_options : int or sequence of int of length n, optional
         How many options each row's question has; default: what the NaNs say.
     name : str, default="Y"
@@ -143,7 +145,7 @@ def renormalize(P: np.ndarray) -> np.ndarray:
 
 
 def _as_float_matrix(Y: Any, name: str) -> np.ndarray:
-    P = np.asarray(Y)
+    P = np.asarray(by_position(Y, name))
     if P.dtype == object or not np.issubdtype(P.dtype, np.number):
         try:
             P = P.astype(np.float64)
@@ -154,7 +156,8 @@ def _as_float_matrix(Y: Any, name: str) -> np.ndarray:
     if P.ndim != 2:
         raise ValueError(
             f"{name} must be two-dimensional, one distribution over the options a row; got shape {P.shape}. "
-            "From one answer per respondent, surveysim.tabulate makes such distributions."
+            "From one answer per respondent, surveysim.tabulate makes such distributions. What fits one column of Y "
+            "at a time, such as MultiOutputRegressor and RegressorChain, cannot: the columns are one distribution."
         )
     if P.shape[0] == 0 or P.shape[1] < 2:
         raise ValueError(f"{name} must have at least one row and two columns (options), got shape {P.shape}")

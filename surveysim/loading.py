@@ -55,8 +55,10 @@ def load(path: str | os.PathLike[str]) -> DSARegressor:
     """
     from surveysim.dsa import DSARegressor
     from surveysim.dsa.saved import restore
+    from surveysim.models.own_torch import own_torch
     from surveysim.version import __version__
 
     classes = {"DSARegressor": DSARegressor}
-    state, tensors = read_folder(Path(path), classes, __version__)
+    with own_torch():
+        state, tensors = read_folder(Path(path), classes, __version__)
     return restore(classes[state["class"]], state, tensors)

@@ -14,9 +14,11 @@ from sklearn.utils.validation import check_array
 from surveysim.cells import FitCells
 from surveysim.distributions import check_distributions
 from surveysim.errors import warn
+from surveysim.option_columns import match_options
 from surveysim.questions import Question
 
 __all__ = [
+    "arrange_options",
     "as_matrix",
     "check_backgrounds",
     "check_respondents",
@@ -277,6 +279,30 @@ def unmasked(values: Any) -> Any:
         return values.data
     kind = np.float64 if values.dtype.kind in "biuf" else object
     return np.ma.filled(values.astype(kind), np.nan if kind is np.float64 else None)
+
+
+def arrange_options(Y: Any, questions: Mapping[str, Question], question_index: np.ndarray, name: str = "Y") -> Any:
+    """Y with its columns in the order of each row's options, where Y has names for them; else Y as it came.
+
+    Parameters
+    ----------
+    Y : DataFrame or array-like of n rows
+        Columns of a DataFrame are found by the options' texts, their codes, or numbers 1..K or 0..K-1.
+    questions : mapping of str to Question
+        All questions there are.
+    question_index : int array of shape (n,)
+        Each row's question, as a position in `questions`.
+    name : str, default="Y"
+        What error messages call it.
+
+    Raises
+    ------
+    ValueError
+        If columns are called otherwise; see `surveysim.option_columns.match_options`.
+    """
+    options = {key: question.options for key, question in questions.items()}
+    codes = {key: question.codes for key, question in questions.items()}
+    return match_options(Y, options, codes, question_index, name)
 
 
 def as_matrix(Y: Any) -> np.ndarray:

@@ -207,6 +207,8 @@ def _checks() -> list[Any]:
 @pytest.mark.filterwarnings("ignore:sample_weight looks normalised")
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 @pytest.mark.filterwarnings("ignore:X has feature names")
+@pytest.mark.filterwarnings("ignore:the columns of X have no names")
+@pytest.mark.filterwarnings("ignore:X is an array, which keeps no order")
 @pytest.mark.parametrize(("estimator", "check"), _checks())
 def test_scikit_learn_check(estimator, check):
     check(estimator)

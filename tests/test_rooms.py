@@ -12,9 +12,18 @@ PACKAGE = Path(__file__).resolve().parents[1] / "surveysim"
 LONGEST = 400
 
 ORDER = [
-    {"errors", "progress", "version"},
+    {
+        "errors",
+        "fitted_parameters",
+        "nested_parameters",
+        "option_columns",
+        "plain_state",
+        "progress",
+        "trusted",
+        "version",
+    },
     {"questions", "distributions", "contrasts", "interfaces", "level_order", "levels", "parameters"},
-    {"cells"},
+    {"bare_arrays", "cells"},
     {"validation", "saving"},
     {"metrics"},
     {"base"},

@@ -18,6 +18,7 @@ from surveysim.asking.chunks import make_chunks
 from surveysim.asking.line_ends import until_line_break
 from surveysim.asking.passes import PassBatch, Passes, State, pass_overhead, passes_of
 from surveysim.models.loaded import LoadedModel
+from surveysim.models.own_torch import own_torch
 from surveysim.models.processes import ModelAddress, n_processes, spread
 from surveysim.prompts import Prompt
 
@@ -81,6 +82,7 @@ class LocalAnswerer:
         """The labels to show for so many options; single tokens of this model where its answer begins."""
         return self.model.labels(n_options).letters
 
+    @own_torch()
     def answer(
         self,
         asks: Sequence[Ask],

@@ -142,7 +142,10 @@ class CellRegressor(BaselineRegressor):
             background = background if len(background) <= MAX_SHOWN else background[:MAX_SHOWN] + " ..."
             raise ValueError(
                 f"CellRegressor saw no respondents with the background of row {row} ({background}; {unknown.sum()} "
-                'such rows). shrinkage > 0 predicts the margin for them, unseen="uniform" equal shares.'
+                "such rows), and a table of cells knows nothing of other cells. Cross-validation and learning curves "
+                "over rows of X hold out whole cells, so that all their test rows are such: shrinkage > 0 predicts the "
+                'margin for them, unseen="uniform" equal shares; surveysim.evaluation.respondent_curve splits '
+                "respondents."
             )
         P[unknown] = uniform(cells, self.n_options_)[unknown]
         return P

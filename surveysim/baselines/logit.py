@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from surveysim.baselines.coefficients import Coefficients
 from surveysim.baselines.common import BaselineRegressor, option_basis, softmax_padded, uniform
 from surveysim.baselines.features import BackgroundEncoder
 from surveysim.baselines.joint import QuestionData
@@ -187,7 +188,7 @@ class LogitRegressor(BaselineRegressor):
             self.terms_ = self._encoder.names
             solutions = dict(zip(bases, optimum.coefficients, strict=True))
             self.intercept_ = {name: B[:, 0] for name, B in solutions.items()}
-            self.coef_ = {name: B[:, 1:] for name, B in solutions.items()}
+            self.coef_ = Coefficients({name: B[:, 1:] for name, B in solutions.items()})
             self.prior_variances_ = self._fit.found.table.as_frame()
             self.resemblance_ = self._family.resemblance_frame(self._fit, list(bases))
             self.cell_deviation_ = float(np.sqrt(self._lack_of_fit.mean()[1]))
@@ -340,6 +341,9 @@ class LogitRegressor(BaselineRegressor):
         for _, name, _, rows in cells.by_question():
             if name in places:
                 yield places[name], name, rows
+
+    def _uses_order(self) -> bool:
+        return bool(self.ordered)
 
     def _check_options(self) -> None:
         if self.prior not in PRIORS:

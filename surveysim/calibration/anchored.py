@@ -9,7 +9,7 @@ from surveysim.calibration.anchor import Anchor, Gaps, KnownCells, fit_gaps, log
 from surveysim.calibration.examples import CELL_NOISE, Examples
 from surveysim.cells import FitCells, PredictCells
 from surveysim.distributions import renormalize
-from surveysim.validation import as_matrix, check_targets
+from surveysim.validation import arrange_options, as_matrix, check_targets
 
 __all__ = ["AnchoredGroups"]
 
@@ -42,6 +42,7 @@ class AnchoredGroups:
             If Y breaks the data contract or a row is not of the known group.
         """
         everybody = np.ones(len(cells), dtype=bool)
+        Y = arrange_options(Y, cells.questions, cells.question_index, "anchor: Y")
         observed = check_targets(as_matrix(Y), cells.n_options, everybody)
         strangers = np.flatnonzero(~self.anchor.partners(cells.backgrounds)[2])
         if len(strangers):

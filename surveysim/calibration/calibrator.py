@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,8 +21,12 @@ from surveysim.calibration.priors import prior_of
 from surveysim.calibration.regression import IsotonicCalibrator, LinearCalibrator
 from surveysim.calibration.tempered import TemperatureCalibrator, TemperedCalibrator
 from surveysim.distributions import check_distributions, renormalize
+from surveysim.fitted_parameters import FittedParameters
 from surveysim.interfaces import RandomState, Table
+from surveysim.nested_parameters import NestedParameters
+from surveysim.option_columns import align_tables, option_names, unnamed
 from surveysim.parameters import as_generator, check_random_state
+from surveysim.plain_state import PlainState
 from surveysim.validation import check_backgrounds, check_respondents
 
 __all__ = ["CALIBRATORS", "DistributionCalibrator"]
@@ -39,7 +44,7 @@ CALIBRATORS: dict[str, type[Calibrator]] = {
 KINDS = ("ordinal", "nominal")
 
 
-class DistributionCalibrator(BaseEstimator):
+class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, BaseEstimator):
     """Correct elicited distributions on a few examples of what people really answered.
 
     Works on arrays alone, so that outputs recorded by any tool can be calibrated. With an estimator that elicits,
@@ -111,6 +116,7 @@ class DistributionCalibrator(BaseEstimator):
     n_examples_: dict[str, int]
     n_questions_: dict[str, int]
     _encoder: BackgroundEncoder | None
+    _option_names: list[Any] | None
 
     def __init__(
         self,
@@ -145,7 +151,8 @@ class DistributionCalibrator(BaseEstimator):
             Elicited distributions, NaN past the last option of a shorter question. Rows of NaN only (cells without a
             usable answer) are left out. Without P and Y: the correction of the elicitation method's prior alone.
         Y : array of shape (n, K)
-            What people answered, padded like P.
+            What people answered, padded like P. Where P is a DataFrame whose columns have names, Y is one with the same
+            columns, in whatever order.
         groups : array of shape (n,), optional
             The question of each row. Cells of one question repeat each other and are held out together. Without it
             every row is taken for a question of its own, which is too optimistic if it is not.
@@ -175,14 +182,18 @@ class DistributionCalibrator(BaseEstimator):
         try:
             self.calibrators_, self.gates_, self.n_examples_, self.n_questions_ = {}, {}, {}, {}
             self.n_dropped_ = 0
-            self._encoder = None
+            self._encoder, self._option_names = None, None
             examples = None if P is None else self._examples(P, Y, groups, sample_weight, backgrounds, values)
             for kind in KINDS:
                 self._fit_kind(kind, examples, generator)
+            self._remember_parameters()
         except BaseException:
             self.__dict__ = before
             raise
         return self
+
+    def _default_part(self, name: str, value: Any) -> Any:
+        return calibrator_named(value) if name == "calibrator" else None
 
     def _check_parameters(self) -> None:
         self._new_calibrator()
@@ -214,6 +225,8 @@ class DistributionCalibrator(BaseEstimator):
         values: ArrayLike | None,
     ) -> Examples:
         """Validated examples of both kinds; positions and groups as the user's."""
+        self._option_names = option_names(P)
+        P, Y = align_tables(P, Y, ("P", "Y"))
         P, answered = as_elicited(P)
         n_rows, self.n_options_ = P.shape
         n = None if sample_weight is None else check_respondents(sample_weight, n_rows)
@@ -303,7 +316,7 @@ class DistributionCalibrator(BaseEstimator):
         Parameters
         ----------
         P : array of shape (n, K)
-            Elicited distributions, of any questions.
+            Elicited distributions, of any questions. A DataFrame with the columns of `fit` has them in that order.
         backgrounds : DataFrame of n rows, optional
             If and only if `fit` was given them.
         values : array of shape (K,) or (n, K), optional
@@ -322,7 +335,7 @@ class DistributionCalibrator(BaseEstimator):
             As in `fit`.
         """
         check_is_fitted(self, "calibrators_")
-        array, answered = as_elicited(P)
+        array, answered = as_elicited(unnamed(P, self._option_names, "P"))
         positions = as_positions(values, ~np.isnan(array))
         features = self._features(backgrounds, len(array))
         examples = Examples(
@@ -355,6 +368,11 @@ class DistributionCalibrator(BaseEstimator):
         if len(frame) != n_rows:
             raise ValueError(f"backgrounds has {len(frame)} rows, but P has {n_rows}")
         return self._encoder.transform(frame).matrix
+
+
+def calibrator_named(name: Any) -> Calibrator | None:
+    """A new calibrator of that name; None if there is none."""
+    return CALIBRATORS[name]() if isinstance(name, str) and name in CALIBRATORS else None
 
 
 def _as_groups(groups: ArrayLike, n_rows: int) -> np.ndarray:

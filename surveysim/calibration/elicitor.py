@@ -16,7 +16,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from surveysim.base import DistributionRegressor
 from surveysim.calibration.anchor import Anchor, Gaps, Level, as_anchor
 from surveysim.calibration.anchored import AnchoredGroups
-from surveysim.calibration.calibrator import DistributionCalibrator
+from surveysim.calibration.calibrator import DistributionCalibrator, calibrator_named
 from surveysim.calibration.examples import as_elicited
 from surveysim.calibration.maps import Calibrator
 from surveysim.calibration.objectives import Objective
@@ -26,9 +26,10 @@ from surveysim.calibration.wrapped import asks_for_weights, innermost, method_of
 from surveysim.cells import FitCells, PredictCells
 from surveysim.distributions import renormalize
 from surveysim.elicitation.averaging import refusal_mask
+from surveysim.fitted_parameters import fitted_parameter
 from surveysim.interfaces import Estimator, RandomState, Table
 from surveysim.parameters import check_random_state
-from surveysim.validation import as_matrix
+from surveysim.validation import arrange_options, as_matrix
 
 __all__ = ["CalibratedElicitor"]
 
@@ -189,19 +190,21 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         with self._atomic_fit():
             self._check_parameters()
             labelled = Y is not None or self.question is None
-            targets = Y if labelled else self._equal_shares(X)
+            targets = self._by_option(X, Y) if labelled else self._equal_shares(X)
             cells = self._validate_fit(X, targets, sample_weight)
             self.estimator_ = self._fit_estimator(X, targets, sample_weight, fit_params, labelled=labelled)
             self.n_unanswered_ = 0
             self.elicited_by_ = method_of(self.estimator_)
             self.elicited_ = np.zeros((0, self.n_options_))
             if labelled:
-                self.elicited_ = self._elicit(_rows_of(X, cells.rows), len(cells), learn_method=True)
+                self.elicited_ = self._elicit(_rows_of(X, cells.rows), cells, learn_method=True)
                 self.n_unanswered_ = int(np.isnan(self.elicited_).all(axis=1).sum())
             self.calibrator_ = self._fit_calibrator(cells, sample_weight, labelled)
             self._anchored, self.gaps_ = None, None
             if self.anchor is not None:
                 self._fit_anchor(cells, sample_weight, labelled)
+            # questions, and what is read of the estimator in predictions, are those of the fitted one
+            self._parameters_at_fit["estimator"] = self.estimator_
         return self
 
     def predict(self, X: Table) -> np.ndarray:
@@ -228,7 +231,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         cells = self._validate_predict(X)
         if self._anchored is not None:
             self._anchored.check_known(cells)
-        P = self._elicit(X, len(cells))
+        P = self._elicit(X, cells)
         positions = _positions(cells, self.n_options_)
         backgrounds = cells.backgrounds if self.use_backgrounds else None
         left_out = self._left_out(cells, P, positions)
@@ -242,6 +245,15 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         return Q
 
     # --- fitting ------------------------------------------------------------------------------------------------------
+
+    def _default_part(self, name: str, value: Any) -> Any:
+        if name == "calibrator":
+            return calibrator_named(value)
+        if name == "estimator" and value is None:
+            from surveysim.elicitation.zero_shot import ZeroShotElicitor
+
+            return ZeroShotElicitor()
+        return None
 
     def _check_parameters(self) -> None:
         if not isinstance(self.use_backgrounds, bool | np.bool_):
@@ -269,12 +281,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         *,
         labelled: bool,
     ) -> Any:
-        if self.estimator is None:
-            from surveysim.elicitation.zero_shot import ZeroShotElicitor
-
-            estimator: Any = ZeroShotElicitor()
-        else:
-            estimator = clone(self.estimator)
+        estimator = self._default_part("estimator", None) if self.estimator is None else clone(self.estimator)
         if not labelled and not get_tags(estimator).target_tags.required:
             Y = None  # nobody answered anything: stand-ins are for estimators that cannot do without Y
         if get_config()["enable_metadata_routing"]:
@@ -283,7 +290,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
             fit_params = process_routing(self, "fit", **fit_params).estimator.fit
         return estimator.fit(X, Y, **fit_params)
 
-    def _elicit(self, X: Table, n_rows: int, *, learn_method: bool = False) -> np.ndarray:
+    def _elicit(self, X: Table, cells: PredictCells, *, learn_method: bool = False) -> np.ndarray:
         """Ask the estimator: (n, K) distributions, rows of NaN where it has none."""
         if hasattr(self.estimator_, "elicit"):
             elicitation = self.estimator_.elicit(X)
@@ -293,10 +300,10 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
                 self.elicited_by_ = elicitation.method
         else:
             P = self.estimator_.predict(X)
-        P = as_matrix(P)
-        if P.shape != (n_rows, self.n_options_):
+        P = as_matrix(arrange_options(P, cells.questions, cells.question_index, "the estimator's predictions"))
+        if P.shape != (len(cells), self.n_options_):
             raise ValueError(
-                f"the estimator's predictions have shape {P.shape}, expected {(n_rows, self.n_options_)}: a "
+                f"the estimator's predictions have shape {P.shape}, expected {(len(cells), self.n_options_)}: a "
                 "distribution over the options for each row of X"
             )
         return as_elicited(P, name="the estimator's predictions")[0]
@@ -327,7 +334,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
     def _left_out(self, cells: PredictCells, P: np.ndarray, positions: np.ndarray) -> LeftOut:
         """Refusal options that the estimator keeps apart."""
         refusing = np.zeros(P.shape, dtype=bool)
-        if getattr(innermost(self.estimator_), "refusals", None) != "keep":
+        if fitted_parameter(innermost(self.estimator_), "refusals") != "keep":
             for _, _, question, rows in cells.by_question():
                 refusing[rows, : question.n_options] = refusal_mask(question)
         return LeftOut(P, positions, refusing)
@@ -339,7 +346,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         groups = AnchoredGroups(anchor, self.objective, self.elicited_by_)
         if anchor.X is not None and anchor.Y is not None:
             known = self._validate_predict(anchor.X)
-            groups.add_known(known, self._elicit(anchor.X, len(known)), anchor.Y)
+            groups.add_known(known, self._elicit(anchor.X, known), anchor.Y)
         respondents = None if sample_weight is None else cells.n
         if labelled:
             groups.add_labelled(cells, self.elicited_)
@@ -353,9 +360,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         -------
         MetadataRouter
         """
-        from surveysim.elicitation.zero_shot import ZeroShotElicitor
-
-        estimator = ZeroShotElicitor() if self.estimator is None else self.estimator
+        estimator = self._default_part("estimator", None) if self.estimator is None else self.estimator
         mapping = MethodMapping().add(caller="fit", callee="fit")
         return MetadataRouter(owner=self).add_self_request(self).add(estimator=estimator, method_mapping=mapping)
 

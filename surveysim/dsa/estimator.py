@@ -6,7 +6,7 @@ import numbers
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -149,6 +149,12 @@ class DSARegressor(IntervalsByRefits):
     surveysim.baselines.LogitRegressor : The statistical model that a language model has to beat.
     surveysim.tabulate : From respondents to cells.
 
+    Notes
+    -----
+    After a fit ``set_params`` has no effect before the next one, but for what says where and how to compute: `device`,
+    `dtype`, `batch_size`, `trunk_cache`, `local_files_only`, `verbose`, and `model` and `revision` as other places of
+    the same weights.
+
     References
     ----------
     .. [1] Huang, J., Li, M. and Shao, S. "Distribution Shift Alignment Helps LLMs Simulate Survey Response
@@ -167,6 +173,11 @@ class DSARegressor(IntervalsByRefits):
     >>> model.fit(X, Y, sample_weight=[40, 50, 30, 40, 50, 30]).predict_proba(X).shape
     (6, 3)
     """
+
+    _reads_words = True
+    _live_parameters: ClassVar[frozenset[str]] = frozenset(
+        {"model", "revision", "device", "dtype", "local_files_only", "trunk_cache", "batch_size", "verbose"}
+    )
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ from surveysim.dsa.threads import n_at_once, run_together
 from surveysim.dsa.trainer import Plan, Settings, Start, Trainer
 from surveysim.errors import warn
 from surveysim.models.loaded import LoadedModel
+from surveysim.models.own_torch import own_torch
 from surveysim.prompts import Template
 from surveysim.trunk.adapters import LoraRecipe
 from surveysim.trunk.recipe import Recipe
@@ -129,6 +130,7 @@ class FitResult:
     trunk: dict[str, str | bool | None]
 
 
+@own_torch()
 def fit_members(
     model: LoadedModel, training: Training, cells: FitCells, respondents: Respondents, rng: np.random.Generator
 ) -> FitResult:

@@ -18,6 +18,7 @@ from surveysim.dsa.shifts import baseline_logits
 from surveysim.dsa.trainer import Plan, Settings, TrainedHead
 from surveysim.errors import warn
 from surveysim.models.loaded import LoadedModel
+from surveysim.models.own_torch import own_torch
 from surveysim.prompts import Template
 from surveysim.questions import Question
 from surveysim.trunk.head import NO_OPTION, OptionHead
@@ -149,6 +150,7 @@ class FittedDSA:
         """
         return self.predict_each(model, options, cells, self.members).mean(axis=0)
 
+    @own_torch()
     def predict_each(
         self, model: LoadedModel, options: RunOptions, cells: PredictCells, members: Sequence[Member]
     ) -> np.ndarray:

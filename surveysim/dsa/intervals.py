@@ -16,6 +16,7 @@ from surveysim.dsa.inputs import RunOptions, recipe_of, trunk_inputs
 from surveysim.dsa.progress import EpochBar
 from surveysim.dsa.selection import split_respondents
 from surveysim.models.loaded import LoadedModel
+from surveysim.models.own_torch import own_torch
 
 __all__ = [
     "Uncertainty",
@@ -156,6 +157,7 @@ def widening(found: float, expected: float, noise: float) -> float:
     return max(1.0, (found - float(np.sqrt(noise))) / expected)
 
 
+@own_torch()
 def refit_without_each_group(fitted: FittedDSA, model: LoadedModel, options: RunOptions) -> list[Member]:
     """Members trained without each respondent fold in turn, everything else as in the fit.
 

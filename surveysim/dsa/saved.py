@@ -117,6 +117,8 @@ def restore(cls: type[Estimator], state: dict[str, Any], tensors: dict[str, Tens
     parameters = {name: _parameter_back(value) for name, value in state["parameters"].items()}
     # a folder was named relative to where the fit ran
     estimator: Any = cls(**{**parameters, "device": "auto", "model": state["fitted"]["_model_name"]})
+    estimator._remember_parameters()
+    estimator._remember_parameters()
     for name in _PLAIN:
         setattr(estimator, name, state["fitted"][name])
     if state["feature_names_in_"] is not None:

@@ -159,6 +159,9 @@ random_state
     def _method(self) -> Method:
         return _METHOD
 
+    def _default_part(self, name: str, value: Any) -> Any:
+        return SimilarityRater() if name == "rater" and value is None else None
+
     def _elicit(self, cells: PredictCells) -> Elicitation:
         from surveysim.elicitation.run import answer_or_keep, check_elicitation
 

@@ -12,7 +12,7 @@ from surveysim.elicitation.methods import Method
 from surveysim.prompts import Template, get_template, template_names
 from surveysim.questions import Question
 from surveysim.tables.cells import Cells
-from surveysim.validation import as_matrix, check_backgrounds, check_targets, pair_questions
+from surveysim.validation import arrange_options, as_matrix, check_backgrounds, check_targets, pair_questions
 
 __all__ = ["SMOOTHING", "find_templates", "shown_cells"]
 
@@ -92,6 +92,7 @@ def shown_cells(
             raise ValueError(f"X lacks the columns {missing}; backgrounds at fit: {backgrounds}")
         index = pair_questions(frame, questions, question_column, named=named)
         n_options = np.array([question.n_options for question in questions.values()])[index]
+        Y = arrange_options(Y, questions, index)
         distributions = check_targets(as_matrix(Y), n_options, np.ones(len(frame), dtype=bool))
     except (TypeError, ValueError) as error:
         raise type(error)(f"examples: {error}") from error

@@ -15,7 +15,7 @@ from surveysim.distributions import check_distributions
 from surveysim.elicitation.methods import MethodName, OnFailure, check_elicited_by
 from surveysim.levels import LevelIndex
 from surveysim.questions import Question
-from surveysim.validation import as_matrix, check_backgrounds, pair_questions
+from surveysim.validation import arrange_options, as_matrix, check_backgrounds, pair_questions
 
 __all__ = ["RecordedElicitor"]
 
@@ -38,7 +38,7 @@ class RecordedElicitor(DistributionRegressor):
         The backgrounds that the model was asked about, with the question column if `question` is a mapping.
     P_recorded : array of shape (n_recorded, K)
         What it answered: one distribution a row, NaN past the last option of a shorter question. A row of NaN only is
-        a cell for which it gave no usable answer.
+        a cell for which it gave no usable answer. Columns of a DataFrame are matched to the options by name.
     question : Question, mapping of str to Question, or None
         What was asked. A mapping names several questions; None stands for options "1".."K".
     question_column : str, default="question"
@@ -164,7 +164,7 @@ class RecordedElicitor(DistributionRegressor):
 
     def _check_recorded(self, n_rows: int, question_index: np.ndarray) -> np.ndarray:
         """P_recorded as float64 of `n_options_` columns; rows without any number stay NaN."""
-        P = as_matrix(self.P_recorded)
+        P = as_matrix(arrange_options(self.P_recorded, self.questions_, question_index, "P_recorded"))
         if P.ndim != 2 or len(P) != n_rows:
             raise ValueError(
                 f"P_recorded must have one row per row of X_recorded ({n_rows}), got an array of shape {P.shape}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -118,6 +118,8 @@ class ZeroShotElicitor(DistributionRegressor):
     -----
     Equal prompts are asked once. `fit` only validates and learns nothing: no model is loaded and nothing is asked until
     `predict` or `elicit`, and each call asks anew (use `elicit` once and keep the result, or a `journal`).
+    ``set_params`` has no effect before the next `fit`, but for `device`, `dtype`, `local_files_only`, `base_url`,
+    `api_key_env`, `max_workers`, `journal` and `verbose`.
 
     Verbalised, sampled, paraphrased and log-probability elicitation are those of [1]_; sequences and the comparison of
     methods are those of [2]_. Whole percentages in JSON, the average over orders of options and the smoothing are
@@ -142,6 +144,11 @@ class ZeroShotElicitor(DistributionRegressor):
     >>> bool((elicitation.label_mass > 0.5).all())
     True
     """
+
+    _reads_words = True
+    _live_parameters: ClassVar[frozenset[str]] = frozenset(
+        {"base_url", "api_key_env", "max_workers", "journal", "device", "dtype", "local_files_only", "verbose"}
+    )
 
     def __init__(
         self,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,9 @@ from surveysim.fusion.sources import check_elicited, warn_missing
 from surveysim.questions import Question
 
 __all__ = ["ElicitedKnowledge"]
+
+ByOption: TypeAlias = Callable[[Any, Any, str], Any]
+"""From X, distributions and what they are called to the same distributions with columns in the order of the options."""
 
 
 class ElicitedKnowledge:
@@ -33,6 +36,8 @@ class ElicitedKnowledge:
         Of X.
     n_options : int
         Columns of distributions.
+    by_option : callable
+        Arranges what the elicitor says, where its columns have names; not kept.
 
     Attributes
     ----------
@@ -51,10 +56,11 @@ class ElicitedKnowledge:
         question: Question | Mapping[str, Question] | None,
         question_column: str,
         n_options: int,
+        by_option: ByOption,
     ) -> None:
         self._elicitor, self._question_column, self._n_options = elicitor, question_column, n_options
         asked = PredictCells(cells.backgrounds, cells.question_index, cells.questions)
-        everything = np.asarray(elicitor.predict(X))
+        everything = np.asarray(self._ask(X, by_option))
         # rows without respondents were asked with the others, and are left out here
         whole = everything.ndim == 2 and len(everything) == np.shape(X)[0]
         P = check_elicited(everything[cells.rows] if whole else everything, asked, n_options)
@@ -72,14 +78,17 @@ class ElicitedKnowledge:
             distinct = cells.backgrounds[first].reset_index(drop=True)
             self._population = X.iloc[cells.rows[first]], distinct, weights
 
-    def of_rows(self, cells: PredictCells, X: Any, fitted: np.ndarray) -> ElicitedParts:
+    def _ask(self, X: Any, by_option: ByOption) -> Any:
+        return by_option(X, self._elicitor.predict(X), "elicitor.predict")
+
+    def of_rows(self, cells: PredictCells, X: Any, fitted: np.ndarray, by_option: ByOption) -> ElicitedParts:
         """The parts of new rows; `fitted` says which of them are about questions with training cells."""
-        P = check_elicited(self._elicitor.predict(X), cells, self._n_options)
+        P = check_elicited(self._ask(X, by_option), cells, self._n_options)
         warn_missing(P, cells, "in predict")
-        self._ask_new_questions(cells, fitted)
+        self._ask_new_questions(cells, fitted, by_option)
         return self._shifts.transform(cells.backgrounds, cells.question_index, P)
 
-    def _ask_new_questions(self, cells: PredictCells, fitted: np.ndarray) -> None:
+    def _ask_new_questions(self, cells: PredictCells, fitted: np.ndarray, by_option: ByOption) -> None:
         """Levels and shifts of questions without training cells: the elicitor is asked of the training backgrounds."""
         if self._population is None:
             return
@@ -92,6 +101,6 @@ class ElicitedKnowledge:
             asked[self._question_column] = names[q]
             index = np.full(len(asked), q)
             P = check_elicited(
-                self._elicitor.predict(asked), PredictCells(backgrounds, index, cells.questions), self._n_options
+                self._ask(asked, by_option), PredictCells(backgrounds, index, cells.questions), self._n_options
             )
             self._shifts.add(backgrounds, index, P, weights)

@@ -189,6 +189,7 @@ class FusedRegressor(DistributionRegressor):
             self.elicitor_: Any = None
             self._elicited: ElicitedKnowledge | None = None
             if self.elicitor is not None:
+                Y = self._by_option(X, Y)
                 self.elicitor_ = ready_elicitor(self.elicitor, self.question, self.question_column, X, Y, sample_weight)
                 self._elicited = ElicitedKnowledge(
                     self.elicitor_,
@@ -197,6 +198,7 @@ class FusedRegressor(DistributionRegressor):
                     question=self.question,
                     question_column=self.question_column,
                     n_options=self.n_options_,
+                    by_option=self._by_option,
                 )
             self.n_missing_ = 0 if self._elicited is None else self._elicited.n_missing
             self._unseen = base.unseen
@@ -204,9 +206,15 @@ class FusedRegressor(DistributionRegressor):
             self._describe(cells, base)
         return self
 
+    def _default_part(self, name: str, value: Any) -> Any:
+        return LogitRegressor() if name == "base" and value is None else None
+
+    def _uses_order(self) -> bool:
+        return bool(self._check_base().ordered)
+
     def _check_base(self) -> LogitRegressor:
         if self.base is None:
-            return LogitRegressor()
+            return self._default_part("base", None)
         if not isinstance(self.base, LogitRegressor):
             raise TypeError(f"base must be a LogitRegressor or None, got {self.base!r}")
         return clone(self.base)
@@ -354,7 +362,7 @@ class FusedRegressor(DistributionRegressor):
         if self._elicited is None:
             self._refuse_unknown(cells, fitted)
             return None, fitted
-        parts = self._elicited.of_rows(cells, X, fitted)
+        parts = self._elicited.of_rows(cells, X, fitted, self._by_option)
         known = fitted | parts.has_level
         self._refuse_unknown(cells, known)
         return parts, known

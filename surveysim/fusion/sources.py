@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from surveysim.cells import PredictCells
 from surveysim.distributions import check_distributions
 from surveysim.errors import warn
+from surveysim.validation import arrange_options
 
 __all__ = ["check_elicited", "ready_elicitor", "warn_missing"]
 
@@ -85,6 +86,7 @@ def check_elicited(P: Any, cells: PredictCells, n_columns: int) -> np.ndarray:
     ValueError
         If the shape is another, or a row is neither NaN nor a distribution over its question's options.
     """
+    P = arrange_options(P, cells.questions, cells.question_index, "elicitor.predict")
     shape = np.shape(P)
     if shape != (len(cells), n_columns):
         raise ValueError(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from surveysim.distributions import check_distributions, option_mask, renormalize
+from surveysim.option_columns import align_tables
 
 __all__ = ["Pairs", "check_pairs", "refuse_debiasing"]
 
@@ -63,8 +64,11 @@ def check_pairs(
 ) -> Pairs:
     """Validate what every metric is given; the data contract of `surveysim.distributions`, for both arrays.
 
+    Two DataFrames with the same columns are matched by name; one whose columns have names needs another like it.
+
     Rows of weight 0 do not count in an average, so they may hold anything there (an empty cell's NaN, for example).
     """
+    Y_true, Y_pred = align_tables(Y_true, Y_pred, ("Y_true", "Y_pred"))
     n_rows = _n_rows(Y_true, Y_pred)
     if sample_weight is None:
         weight = np.ones(n_rows)

@@ -13,7 +13,7 @@ from surveysim.interfaces import Table
 from surveysim.metrics.checks import Pairs, check_pairs, refuse_debiasing
 from surveysim.questions import Question, as_questions
 
-__all__ = ["opinion_alignment", "option_values", "wasserstein"]
+__all__ = ["opinion_alignment", "option_values", "row_names", "wasserstein"]
 
 _NOT_SMOOTH = "an absolute difference of shares is not smooth where predictions are good"
 
@@ -142,7 +142,7 @@ def option_values(
     questions = as_questions(question)
     if questions is None:
         return None
-    names = _row_names(questions, X, question_column)
+    names = row_names(questions, X, question_column)
     unknown = sorted({str(name) for name in names if name not in questions})
     if unknown:
         raise ValueError(f"column {question_column!r} of X names {unknown}, expected one of {list(questions)}")
@@ -152,7 +152,8 @@ def option_values(
     return np.array([values[name] for name in names]).reshape(len(names), width)
 
 
-def _row_names(questions: dict[str, Question], X: Table, question_column: str) -> list[str]:
+def row_names(questions: dict[str, Question], X: Table, question_column: str) -> list[Any]:
+    """The name of each row's question."""
     if question_column in getattr(X, "columns", ()) and list(questions) != [""]:
         assert isinstance(X, pd.DataFrame)
         return list(X[question_column])

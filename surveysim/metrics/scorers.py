@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import make_scorer
 
+from surveysim.fitted_parameters import fitted_parameter
 from surveysim.interfaces import Estimator, Table
 from surveysim.metrics.divergences import (
     cross_entropy,
@@ -19,8 +20,10 @@ from surveysim.metrics.divergences import (
     rmse,
     total_variation,
 )
-from surveysim.metrics.ordinal import opinion_alignment, option_values, wasserstein
-from surveysim.questions import as_questions
+from surveysim.metrics.ordinal import opinion_alignment, option_values, row_names, wasserstein
+from surveysim.option_columns import is_table
+from surveysim.questions import Question, as_questions
+from surveysim.validation import arrange_options
 
 __all__ = [
     "get_scorer",
@@ -67,7 +70,24 @@ def _opinion_alignment_on_scale(
 _Scorer: Any = type(make_scorer(js_divergence, greater_is_better=False, response_method="predict"))
 
 
-class _OrdinalScorer(_Scorer):
+class _OptionScorer(_Scorer):
+    """A scorer that puts columns of Y with names in the order of the options."""
+
+    def _score(self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any) -> float:
+        if is_table(y_true):
+            y_true = self._by_option(estimator, X, y_true)
+        return super()._score(method_caller, estimator, X, y_true, **kwargs)
+
+    def _by_option(self, estimator: Any, X: Any, Y: Any) -> Any:
+        questions, question_column = _asked_questions(estimator)
+        if questions is None:
+            return Y.to_numpy()  # an estimator without questions learned Y in the order in which it came
+        names = row_names(questions, X, question_column)
+        places = {name: place for place, name in enumerate(questions)}
+        return arrange_options(Y, questions, np.array([places.get(name, -1) for name in names]))
+
+
+class _OrdinalScorer(_OptionScorer):
     """A scorer that tells its metric where each row's options lie on the scale."""
 
     def _score(
@@ -78,13 +98,11 @@ class _OrdinalScorer(_Scorer):
         return super()._score(method_caller, estimator, X, y_true, **kwargs)
 
     def _values(self, estimator: Estimator, X: Table) -> np.ndarray | None:
-        asked = _asking_estimator(estimator)
-        if asked is None:
+        questions, question_column = _asked_questions(estimator)
+        if questions is None:
             return None
-        question_column = getattr(asked, "question_column", "question")
-        values = option_values(asked.question, X, question_column=question_column)
+        values = option_values(questions, X, question_column=question_column)
         if values is not None and np.isnan(values).all(axis=1).any():
-            questions = as_questions(asked.question) or {}
             nominal = [name or question.text for name, question in questions.items() if not question.ordinal]
             metric = self._score_func.__name__.strip("_").removesuffix("_on_scale")
             raise ValueError(
@@ -94,28 +112,31 @@ class _OrdinalScorer(_Scorer):
         return values
 
 
-def _asking_estimator(estimator: Estimator) -> Any:
-    """The estimator with a `question`, found through pipelines, searches and other wrappers; None if there is none."""
+def _asked_questions(estimator: Any) -> tuple[dict[str, Question] | None, str]:
+    """The questions of an estimator and the column that names them, through pipelines, searches and other wrappers.
+
+    Those that it was fitted on, if it is fitted: a ``question=`` that was set since is not what it predicts.
+    """
     seen: set[int] = set()
-    inner: Any = estimator
-    while inner is not None and id(inner) not in seen:
-        seen.add(id(inner))
-        if getattr(inner, "question", None) is not None:
-            return inner
-        if hasattr(inner, "steps"):
-            inner = inner.steps[-1][1]
+    while estimator is not None and id(estimator) not in seen:
+        seen.add(id(estimator))
+        questions = getattr(estimator, "questions_", None) or as_questions(getattr(estimator, "question", None))
+        if questions is not None:
+            return questions, fitted_parameter(estimator, "question_column", "question")
+        if hasattr(estimator, "steps"):
+            estimator = estimator.steps[-1][1]
             continue
-        wrapped = [getattr(inner, name, None) for name in _WRAPPED]
-        inner = next((found for found in wrapped if hasattr(found, "fit")), None)
-    return None
+        wrapped = (getattr(estimator, name, None) for name in _WRAPPED)
+        estimator = next((inner for inner in wrapped if hasattr(inner, "fit")), None)
+    return None, "question"
 
 
 def _ordinal_scorer(score_func: Callable[..., float], sign: int) -> Any:
     return _OrdinalScorer(score_func, sign, {}, "predict")
 
 
-def _loss_scorer(metric: Callable[..., Any]) -> Any:
-    return make_scorer(metric, greater_is_better=False, response_method="predict")
+def _loss_scorer(metric: Any) -> Any:
+    return _OptionScorer(metric, -1, {}, "predict")
 
 
 neg_js_divergence_scorer = _loss_scorer(js_divergence)

@@ -26,7 +26,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     Raises
     ------
     ValueError
-        If there is no such device, or not on this machine.
+        If there is no such device, or not on this machine, or not in a process forked from one that uses it.
     TypeError
         If `device` is neither a string nor a torch.device.
 
@@ -57,6 +57,11 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         raise ValueError(
             f"device={str(device)!r} was asked for, but torch {torch.__version__} sees no CUDA card here: "
             "use 'auto' or 'cpu', or install a torch build for your card"
+        )
+    if torch.cuda._is_in_bad_fork():
+        raise ValueError(
+            f"device={str(device)!r}: this process was forked from one that uses the card, and cannot use it itself. "
+            'Choose joblib\'s backend "loky" or "threading" in place of "multiprocessing", or device=\'cpu\''
         )
     index = torch.cuda.current_device() if found.index is None else found.index
     if index >= torch.cuda.device_count():

@@ -21,9 +21,11 @@ from surveysim.models.devices import resolve_device
 from surveysim.models.download import TIMEOUT
 from surveysim.models.errors import ModelNotFoundError
 from surveysim.models.folders import weight_files
+from surveysim.models.own_torch import own_torch
 
 # One load at a time in the whole process, whatever is loaded; and bars only where loading takes long.
 from surveysim.models.registry import _loading, _progress_bars
+from surveysim.models.versions import check_transformers
 
 __all__ = ["Encoder", "load_encoder"]
 
@@ -114,6 +116,7 @@ class Encoder:
                 vectors[i] = vector
         return np.array(vectors, dtype=np.float64)
 
+    @own_torch()
     def _encode(self, texts: list[str]) -> np.ndarray:
         with self._lock, torch.no_grad():
             length = self._settings.max_tokens
@@ -210,6 +213,7 @@ def _find(name: str | os.PathLike[str], revision: str | None, local_files_only: 
         ) from error
 
 
+@own_torch()
 def _load(name: str, folder: Path, device: torch.device) -> Encoder:
     if not (folder / "config.json").is_file():
         raise ModelNotFoundError(f"folder {str(folder)!r} has no config.json: it holds no encoder. {_ADVICE}")
@@ -217,6 +221,7 @@ def _load(name: str, folder: Path, device: torch.device) -> Encoder:
         raise ValueError(
             f"encoder {name!r} has no safetensors weights (pickle files, which can run code, are not opened). {_ADVICE}"
         )
+    check_transformers()
     settings = _read_settings(folder, name)
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:

@@ -18,7 +18,10 @@ from surveysim.models.devices import resolve_device, resolve_dtype
 from surveysim.models.fingerprint import fingerprint
 from surveysim.models.folders import read_config, weight_files
 from surveysim.models.loaded import LoadedModel
+from surveysim.models.own_torch import own_torch
 from surveysim.models.sources import NANO, ModelSource, find_model
+from surveysim.models.versions import check_transformers
+from surveysim.models.worker_memory import expect_a_model
 
 __all__ = ["clear_models", "load_model", "set_model_limit"]
 
@@ -178,7 +181,9 @@ def _written(source: ModelSource) -> tuple[tuple[str, int, int], ...]:
     return tuple((name, entry.st_size, entry.st_mtime_ns) for name, entry in entries)
 
 
+@own_torch()
 def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> LoadedModel:
+    check_transformers()
     weights, config = weight_files(source.folder), read_config(source.folder)
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
@@ -202,6 +207,7 @@ def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> Load
             f"model {source.name!r} lacks {len(missing)} of its weights ({', '.join(missing[:3])}...): transformers "
             "would make them up at random. Save the whole model again"
         )
+    expect_a_model()
     return LoadedModel(
         name=source.name,
         revision=source.revision,

@@ -220,7 +220,7 @@ def test_an_unseen_question_is_an_error_or_equal_shares():
     for method in (model.predict, model.predict_logits, model.predict_interval):
         with pytest.raises(ValueError, match="no training cells of question 'party'"):
             method(asked)
-    model.set_params(unseen="uniform")
+    model.set_params(unseen="uniform").fit(X, Y, n)
     np.testing.assert_allclose(model.predict(asked)[:, :3], 1 / 3)
     np.testing.assert_array_equal(model.predict_logits(asked)[:, :3], 0.0)
     lower, upper = model.predict_interval(asked)

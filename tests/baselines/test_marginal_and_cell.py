@@ -100,7 +100,7 @@ def test_an_unseen_question_is_an_error_or_equal_shares(model, X, Y):
     model.set_params(question=QUESTIONS).fit(X.iloc[2:], Y[2:], N[2:])
     with pytest.raises(ValueError, match=r"no training cells of question 'vote' \(row 0 of X, 2 such rows\)"):
         model.predict(X)
-    P = model.set_params(unseen="uniform").predict(X)
+    P = model.set_params(unseen="uniform").fit(X.iloc[2:], Y[2:], N[2:]).predict(X)
     np.testing.assert_allclose(P[:2], [[0.5, 0.5, np.nan]] * 2)
     assert not np.isnan(P[2:]).any()
 

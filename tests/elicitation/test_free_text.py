@@ -90,7 +90,7 @@ def test_cells_without_an_answer() -> None:
         with pytest.raises(ValueError, match="1 of 3 cells have no usable answer"):
             model.predict(X)
         with pytest.warns(UserWarning, match=r"no usable answer|were dropped"):
-            P = model.set_params(on_failure="nan").predict(X)
+            P = model.set_params(on_failure="nan").fit(X).predict(X)
     assert np.isnan(P).all(axis=1).tolist() == [False, False, True]
 
 

@@ -151,11 +151,11 @@ class TestWhatIsAsked:
         first = elicitor.fit(X).predict(X)
         np.testing.assert_array_equal(elicitor.predict(X), first)
         np.testing.assert_array_equal(elicitor.predict(X.iloc[1:2]), first[1:2])
-        assert not np.allclose(elicitor.set_params(random_state=1).predict(X), first)
-        elicitor.set_params(random_state=None)
+        assert not np.allclose(elicitor.set_params(random_state=1).fit(X).predict(X), first)
+        elicitor.set_params(random_state=None).fit(X)
         assert not np.allclose(elicitor.predict(X), elicitor.predict(X))
         generator = np.random.default_rng(0)
-        elicitor.set_params(random_state=generator)
+        elicitor.set_params(random_state=generator).fit(X)
         assert not np.allclose(elicitor.predict(X), elicitor.predict(X))
 
     def test_with_a_journal_no_random_state_is_still_repeatable(self, monkeypatch, tmp_path):
@@ -163,7 +163,7 @@ class TestWhatIsAsked:
         np.testing.assert_array_equal(elicitor.fit(X).predict(X), elicitor.predict(X))
         assert len(set(model.asked)) == len(model.asked) / 2
         # "None stands for 0": whoever names the seed later pays nothing anew.
-        elicitor.set_params(random_state=0).predict(X)
+        elicitor.set_params(random_state=0).fit(X).predict(X)
         assert len(set(model.asked)) == len(model.asked) / 3
 
 
@@ -233,9 +233,9 @@ class TestAveraging:
     def test_draws_are_smoothed_by_one_each_and_plain_with_0(self, monkeypatch):
         elicitor, _ = asking(lambda ask: "A", monkeypatch, method="sampled", n_samples=10, option_orders="given")
         np.testing.assert_allclose(elicitor.fit(X).predict(X), [[11 / 13, 1 / 13, 1 / 13]] * 3)
-        np.testing.assert_allclose(elicitor.set_params(smoothing=0).predict(X), [[1, 0, 0]] * 3)
+        np.testing.assert_allclose(elicitor.set_params(smoothing=0).fit(X).predict(X), [[1, 0, 0]] * 3)
         np.testing.assert_allclose(
-            elicitor.set_params(smoothing=0.5).predict(X), [[10.5, 0.5, 0.5]] * 3 / np.array(11.5)
+            elicitor.set_params(smoothing=0.5).fit(X).predict(X), [[10.5, 0.5, 0.5]] * 3 / np.array(11.5)
         )
 
     def test_a_sequence_counts_its_draws(self, monkeypatch):
@@ -301,7 +301,7 @@ class TestRefusals:
         dropped = elicitor.fit(X).elicit(X)
         np.testing.assert_allclose(dropped.P, [[0.6, 0.4, 0]] * 3)
         np.testing.assert_allclose(dropped.refusals, 0.2)
-        kept = elicitor.set_params(refusals="keep").elicit(X)
+        kept = elicitor.set_params(refusals="keep").fit(X).elicit(X)
         np.testing.assert_allclose(kept.P, [[0.48, 0.32, 0.2]] * 3)
         np.testing.assert_allclose(kept.refusals, 0.2)
 
@@ -311,7 +311,7 @@ class TestRefusals:
             monkeypatch, method="sampled", n_samples=5, option_orders="given", smoothing=0, question=REFUSABLE,
         )  # fmt: skip
         np.testing.assert_allclose(elicitor.fit(X).predict(X), [[2 / 3, 1 / 3, 0]] * 3)
-        elicitor.set_params(refusals="keep")
+        elicitor.set_params(refusals="keep").fit(X)
         np.testing.assert_allclose(elicitor.predict(X), [[0.4, 0.2, 0.4]] * 3)
 
     def test_an_option_that_was_dropped_is_not_smoothed_back(self, monkeypatch):

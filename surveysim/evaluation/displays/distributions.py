@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from surveysim.distributions import check_distributions
 from surveysim.evaluation.displays.rows import choose_rows, remarks_of, rows_said, titles_and_options
 from surveysim.evaluation.displays.style import BARS, CHARACTER, COLORS, INK, SOFT, bare, pyplot, whole_words
+from surveysim.option_columns import by_position
 from surveysim.questions import Question
 
 __all__ = ["DistributionDisplay"]
@@ -186,14 +187,14 @@ class DistributionDisplay:
         -------
         DistributionDisplay
         """
-        truth = np.asarray(Y_true, dtype=np.float64)
+        truth = np.asarray(by_position(Y_true, "Y_true"), dtype=np.float64)
         chosen = choose_rows(rows, len(truth), truth_respondents)
         arrays = {name: Y_pred, **(others or {})}
         if Y_sample is not None:
             arrays["sample"] = Y_sample
         said = {}
         for key, values in arrays.items():
-            array = np.asarray(values, dtype=np.float64)
+            array = np.asarray(by_position(values, key), dtype=np.float64)
             if len(array) != len(truth):
                 raise ValueError(f"{key!r} has {len(array)} rows, the truth has {len(truth)}")
             said[key] = rows_said(array, chosen, key, may_lack=key == "sample")

@@ -1,0 +1,61 @@
+"""What X says no more when it comes as an array: the names of its columns, and the order of categories."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from surveysim.errors import warn
+
+__all__ = ["warn_of_lost_order", "warn_of_lost_words"]
+
+MIN_LEVELS = 3
+"""With fewer, an order says nothing."""
+
+_BARE_NAME = re.compile(r"x?\d+")
+"""Names that an array's columns get here, or from pandas."""
+
+N_SHOWN = 3
+
+
+def warn_of_lost_words(frame: pd.DataFrame) -> None:
+    """Warn if a language model would be shown columns without names, such as "x0: 2".
+
+    What is wrong shows in fits alone, so that only they warn. The text is the same for all folds of a cross-validation,
+    and Python shows equal warnings of one line once.
+    """
+    names = [str(name) for name in frame.columns]
+    if not all(_BARE_NAME.fullmatch(name) for name in names):
+        return
+    shown = ", ".join(f"{name}: {_smallest(frame[column])}" for name, column in zip(names, frame.columns, strict=True)
+                      if names.index(name) < N_SHOWN)  # fmt: skip
+    warn(
+        f'the columns of X have no names: a language model is shown "{shown}", which says nothing of people. Pass a '
+        "DataFrame with names and values in words, and leave encoders such as OrdinalEncoder out (in BaggingRegressor, "
+        "which hands on arrays, use n_members)."
+    )
+
+
+def warn_of_lost_order(frame: pd.DataFrame) -> None:
+    """Warn of columns of texts in an array: had they been ordered categoricals, nothing of their order is left.
+
+    Whether they had cannot be known. Where order does not matter (numbers, fewer than three levels) nothing is said.
+    """
+    texts = [name for name in frame.columns if _is_text(frame[name]) and frame[name].nunique() >= MIN_LEVELS]
+    if texts:
+        shown = ", ".join(map(repr, texts[:N_SHOWN])) + (" ..." if len(texts) > N_SHOWN else "")
+        warn(
+            f"X is an array, which keeps no order of categories: columns {shown} are texts. If one of them is ordered, "
+            "such as age groups, pass a DataFrame in which it is an ordered categorical: neighbouring levels then "
+            "learn from each other."
+        )
+
+
+def _is_text(column: pd.Series) -> bool:
+    return pd.api.types.infer_dtype(column, skipna=True) == "string"
+
+
+def _smallest(column: pd.Series) -> str:
+    values = {f"{value:g}" if isinstance(value, float) else str(value) for value in column.dropna().unique().tolist()}
+    return min(values, key=lambda text: (len(text), text), default="")
