@@ -27,9 +27,7 @@ def test_proportional_odds_are_those_of_statsmodels() -> None:
     np.testing.assert_allclose(thresholds, oracle.model.transform_threshold_params(oracle.params)[1:-1], atol=2e-3)
 
 
-@pytest.mark.parametrize(
-    "model", [BoostedTrees(QUESTIONS, short=True), ProportionalOdds(QUESTIONS)]
-)
+@pytest.mark.parametrize("model", [BoostedTrees(QUESTIONS, short=True), ProportionalOdds(QUESTIONS)])
 def test_opponents_learn_groups_question_by_question(model: BoostedTrees | ProportionalOdds) -> None:
     age = pd.Categorical(["18-29", "30-64", "65+"] * 2, ["18-29", "30-64", "65+"], ordered=True)
     X = pd.DataFrame({"question": ["a"] * 3 + ["b"] * 3, "age": age})
