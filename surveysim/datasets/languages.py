@@ -158,10 +158,12 @@ def _others() -> tuple[tuple[re.Pattern[str], Language], ...]:
 
 
 def languages_of(texts: Sequence[str]) -> list[Language]:
-    """The languages, English apart, that the first and the last of some folded labels may be graded in."""
+    """The languages, English apart, that the first or the last of some folded labels may be graded in."""
     first, last = texts[0], texts[-1]
     return [
         language
         for script, language in _others()
-        if script.search(first) and script.search(last) and language.marks.search(first) and language.marks.search(last)
+        if script.search(first)
+        and script.search(last)
+        and (language.marks.search(first) or language.marks.search(last))
     ]

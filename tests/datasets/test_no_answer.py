@@ -186,6 +186,9 @@ class TestPlaces:
         assert survey.questions["q"].options == tuple(scale.values())
         assert survey.questions["q"].ordinal
         assert said == ""
+        survey, said = read({**scale, 9: "k.A."})
+        assert survey.questions["q"].options == tuple(scale.values())
+        assert said == ""
         survey, _ = read({1: "Ja", 2: "Nein", -2: "trifft nicht zu"})
         assert survey.questions["q"].options == ("Ja", "Nein")
 
