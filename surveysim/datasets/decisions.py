@@ -25,7 +25,6 @@ LONG_LIST = 10
 TAKEN = "labels that may mean no answer, taken as no answer"
 KEPT = "labels that may mean no answer, kept as answers"
 GENERAL_KEPT = "codes of missing= that the labels call answers, kept as answers"
-GENERAL_TAKEN = "codes of missing= that the labels call answers, taken as no answer"
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,8 @@ def decide(
     for item in sorted(open_codes, key=lambda item: -(item.number or 0.0)):  # from the outside inwards
         reading = readings[item.key]
         if (kind := kinds.general_kind(item.code, item.label)) is not None:
-            if place.is_apart(item):
+            if item.number is not None and item.number < 0 and place.has_gap(item):
                 found.missing[item.key] = kind
-                doubts.tell(GENERAL_TAKEN, item, None)
             else:
                 doubts.tell(GENERAL_KEPT, item, kind)
         elif kinds.is_answer(item.code):
