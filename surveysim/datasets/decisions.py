@@ -25,7 +25,6 @@ LONG_LIST = 10
 TAKEN = "labels that may mean no answer, taken as no answer"
 KEPT = "labels that may mean no answer, kept as answers"
 GENERAL_KEPT = "codes of missing= that the labels call answers, kept as answers"
-GENERAL_TAKEN = "codes of missing= that the labels call answers, taken as no answer"
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,8 @@ def decide(
     for item in sorted(open_codes, key=lambda item: -(item.number or 0.0)):  # from the outside inwards
         reading = readings[item.key]
         if (kind := kinds.general_kind(item.code, item.label)) is not None:
-            if place.is_apart(item):
+            if item.number is not None and item.number < 0 and place.has_gap(item):
                 found.missing[item.key] = kind
-                doubts.tell(GENERAL_TAKEN, item, None)
             else:
                 doubts.tell(GENERAL_KEPT, item, kind)
         elif kinds.is_answer(item.code):
@@ -171,7 +169,7 @@ class _Places:
         number = item.number
         if not self._are_numbers or number is None:
             return False
-        if number in self._apart:
+        if self.has_gap(item):
             return True
         others = [n for other in self._plain if other is not item and (n := other.number) is not None]
         if len(others) < 2 or not self._missing:
@@ -179,6 +177,14 @@ class _Places:
         return (number > max(others) and max(self._missing) > max(others)) or (
             number < min(others) and min(self._missing) < min(others)
         )
+
+    def has_gap(self, item: LabelledCode) -> bool:
+        """Whether the code itself is apart from the others, whatever they mean."""
+        return item.number in self._apart
+
+    def all_are_codes(self) -> bool:
+        """Whether all labels are letters of one length, as codes of countries are."""
+        return all(_is_short_name(item.label) for item in self._rest) and len({len(i.label) for i in self._rest}) == 1
 
     def leave(self, item: LabelledCode) -> None:
         """Count a code among the missing answers."""
@@ -261,10 +267,13 @@ def _decide_ambiguous(
     item: LabelledCode, kind: str, is_certain: bool, place: _Places, found: Decisions, doubts: _Doubts
 ) -> None:
     """ "NC", "refuse", "trifft nicht zu": a missing answer, unless others of their sort are answers."""
+    is_short = is_abbreviation(item.label)
+    if not is_short and not place.has_gap(item) and place.has_company(item):
+        return
     if place.is_apart(item):
         found.missing[item.key] = kind
-    elif place.has_company(item):
-        if is_abbreviation(item.label) and len(place) < LONG_LIST:
+    elif is_short and place.has_company(item):
+        if len(place) < LONG_LIST and not place.all_are_codes():
             doubts.tell(KEPT, item, kind)
     elif is_certain:
         found.missing[item.key] = kind

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -157,11 +157,14 @@ def _others() -> tuple[tuple[re.Pattern[str], Language], ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=65_536)
+def _scripts_and_marks(text: str) -> tuple[frozenset[int], frozenset[int]]:
+    """The languages that a folded label is written in, and those of them in which it has a word of a scale."""
+    written = frozenset(i for i, (script, _) in enumerate(_others()) if script.search(text))
+    return written, frozenset(i for i in written if _others()[i][1].marks.search(text))
+
+
 def languages_of(texts: Sequence[str]) -> list[Language]:
-    """The languages, English apart, that the first and the last of some folded labels may be graded in."""
-    first, last = texts[0], texts[-1]
-    return [
-        language
-        for script, language in _others()
-        if script.search(first) and script.search(last) and language.marks.search(first) and language.marks.search(last)
-    ]
+    """The languages, English apart, that the first or the last of some folded labels may be graded in."""
+    first, last = _scripts_and_marks(texts[0]), _scripts_and_marks(texts[-1])
+    return [_others()[i][1] for i in sorted(first[0] & last[0] & (first[1] | last[1]))]

@@ -89,8 +89,8 @@ def _distinct(column: pd.Series, limit: int) -> list[object]:
 
 def _tick(column: pd.Series, labels: Mapping[Hashable, str]) -> str | None:
     """What a column of one value and blanks says where it is filled: "" for a mere tick; None for other columns."""
-    values = _distinct(column, 3) if column.isna().any() or not pd.api.types.is_numeric_dtype(column.dtype) else []
-    if len(values) > 2:
+    values = _distinct(column, 3)
+    if len(values) > 2 or not (column.isna().any() or len(values) == 2):
         return None
     held = [value for value in values if not (isinstance(value, str) and not value.strip())]
     if len(held) != 1 or len(labels) > 1 or not isinstance(held[0], str | int | float):

@@ -102,7 +102,7 @@ _ABOUT_OTHERS = re.compile(
 )
 # A name or a label with one of these is of what is thought of the thing, or of a part of it.
 _OPINION = re.compile(
-    r"satisf|feel|should|discrim|equal|fair|trust|import|source|enough|support|redistrib|better|worse|nowadays"
+    r"satisf|feel|should|discrim|equal|fair|trust|import|source|enough|support|redistrib|better|worse|nowadays|spend|government|policy|politic"
 )
 _ID_NAMES = re.compile(
     r"(\w*_)?(id|idno|response_?id|participant_?id|user_?id|session_?id|ip_?address|caseid|respid|respondent_?id|qkey|serial|rownames|uid|pid|fid|record|case)\d*(_\w+)?"
@@ -123,7 +123,7 @@ def background_kind(name: str, label: str | None) -> Guess | None:
     about = (label or "").casefold()
     for kind, pattern in _KINDS.items():
         if _OPINION.search(lowered.replace(kind, "")) or (_OPINION.search(about) and "all source" not in about):
-            break
+            return None
         if re.fullmatch(pattern.names, lowered):
             return Guess(kind, f"its name is that of a background ({kind})")
     if label and len(label) < 60 and "?" not in label and not _ABOUT_OTHERS.search(about):
@@ -150,7 +150,7 @@ def looks_like_id(name: str, column: pd.Series) -> bool:
 
 _DATE = re.compile(
     r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}[- ][A-Za-z]{3,9}[- ]\d{2,4})"
-    r"([T ]+\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?)?"
+    r"([T ]+\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?( ?(Z|UTC|GMT|[A-Z]{3,4})?([+-]\d{1,2}(:?\d{2})?)?)?)?"
 )
 
 

@@ -123,6 +123,9 @@ def _may_hold_text(dtype: Any) -> bool:
     return pd.api.types.is_string_dtype(dtype) or pd.api.types.is_object_dtype(dtype)
 
 
+_MARKS = frozenset({":", "-", "--", "–", "—", ".", "..", "...", "*"})
+"""What statistical offices write among numbers for a blank."""
+
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 
@@ -132,6 +135,8 @@ def _as_numbers(column: pd.Series, separator: str) -> pd.Series | None:
     values = column.map(lambda value: value.strip() if isinstance(value, str) else value)
     values = values.mask(values == "")
     written = values.dropna()
+    is_mark = written.map(lambda value: isinstance(value, str) and value in _MARKS)
+    written = written[~is_mark.to_numpy(dtype=bool)]
     if len(written) == 0:
         return None
     numbers = pd.to_numeric(written, errors="coerce")

@@ -186,6 +186,9 @@ class TestPlaces:
         assert survey.questions["q"].options == tuple(scale.values())
         assert survey.questions["q"].ordinal
         assert said == ""
+        survey, said = read({**scale, 9: "k.A."})
+        assert survey.questions["q"].options == tuple(scale.values())
+        assert said == ""
         survey, _ = read({1: "Ja", 2: "Nein", -2: "trifft nicht zu"})
         assert survey.questions["q"].options == ("Ja", "Nein")
 
@@ -223,6 +226,15 @@ class TestCodes:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert read_survey(table, missing=own, value_labels=names).questions["party"].n_options == 8
+
+    def test_it_spares_them_also_after_a_gap_and_where_they_are_backgrounds(self):
+        names = {1: "Reds", 2: "Greens", 3: "Blues", 8: "Whites"}
+        survey, said = read(names, missing={8: "don't know"})
+        assert survey.questions["q"].n_options == 4
+        assert "8: 'Whites', 25.0%; missing={'q': {8: \"don't know\"}}" in said
+        survey, said = read(names, missing={8: "don't know"}, backgrounds=["q"], questions=[])
+        assert list(survey.data["q"].cat.categories) == list(names.values())
+        assert "kept as answers" in said
 
     def test_four_points_with_8_and_9_ask(self):
         table = pd.DataFrame({"sex": ["f", "m"] * 60, "trust": [1, 2, 3, 4, 8, 9] * 20})

@@ -21,6 +21,7 @@ SCALES = {
            "Très satisfait|Plutôt satisfait|Plutôt insatisfait|Très insatisfait", "Toujours|Souvent|Parfois|Jamais",
            "Très important|Assez important|Peu important|Pas du tout important"],
     "de": ["Sehr zufrieden|Eher zufrieden|Teils/teils|Eher unzufrieden|Sehr unzufrieden",
+           "Trifft zu|Trifft eher zu|Trifft eher nicht zu|Trifft nicht zu",
            "Stimme voll und ganz zu|Stimme eher zu|Stimme eher nicht zu|Stimme überhaupt nicht zu",
            "Täglich|Mehrmals pro Woche|Einmal im Monat|Seltener|Nie", "Sehr wichtig|Wichtig|Unwichtig|Sehr unwichtig",
            "Viel besser|Etwas besser|Gleich geblieben|Etwas schlechter|Viel schlechter"],

@@ -91,8 +91,12 @@ class TestForms:
         data = open_survey(tmp_path / "s.csv").data
         assert data["share"].tolist()[:3] == [12.5, 0.75, 3.25]
         assert data["people"].iloc[0] == "1,200"  # thousands
-        (tmp_path / "s.tsv").write_text("share\tq\n" + "12,5\tYes\n3\tNo\n" * 4)
-        assert open_survey(tmp_path / "s.tsv").data["share"].tolist()[:2] == [12.5, 3.0]
+        (tmp_path / "s.tsv").write_text(
+            "share\tq\n" + "12,5\tYes\n3\tNo\n:\tNo\n" * 4
+        )  # ":" is a blank, as at Eurostat
+        share = open_survey(tmp_path / "s.tsv").data["share"]
+        assert share.tolist()[:2] == [12.5, 3.0]
+        assert share.isna().sum() == 4
 
     def test_dates_as_text_are_no_question(self, tmp_path):
         days = ["2023-05-01", "2023-05-02", "2023-06-01", "2023-06-02"]
@@ -100,6 +104,8 @@ class TestForms:
         survey = read_survey(tmp_path / "s.csv")
         assert list(survey.questions) == ["q"]
         assert survey.variables.set_index("name").loc["when", "reason"] == "a date"
+        google = read_survey(pd.DataFrame({"q": ["yes", "no"] * 4, "when": ["2024/05/01 3:45:12 PM GMT+2"] * 8}))
+        assert google.variables.set_index("name").loc["when", "reason"] == "a date"
 
 
 class TestExcel:
