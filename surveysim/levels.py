@@ -32,8 +32,8 @@ MANY = 1000
 
 
 MOST_COEFFICIENTS = 1000
-"""Values of all columns together of which each has coefficients: time grows with the third power of their number (500 of
-them, a question with 4 options: 7 seconds of one processor core)."""
+"""Values of all columns together of which each has coefficients: time grows with the third power of their number (500
+of them, a question with 4 options: 7 seconds of one processor core)."""
 
 
 def check_level_counts(backgrounds: pd.DataFrame, most: int | None) -> None:
