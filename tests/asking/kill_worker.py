@@ -9,20 +9,20 @@ import sys
 import openai  # noqa: F401  (imported before the forks, which then begin at once)
 
 from surveysim.asking.journaled import journaled
-from surveysim.asking.remote import RemoteAnswerer, session
+from surveysim.asking.remote import RemoteAnswerer, exchange
 from tests.asking.asks import text_asks
 
 
 def note_replies(file: int) -> None:
     """Append each prompt whose reply is in this process's memory to a file, which outlives the process."""
-    request = session.Session._request
+    request = exchange.Exchange.__call__
 
     def noted(self, parameters, call):
         found = request(self, parameters, call)
         os.write(file, (json.dumps([call[0].prompt.user, len(call)]) + "\n").encode())
         return found
 
-    session.Session._request = noted
+    exchange.Exchange.__call__ = noted
 
 
 def live(plan: dict[str, str], life: str) -> None:
