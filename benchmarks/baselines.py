@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.protocol import FLOOR, SAMPLE, EstimatorFactory, run, summarise
-from benchmarks.surveys import SURVEYS
+from benchmarks.surveys import MORE_SURVEYS, SURVEYS
 from surveysim import Question
 from surveysim.baselines import CellRegressor, LogitRegressor, MarginalRegressor
 
@@ -30,8 +30,9 @@ BASELINES: dict[str, EstimatorFactory] = {
     "cells, shrunk by 30 respondents": _baseline(CellRegressor, shrinkage=30.0),
     "plain logit": _baseline(LogitRegressor, ordered=False),
     "order-aware logit": _baseline(LogitRegressor),
+    "order-aware logit, fixed variances": _baseline(LogitRegressor, prior="fixed"),
     "order-aware logit, learned variances": _baseline(LogitRegressor, prior="eb"),
-    "order-aware logit, learned variances, pairs": _baseline(LogitRegressor, prior="eb", interactions=True),
+    "order-aware logit, pairs": _baseline(LogitRegressor, interactions=True),
 }
 """What every benchmark of a model prints beside it."""
 
@@ -39,12 +40,13 @@ BASELINES: dict[str, EstimatorFactory] = {
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("surveys", nargs="*", default=list(SURVEYS), help=f"of {', '.join(SURVEYS)}")
+    loaders = {**SURVEYS, **MORE_SURVEYS}
+    parser.add_argument("surveys", nargs="*", default=list(SURVEYS), help=f"of {', '.join(loaders)}")
     parser.add_argument("--sizes", nargs="+", type=int, default=[200, 500, 1000], help="training respondents")
     parser.add_argument("--splits", type=int, default=5)
     options = parser.parse_args()
     results = pd.concat(
-        [run(SURVEYS[name](), BASELINES, sizes=options.sizes, n_splits=options.splits) for name in options.surveys],
+        [run(loaders[name](), BASELINES, sizes=options.sizes, n_splits=options.splits) for name in options.surveys],
         ignore_index=True,
     )
     rows = [SAMPLE, *BASELINES, FLOOR]

@@ -160,9 +160,10 @@ def measure(setting: str, n: int, seed: int, only: list[str] | None = None) -> l
         model.fit(train.X, train.Y, sample_weight=train.n)
         held: dict[str, list[float]] = {level: [] for level in matrices}
         width: dict[str, list[float]] = {level: [] for level in matrices}
-        for question, P in truth.items():
-            X = cells.assign(question=question)[list(train.X.columns)]
-            draws = model.predict_draws(X, N_DRAWS, random_state=seed)
+        X = pd.concat([cells.assign(question=question) for question in truth], ignore_index=True)
+        everything = model.predict_draws(X[list(train.X.columns)], N_DRAWS, random_state=seed)
+        for place, P in enumerate(truth.values()):
+            draws = everything[:, place * len(cells) : (place + 1) * len(cells)]
             for level, matrix in matrices.items():
                 ends = np.quantile(matrix @ draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
                 held[level].append(float(np.mean((ends[0] <= matrix @ P) & (matrix @ P <= ends[1]))))
@@ -198,10 +199,12 @@ def main() -> None:
     for setting, n in itertools.product(options.settings, options.sizes):
         for seed in range(5 if options.quick else options.surveys):
             records += measure(setting, n, seed, options.models)
-        print(f"{setting}, n = {n}: done", flush=True)
-    results = pd.DataFrame(records)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    results.to_json(options.output, orient="records")
+        results = pd.DataFrame(records)
+        own = results[(results["setting"] == setting) & (results["n"] == n)]
+        means = own.groupby(["model", "level"], sort=False)["coverage"].mean()
+        print(f"{setting}, n = {n}: " + ", ".join(f"{' '.join(k)} {v:.3f}" for k, v in means.items()), flush=True)
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        results.to_json(options.output, orient="records")
     show(results)
 
 

@@ -33,8 +33,9 @@ def logits(questions: Mapping[str, Question]) -> dict[str, Any]:
     """The logits and the fusion with nothing; seconds each."""
     return {
         "logit": LogitRegressor(question=questions),
+        "logit, fixed variances": LogitRegressor(question=questions, prior="fixed"),
         "logit, learned variances": LogitRegressor(question=questions, prior="eb"),
-        "logit, learned variances, pairs": LogitRegressor(question=questions, prior="eb", interactions=True),
+        "logit, pairs": LogitRegressor(question=questions, interactions=True),
         "fused with nothing": FusedRegressor(None, question=questions),
     }
 

@@ -21,7 +21,7 @@ from benchmarks.surveys import SURVEYS, Survey
 from surveysim import DSARegressor
 from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.dsa.inputs import Tuning
-from surveysim.evaluation.curves.protocol import FLOOR, Split, evaluate, evaluate_floor, fit_predict
+from surveysim.evaluation.curves.protocol import FLOOR, RespondentSplit, evaluate, evaluate_floor, fit_predict
 from surveysim.models import clear_models
 
 FIXED: dict[str, Any] = {"shift_reference": "baseline", "validation_fraction": 0, "n_members": 1, "random_state": 0}
@@ -69,7 +69,7 @@ def measure(survey: Survey, estimators: dict[str, Any], n: int, n_splits: int) -
     return pd.concat(tables, ignore_index=True)
 
 
-def _rows(survey: Survey, split: Split, name: str, table: pd.DataFrame) -> pd.DataFrame:
+def _rows(survey: Survey, split: RespondentSplit, name: str, table: pd.DataFrame) -> pd.DataFrame:
     renamed = table.rename(columns={"n_groups": "n_cells"}).assign(level=table["level"].map(LEVELS))
     return renamed.assign(survey=survey.name, n=split.n, split=split.seed, model=name)
 

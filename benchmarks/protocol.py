@@ -14,7 +14,7 @@ import pandas as pd
 from benchmarks.surveys import Survey
 from surveysim import Question
 from surveysim.evaluation import FLOOR, SAMPLE, respondent_curve
-from surveysim.evaluation.curves.protocol import Protocol, Split
+from surveysim.evaluation.curves.protocol import Protocol, RespondentSplit
 from surveysim.evaluation.curves.truth_jackknife import WITHOUT
 from surveysim.tables import Missing
 
@@ -37,7 +37,7 @@ EstimatorFactory = Callable[[Mapping[str, Question]], Any]
 """From the survey's questions to an unfitted estimator."""
 
 
-def make_splits(survey: Survey, n: int, n_splits: int = 5, *, folds: int | None = None) -> Iterator[Split]:
+def make_splits(survey: Survey, n: int, n_splits: int = 5, *, folds: int | None = None) -> Iterator[RespondentSplit]:
     """Yield the splits of a survey at one sample size.
 
     Parameters

@@ -27,7 +27,7 @@ from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.cells import PredictCells
 from surveysim.evaluation import FLOOR, LeaveCombinationsOut, LeaveLevelsOut, LeaveQuestionsOut
 from surveysim.evaluation.comparison import MIN_RESPONDENTS
-from surveysim.evaluation.curves.protocol import Split, evaluate, evaluate_floor, fit_predict
+from surveysim.evaluation.curves.protocol import RespondentSplit, evaluate, evaluate_floor, fit_predict
 
 MARGINAL, ORDERED = "pooled marginal", "order-aware logit"
 EQUAL, SHARED, UNTUNED = "equal shares", "mean of the other questions", "nano, untuned"
@@ -96,10 +96,10 @@ class Fold:
     column: str
     level: str
     place: str
-    split: Split
+    split: RespondentSplit
 
 
-def folds(kind: str, split: Split, columns: list[str] | None) -> Iterator[Fold]:
+def folds(kind: str, split: RespondentSplit, columns: list[str] | None) -> Iterator[Fold]:
     """The folds of one kind. The same splitter divides the training cells and the truth's cells."""
     train, truth = split.train, split.truth
     both = pd.concat([train.X, truth.X], ignore_index=True)
@@ -117,7 +117,7 @@ def folds(kind: str, split: Split, columns: list[str] | None) -> Iterator[Fold]:
         if (left_out.n >= MIN_RESPONDENTS).any():
             kept = train.subset(seen[seen < len(train)])
             column, level, place = name
-            yield Fold(column, level, place, Split(split.n, split.seed, kept, left_out))
+            yield Fold(column, level, place, RespondentSplit(split.n, split.seed, kept, left_out))
 
 
 def measure(survey_name: str, options: argparse.Namespace) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from surveysim import DSARegressor, ZeroShotElicitor
 from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.evaluation import PromptConsistency, prompt_consistency
 from surveysim.evaluation.comparison import MIN_RESPONDENTS
-from surveysim.evaluation.curves.protocol import Split
+from surveysim.evaluation.curves.protocol import RespondentSplit
 from surveysim.metrics import js_divergence
 from surveysim.prompts import get_template, template_names
 
@@ -45,7 +45,7 @@ class RememberedDSA(DSARegressor):
         return self
 
 
-def consistency(split: Split, stage: str, templates: list[str]) -> PromptConsistency:
+def consistency(split: RespondentSplit, stage: str, templates: list[str]) -> PromptConsistency:
     """Trained and asked in the same wording, compared on the truth's cells with enough respondents."""
     questions = dict(split.train.questions)
     test = split.truth.subset(split.truth.n >= MIN_RESPONDENTS)
@@ -60,7 +60,7 @@ def consistency(split: Split, stage: str, templates: list[str]) -> PromptConsist
     return prompt_consistency(estimator, test.X, templates, train=train, Y_true=test.Y, truth_respondents=test.n)
 
 
-def crossed(split: Split, templates: list[str]) -> pd.DataFrame:
+def crossed(split: RespondentSplit, templates: list[str]) -> pd.DataFrame:
     """Debiased divergence of the fits before when trained in one wording (row) and asked in another (column)."""
     test = split.truth.subset(split.truth.n >= MIN_RESPONDENTS)
     table = pd.DataFrame(index=templates, columns=templates, dtype=float)
@@ -97,7 +97,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def baselines(split: Split) -> dict[str, float]:
+def baselines(split: RespondentSplit) -> dict[str, float]:
     """What the wordings' differences are to be compared with."""
     test = split.truth.subset(split.truth.n >= MIN_RESPONDENTS)
     models = {"pooled marginal": MarginalRegressor, "order-aware logit": LogitRegressor}

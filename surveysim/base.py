@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from surveysim.cells import FitCells, PredictCells
+from surveysim.levels import check_level_counts
 from surveysim.questions import Question, as_questions
 from surveysim.validation import as_matrix, check_backgrounds, check_respondents, check_targets, pair_questions
 
@@ -67,6 +68,9 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
 
     question: Question | Mapping[str, Question] | None
     question_column: str
+
+    #: Different values that a column of X may have in `fit`; None: any number of them.
+    _most_levels: int | None = None
 
     # --- for the public -----------------------------------------------------------------------------------------------
 
@@ -201,6 +205,7 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
         self.backgrounds_ = [column for column in frame.columns if not (named and column == self.question_column)]
         self.n_dropped_ = int((~kept).sum())
         self._columns = list(frame.columns)
+        check_level_counts(frame[self.backgrounds_], self._most_levels)
         return FitCells(
             backgrounds=frame.loc[rows, self.backgrounds_].reset_index(drop=True),
             question_index=question_index[rows],

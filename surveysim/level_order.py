@@ -20,7 +20,7 @@ OUTSIDE = {
 _INFINITY = float("inf")
 _NUMBER = r"(\d+(?:\.\d+)?)\s*(k|m|thousand|million)?"
 _SCALE = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6}
-_BELOW = r"(?:under|below|less than|fewer than|younger than|up to|at most|<=?)"
+_BELOW = r"(?:to|under|below|less than|fewer than|younger than|up to|at most|<=?)"
 _ABOVE = r"(?:over|above|more than|older than|at least|from|>=?)"
 _OR_LESS = r"(?:or|and)\s+(?:under|below|less|fewer|younger|lower)"
 _OR_MORE = r"(?:\+|plus|(?:or|and)\s+(?:over|above|more|older|higher|up))"

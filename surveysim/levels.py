@@ -2,18 +2,74 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["MISSING", "UNSEEN", "LevelIndex", "as_numbers", "is_number_column"]
+from surveysim.errors import warn
+
+__all__ = [
+    "MANY",
+    "MISSING",
+    "MOST_COEFFICIENTS",
+    "UNSEEN",
+    "LevelIndex",
+    "as_numbers",
+    "check_level_counts",
+    "is_number_column",
+]
 
 UNSEEN = -1
 """Code of a value that training did not show."""
 
 MISSING = "<missing>"
 """Name of the level that all missing values of a column share."""
+
+
+MANY = 1000
+"""A column of more values than that is looked at twice: it may be an identifier, or a number that wants to be cut."""
+
+
+MOST_COEFFICIENTS = 1000
+"""Values of all columns together of which each has coefficients: time grows with the third power of their number (500
+of them, a question with 4 options: 7 seconds of one processor core)."""
+
+
+def check_level_counts(backgrounds: pd.DataFrame, most: int | None) -> None:
+    """Say so where a column has values by the thousand; refuse more than an estimator can work through.
+
+    Parameters
+    ----------
+    backgrounds : DataFrame
+    most : int or None
+        So many values all columns may have together; numbers are not counted. None: any number.
+
+    Raises
+    ------
+    ValueError
+        If there are more than `most`.
+
+    Warns
+    -----
+    SurveysimWarning
+        If a column has more than 1,000.
+    """
+    counts = {str(name): int(backgrounds[name].nunique(dropna=False)) for name in backgrounds.columns}
+    cure = "Drop it if it identifies respondents; put rare values together, or cut numbers into groups (pandas.cut)"
+    coefficients = {name: n for name, n in counts.items() if not is_number_column(backgrounds[name])}
+    if most is not None and sum(coefficients.values()) > most:
+        name = max(coefficients, key=coefficients.__getitem__)
+        raise ValueError(
+            f"X: column {name!r} has {counts[name]:,} different values in {len(backgrounds):,} rows; with a "
+            f"coefficient for each value of all columns, no more than {most:,} can be estimated in sensible time. "
+            f"{cure}."
+        )
+    for name, n in counts.items():
+        if n > MANY:
+            warn(f"X: column {name!r} has {n:,} different values in {len(backgrounds):,} rows. {cure}.")
 
 
 class LevelIndex:
@@ -52,6 +108,40 @@ class LevelIndex:
         codes = np.array([self._code.get(value, UNSEEN) for value in column.astype(object)], dtype=int)
         codes[missing] = len(self.values) if self.has_missing else UNSEEN
         return codes
+
+    def warn_of_misspelt(self, name: str, column: pd.Series, codes: np.ndarray) -> None:
+        """Warn of levels that training did not have and that are spelled almost like one that it had.
+
+        Parameters
+        ----------
+        name : str
+            The background.
+        column : Series
+            The values to predict for.
+        codes : int array
+            Their codes, as `codes` gives them.
+
+        Warns
+        -----
+        SurveysimWarning
+            Once a background, with the nearest level of training. Levels unlike all of them are left to the model.
+        """
+        strange = column[(codes == UNSEEN) & column.notna().to_numpy()].astype(object).value_counts()
+        texts = {value.casefold(): value for value in self.values if isinstance(value, str)}
+        found = []
+        for value, n in strange.items():
+            if isinstance(value, str):
+                near = difflib.get_close_matches(value.casefold().strip(), list(texts), n=1, cutoff=0.8)
+                if near and not _differ_in_digits(value, near[0]):
+                    found.append(f"{value!r} ({n:,} rows; {texts[near[0]]!r}?)")
+        if found:
+            listed = ", ".join(found[:5])
+            warn(f"X: column {name!r} has levels that training did not have: {listed}. They count as unknown.")
+
+
+def _differ_in_digits(first: str, second: str) -> bool:
+    """ "18-29" and "19-29" are two levels, not a slip."""
+    return re.findall(r"\d+", first) != re.findall(r"\d+", second)
 
 
 def is_number_column(column: pd.Series) -> bool:

@@ -24,6 +24,15 @@ __all__ = [
     "pair_questions",
 ]
 
+PERCENT_TOLERANCE = 1.5
+"""How far percentages that are rounded may be from 100 in all: half a point for each of three options."""
+
+MOST_RESPONDENTS = 1e12
+"""In one cell; some ten times as many as people have ever lived."""
+
+FEWEST_RESPONDENTS = 1e-6
+"""In all cells together."""
+
 MAX_LISTED = 20
 """How many names an error message lists before it stops."""
 
@@ -58,6 +67,7 @@ def check_backgrounds(X: Any) -> pd.DataFrame:
         frame = X.reset_index(drop=True)
         frame.columns = pd.Index([str(column) for column in X.columns], dtype=object)
     else:
+        X = unmasked(X)
         array = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
         frame = pd.DataFrame(array, columns=[f"x{j}" for j in range(array.shape[1])])
         if array.dtype == object:
@@ -217,7 +227,7 @@ def check_respondents(sample_weight: ArrayLike | None, n_rows: int) -> np.ndarra
         n = np.full(n_rows, float(sample_weight))
     else:
         try:
-            n = np.array(sample_weight, dtype=np.float64)
+            n = np.array(unmasked(sample_weight), dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise TypeError(f"sample_weight must hold numbers (respondents per row): {error}") from None
     if n.ndim != 1:
@@ -233,6 +243,7 @@ def check_respondents(sample_weight: ArrayLike | None, n_rows: int) -> np.ndarra
             )
     if not (n > 0).any():
         raise ValueError("sample_weight is zero in every row: no respondents to learn from")
+    _refuse_impossible_weights(n)
     positive = n[n > 0]
     if positive.mean() < 1.5 and (positive != np.round(positive)).any():
         warn(
@@ -243,16 +254,45 @@ def check_respondents(sample_weight: ArrayLike | None, n_rows: int) -> np.ndarra
     return n
 
 
+def _refuse_impossible_weights(n: np.ndarray) -> None:
+    """More respondents than there are people, or too few to be any: sums over them are not numbers any more."""
+    if n.max() > MOST_RESPONDENTS:
+        row = int(n.argmax())
+        raise ValueError(
+            f"sample_weight: row {row} has {n[row]:.6g} respondents, more than {MOST_RESPONDENTS:.0e}: it is the "
+            "number of people behind a cell's distribution, not a population or a scaled weight"
+        )
+    if n.sum() < FEWEST_RESPONDENTS:
+        raise ValueError(
+            f"sample_weight adds up to {n.sum():.3g} respondents: pass the number of people behind each cell's "
+            "distribution, as cells.n of surveysim.tabulate has it"
+        )
+
+
+def unmasked(values: Any) -> Any:
+    """A masked array with its masked entries missing (NaN, or None where there are texts); else what came."""
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    if not np.ma.getmaskarray(values).any():
+        return values.data
+    kind = np.float64 if values.dtype.kind in "biuf" else object
+    return np.ma.filled(values.astype(kind), np.nan if kind is np.float64 else None)
+
+
 def as_matrix(Y: Any) -> np.ndarray:
-    """Y as an array, whatever it came as.
+    """Y as an array, whatever it came as; what is masked is NaN.
 
     Raises
     ------
+    TypeError
+        If it is sparse.
     ValueError
         If its rows differ in length.
     """
+    if hasattr(Y, "toarray") and hasattr(Y, "nnz"):
+        raise TypeError("Y is sparse, but distributions are dense: pass Y.toarray()")
     try:
-        return np.asarray(Y)
+        return np.asarray(unmasked(Y))
     except ValueError as error:
         raise ValueError(f"Y: rows differ in length; pad shorter questions with NaN at the end ({error})") from None
 
@@ -268,6 +308,11 @@ def check_targets(Y: np.ndarray, n_options: np.ndarray, kept: np.ndarray) -> np.
     TypeError, ValueError
         As `surveysim.distributions.check_distributions`; and if rows differ in number from X, or columns from the
         longest question.
+
+    Warns
+    -----
+    SurveysimWarning
+        If all rows sum to about 100: they are taken as percentages.
     """
     if Y.ndim and len(Y) != len(kept):
         raise ValueError(f"X has {len(kept)} rows, but Y has {len(Y)}: inconsistent numbers of samples")
@@ -276,7 +321,23 @@ def check_targets(Y: np.ndarray, n_options: np.ndarray, kept: np.ndarray) -> np.
         option = np.arange(Y.shape[1])
         certain = np.where(option < n_options[:, None], (option == 0) * 1.0, np.nan)
         Y = np.where(kept[:, None], Y, certain)
-    return check_distributions(Y, n_options=n_options.tolist(), name="Y")[kept]
+    return check_distributions(_scale_percentages(Y, kept), n_options=n_options.tolist(), name="Y")[kept]
+
+
+def _scale_percentages(Y: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Percentages, which rounding makes sum to 99 or 101, as shares; anything else as it came."""
+    if Y.ndim != 2 or not pd.api.types.is_numeric_dtype(Y.dtype) or not kept.any():
+        return Y
+    shares = np.array(Y, dtype=np.float64)
+    sums = np.nansum(shares[kept], axis=1)
+    if (np.abs(sums - 100.0) > PERCENT_TOLERANCE).any() or (shares[kept] < 0).any():
+        return Y
+    warn(
+        f"Y: all rows sum to about 100 ({sums.min():.4g} to {sums.max():.4g}): taken as percentages, and scaled to sum "
+        "to 1. If they are counts of respondents, pass shares as Y and the counts' sums as sample_weight."
+    )
+    shares[kept] /= sums[:, None]
+    return shares
 
 
 def check_folds(folds: ArrayLike | None, cells: FitCells, n_rows: int) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""A respondent without a model: a function says what it answers, and it remembers what it was asked."""
+"""An answerer without a model: a function says what it answers, and it remembers what it was asked."""
 
 from __future__ import annotations
 

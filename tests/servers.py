@@ -162,6 +162,9 @@ class LoopbackServer:
             def do_POST(self) -> None:
                 outer._handle(self)
 
+            def do_GET(self) -> None:
+                outer._handle_get(self)
+
             def log_message(self, *arguments: object) -> None:
                 pass
 
@@ -225,6 +228,9 @@ class LoopbackServer:
         handler.wfile.write(data)
         if self.on_reply is not None:
             self.on_reply(body)
+
+    def _handle_get(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.send_error(404)
 
     def _drip(self, handler: BaseHTTPRequestHandler, data: bytes, seconds: float) -> None:
         handler.close_connection = True

@@ -239,7 +239,7 @@ def test_question_column_must_be_a_name(X, Y):
     [
         (lambda Y: Y[:2], r"X has 3 rows, but Y has 2"),
         (lambda Y: Y[:, :2], r"Y has 2 columns, but the question has 3 options"),
-        (lambda Y: Y * 99.5, r"row 0 sums to 99.5.*percentages"),
+        (lambda Y: Y * 97.5, r"row 0 sums to 97.5.*percentages"),
         (lambda Y: np.round(Y * 10), r"row 0 sums to 10.*tabulate"),
         (lambda Y: np.array([0, 1, 2]), r"two-dimensional.*tabulate"),
         (lambda Y: Y - [[0.3, -0.3, 0]], r"row 0 has a negative entry"),

@@ -114,7 +114,8 @@ class TestMismatch:
     @pytest.mark.parametrize(
         ("old", "new"),
         [
-            ('version = "', 'version = "9'),
+            ('description = "', 'description = "new: '),
+            ('python_version = "3.11"', 'python_version = "3.12"'),
             ("line-length = 120", "line-length = 100"),
             ("dependencies = [\n", "dependencies = [\n  # a comment\n"),
             ('"safetensors>=0.4.5,<1",\n  "joblib>=1.4,<2",\n', '"joblib>=1.4,<2",\n  "safetensors>=0.4.5,<1",\n'),

@@ -13,7 +13,7 @@ LONGEST = 400
 
 ORDER = [
     {"errors", "progress", "version"},
-    {"questions", "distributions", "contrasts", "level_order", "levels", "parameters"},
+    {"questions", "distributions", "contrasts", "interfaces", "level_order", "levels", "parameters"},
     {"cells"},
     {"validation", "saving"},
     {"metrics"},

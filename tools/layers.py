@@ -33,7 +33,8 @@ def draw() -> str:
     y = MARGIN
     for rooms in storeys:
         lines.append(
-            f'<rect x="{MARGIN}" y="{y}" width="{WIDTH - 2 * MARGIN}" height="{ROOM_HEIGHT + 8}" rx="6" fill="#eef2f7"/>'
+            f'<rect x="{MARGIN}" y="{y}" width="{WIDTH - 2 * MARGIN}" height="{ROOM_HEIGHT + 8}" rx="6" '
+            'fill="#eef2f7"/>'
         )
         width = min(200.0, (WIDTH - 2 * MARGIN - GAP) / len(rooms) - GAP)
         x = (WIDTH - len(rooms) * (width + GAP) + GAP) / 2
@@ -48,8 +49,8 @@ def draw() -> str:
             x += width + GAP
         y += ROOM_HEIGHT + GAP + 8
     lines.append(
-        f'<text x="{MARGIN}" y="{y + 14}" font-size="12" fill="#57606a">Imports point down only. Red: torch is imported '
-        "there when the room is first used.</text>"
+        f'<text x="{MARGIN}" y="{y + 14}" font-size="12" fill="#57606a">Imports point down only. Red: torch is '
+        "imported there when the room is first used.</text>"
     )
     return "\n".join([*lines, "</svg>"]) + "\n"
 

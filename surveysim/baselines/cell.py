@@ -150,4 +150,6 @@ class CellRegressor(BaselineRegressor):
     def _keys(self, question_index: np.ndarray, backgrounds: pd.DataFrame) -> list[tuple[int, ...]]:
         """A key per row: the question's position and the code of each attribute's value."""
         codes = [index.codes(backgrounds[name]) for name, index in self._levels.items()]
+        for (name, index), found in zip(self._levels.items(), codes, strict=True):
+            index.warn_of_misspelt(name, backgrounds[name], found)
         return list(map(tuple, np.column_stack([question_index, *codes]).tolist()))

@@ -131,6 +131,8 @@ class BackgroundEncoder:
         """The design matrix of n backgrounds."""
         attributes = {attribute.name: attribute for attribute in self._attributes}
         codes = {name: attribute.codes(backgrounds[name]) for name, attribute in attributes.items()}
+        for name, attribute in attributes.items():
+            attribute.index.warn_of_misspelt(name, backgrounds[name], codes[name])
         matrix = np.zeros((len(backgrounds), self.n_columns))
         unseen = np.zeros((len(backgrounds), len(self.blocks)), dtype=bool)
         for b, block in enumerate(self.blocks):
@@ -163,7 +165,7 @@ class _Attribute:
         self._edges: np.ndarray | None = None
         self._ranks: dict[object, float] | None = None
         index = LevelIndex(column)
-        self._index = index
+        self.index = index
         self.names = index.names
         number = is_number_column(column)
         n_levels = len(index.values)
@@ -191,13 +193,13 @@ class _Attribute:
 
     def codes(self, column: pd.Series) -> np.ndarray:
         if self._edges is None:
-            return self._index.codes(column)
+            return self.index.codes(column)
         numbers = as_numbers(column)
         codes = np.searchsorted(self._edges, numbers, side="right")
         absent = np.isnan(numbers)
         missing = column.isna().to_numpy()
         codes[absent] = UNSEEN
-        if self._index.has_missing:
+        if self.index.has_missing:
             codes[missing] = len(self._edges) + 1
         return codes
 

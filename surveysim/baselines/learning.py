@@ -15,6 +15,7 @@ from surveysim.baselines.priors import (
     FIXED_DEGREES,
     HIGHEST_CLASS,
     INTERCEPT_VARIANCE,
+    LEVEL_DEGREES,
     PSEUDO_COEFFICIENTS,
     START_DEGREES,
     PriorTable,
@@ -37,11 +38,18 @@ RESEMBLANCE_TOLERANCE = 0.01
 IDENTITY_TERMS = 20.0
 """How many terms the identity counts for when the resemblance of questions is learned."""
 
-AUTO_COEFFICIENTS = 30.0
-"""How many coefficients the fixed variances count for with ``prior="auto"``."""
+AUTO_COEFFICIENTS = 60.0
+"""How many coefficients the fixed variances, times the factors, count for with ``prior="auto"``."""
 
 FACTOR_COEFFICIENTS = 24.0
-"""How many coefficients 1 counts for when the factors of attributes and degrees are learned."""
+"""How many coefficients 1 counts for when the factors of attributes and degrees are learned.
+
+These three were chosen among 20 and 35, 12 / 30 / 60, and 12 / 24 by ``python -m benchmarks.priors`` on eight surveys
+of 1 to 20 questions. Divergence relative to fixed variances at n = 200 / 500 / 1000: `nonvoters_2020` (20 questions)
+-2 / -7 / -7%, `cces_2016` (8) -6 / -8 / -10%, one question between +1 and -32%. Smaller numbers gain more where there
+are many questions and lose where there is one: with 12 and 12 `fair` was 6% worse at n = 200. What still loses is
+`ess_gb` (+4 / +3%): three of its four questions are nearly one, so that the same respondents' answers count three
+times."""
 
 MAX_COUPLED = 4000
 """Questions times terms that are coupled at most: each Newton step solves a dense system of this size."""
@@ -93,20 +101,22 @@ class JointFit:
         Coefficients and slopes.
     found : Hyperparameters
         As given or learned.
+    doubtful : Hyperparameters
+        The same with the start counting for `START_DEGREES` (levels: `LEVEL_DEGREES`) coefficients only. Predictions
+        are better with a start that counts for more; intervals that believed it would be too narrow where effects are
+        large.
     determined, level_determined : float64 arrays of shapes (n_blocks, 4) and (4,)
-        How many coefficients behind each variance the data determine, those that the start counts for included; NaN
-        where the variance was given.
-    weight : float
-        How many coefficients the start counts for in them.
+        How many coefficients behind each doubtful variance the data determine, those of the start included; NaN where
+        the variance was given.
     n_rounds : int
         Rounds of learning; 0 if nothing was learned.
     """
 
     optimum: Optimum
     found: Hyperparameters
+    doubtful: Hyperparameters
     determined: np.ndarray
     level_determined: np.ndarray
-    weight: float
     n_rounds: int
 
 
@@ -198,7 +208,7 @@ class LogitFamily:
         """
         found, optimum = self.start, self.solve(self.start)
         shape = found.table.variances.shape
-        fit = JointFit(optimum, found, np.full(shape, np.nan), np.full(shape[1:], np.nan), self._weight(), 0)
+        fit = JointFit(optimum, found, found, np.full(shape, np.nan), np.full(shape[1:], np.nan), 0)
         if self.prior_kind == "fixed" and not any(self.has_level):
             return fit
         while fit.n_rounds < MAX_ROUNDS:
@@ -211,23 +221,32 @@ class LogitFamily:
 
     def _round(self, fit: JointFit) -> JointFit:
         """One round of learning, before the optimum follows."""
-        found, weight = fit.found, fit.weight
-        squares, informed = self._moments(found, fit.optimum)
-        level_determined = self._level_sums(informed) + weight
-        levels = (self._level_sums(squares) + weight * self.start.levels) / level_determined
-        fit = replace(fit, level_determined=level_determined, n_rounds=fit.n_rounds + 1)
-        if self.prior_kind == "fixed":
-            return replace(fit, found=replace(found, levels=levels))
-        total, determined = (
-            sum((found.table.add_up(one, d) for one, d in zip(values, self.degrees, strict=True)), start=np.zeros(()))
-            for values in (squares, informed)
+        squares, informed = self._moments(fit.found, fit.optimum)
+        level_squares, level_informed = self._level_sums(squares), self._level_sums(informed)
+        resemblance, table = fit.found.resemblance, self.start.table
+        total, determined = np.zeros_like(table.variances), np.full(table.variances.shape, np.nan)
+        learn_terms = self.prior_kind != "fixed"
+        if learn_terms:
+            total, determined = (
+                sum((table.add_up(one, d) for one, d in zip(values, self.degrees, strict=True)), start=total)
+                for values in (squares, informed)
+            )
+            resemblance = self._resemblance(fit.found, fit.optimum)
+
+        def learned(weight: float, factor_weight: float, level_weight: float) -> Hyperparameters:
+            levels = (level_squares + level_weight * self.start.levels) / (level_informed + level_weight)
+            start = _scaled(table, total, determined, factor_weight) if self.prior_kind == "auto" else table
+            variances = (total + weight * start.variances) / (determined + weight) if learn_terms else start.variances
+            return Hyperparameters(PriorTable(table.blocks, variances), levels, resemblance)
+
+        return JointFit(
+            fit.optimum,
+            learned(self._weight(), FACTOR_COEFFICIENTS, PSEUDO_COEFFICIENTS),
+            learned(START_DEGREES, PSEUDO_COEFFICIENTS, LEVEL_DEGREES),
+            determined + START_DEGREES,
+            level_informed + LEVEL_DEGREES,
+            fit.n_rounds + 1,
         )
-        start = self.start.table
-        if self.prior_kind == "auto":
-            start = _scaled(start, total, determined)
-        table = PriorTable(start.blocks, (total + weight * start.variances) / (determined + weight))
-        learned = Hyperparameters(table, levels, self._resemblance(found, fit.optimum))
-        return replace(fit, found=learned, determined=determined + weight)
 
     def _weight(self) -> float:
         """How many coefficients the start counts for."""
@@ -282,34 +301,32 @@ class LogitFamily:
         return total
 
     def draw(self, fit: JointFit, generator: np.random.Generator) -> Hyperparameters:
-        """Variances from their approximate posterior, a scaled inverse chi-squared around what was found.
+        """Variances from their approximate posterior, a scaled inverse chi-squared around the doubtful ones.
 
-        See `PriorTable.drawn`. What was learned has the degrees of freedom that the data determine, the start counting
-        for `START_DEGREES` of them instead of its weight; what was given has `FIXED_DEGREES`.
+        See `PriorTable.drawn`. What was learned has the degrees of freedom that the data determine, `START_DEGREES`
+        included; what was given has `FIXED_DEGREES`.
         """
-        surplus = fit.weight - START_DEGREES
-        degrees = np.where(np.isnan(fit.determined), FIXED_DEGREES, fit.determined - surplus)
-        levels = fit.found.levels
+        degrees = np.where(np.isnan(fit.determined), FIXED_DEGREES, fit.determined)
+        levels = fit.doubtful.levels
         if any(self.has_level):
-            level_degrees = fit.level_determined - surplus
-            levels = levels * level_degrees / generator.chisquare(level_degrees)
-        return replace(fit.found, table=fit.found.table.drawn(degrees, generator), levels=levels)
+            levels = levels * fit.level_determined / generator.chisquare(fit.level_determined)
+        return replace(fit.doubtful, table=fit.doubtful.table.drawn(degrees, generator), levels=levels)
 
 
-def _scaled(table: PriorTable, squares: np.ndarray, determined: np.ndarray) -> PriorTable:
+def _scaled(table: PriorTable, squares: np.ndarray, determined: np.ndarray, weight: float) -> PriorTable:
     """A table times a factor for each attribute and one for each degree, as far as the data tell.
 
     Each factor is learned as a variance is, from the sums (n_blocks, 4) of squares and of what is determined, with 1
-    counting for `FACTOR_COEFFICIENTS`.
+    counting for `weight` coefficients.
     """
     attributes = [block.attributes for block in table.blocks]
     variances = table.variances.copy()
     for own in dict.fromkeys(attributes):
         rows = [i for i, a in enumerate(attributes) if a == own]
-        ratio = (squares[rows] / variances[rows]).sum() + FACTOR_COEFFICIENTS
-        variances[rows] *= ratio / (determined[rows].sum() + FACTOR_COEFFICIENTS)
-    by_degree = (squares / variances).sum(axis=0) + FACTOR_COEFFICIENTS
-    return PriorTable(table.blocks, variances * by_degree / (determined.sum(axis=0) + FACTOR_COEFFICIENTS))
+        ratio = (squares[rows] / variances[rows]).sum() + weight
+        variances[rows] *= ratio / (determined[rows].sum() + weight)
+    by_degree = (squares / variances).sum(axis=0) + weight
+    return PriorTable(table.blocks, variances * by_degree / (determined.sum(axis=0) + weight))
 
 
 def _close(found: Hyperparameters, updated: Hyperparameters) -> bool:

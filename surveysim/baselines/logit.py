@@ -16,6 +16,7 @@ from surveysim.baselines.learning import PRIORS, LogitFamily, Prior
 from surveysim.baselines.posterior import ROWS_AT_ONCE, draw_distributions, draw_states, log_odds_variances
 from surveysim.baselines.priors import PriorTable
 from surveysim.cells import FitCells, PredictCells
+from surveysim.levels import MOST_COEFFICIENTS
 from surveysim.questions import Question
 
 __all__ = ["LogitRegressor", "check_interval_arguments"]
@@ -37,15 +38,20 @@ class LogitRegressor(BaselineRegressor):
     ----------
     ordered : bool, default=True
         False is the plain multinomial logit: one variance for all contrasts, no linear scores.
-    prior : {"fixed", "eb"}, default="fixed"
-        Where the prior variances come from. "fixed" takes those that were found on one survey and confirmed on two
-        others. "eb" (empirical Bayes) learns one for every attribute, kind of term and degree, pooled over all
-        questions, by maximising the Laplace approximation to the marginal likelihood: better when there are many
-        questions or respondents, or attributes of very different importance (such as party next to gender), and a few
-        times slower.
+    prior : {"auto", "fixed", "eb"}, default="auto"
+        Where the prior variances come from.
+
+        - "auto" learns them, as far as questions and respondents tell of them, and starts from the fixed ones, which
+          with one question and a few hundred respondents it hardly leaves. With several questions it also learns how
+          far they resemble each other, and pools their effects of degree 1: what a group thinks of one thing says
+          something of what it thinks of the next.
+        - "fixed" takes variances that were found on one survey and confirmed on two others. Every question is fitted
+          by itself.
+        - "eb" (empirical Bayes) learns one for every attribute, kind of term and degree, pooled over all questions,
+          and follows the data at once, with few of them, too. Effects are not pooled.
     interactions : bool, default=False
         Add a term for every pair of levels of two attributes that was seen, with a tenth of the variance. Seldom worth
-        more than 2%; with ``prior="eb"`` it can do little harm.
+        more than 2%; where variances are learned it can do little harm.
     question : Question, mapping of str to Question, or None
         What is asked. A mapping names several questions; None stands for options "1".."K" with K taken from Y.
     question_column : str, default="question"
@@ -69,7 +75,13 @@ class LogitRegressor(BaselineRegressor):
     prior_variances_ : DataFrame
         The prior variance of each attribute's terms by degree of contrast, as given or learned.
     n_iter_ : int
-        With ``prior="fixed"`` the most Newton steps that a question took, with "eb" the rounds of learning.
+        With ``prior="fixed"`` the Newton steps taken, else the rounds of learning.
+    resemblance_ : DataFrame
+        With ``prior="auto"`` the learned correlations of the questions' effects of degree 1, named; else the identity.
+    cell_deviation_ : float
+        How far a cell's score of degree 1 is expected to be from the sum of its attributes' effects (a standard
+        deviation), learned from residuals; intervals know it. Well above the .14 of its prior: see whether
+        ``interactions=True`` predicts better.
     questions_, n_options_, backgrounds_, n_dropped_, n_features_in_, feature_names_in_
         As in every estimator of the library.
 
@@ -83,16 +95,26 @@ class LogitRegressor(BaselineRegressor):
     Terms. Every attribute of at least two levels has a 0/1 term per level; missing is a level. A number with more than
     12 distinct values is a quantity: its terms stand for 6 groups with about equally many distinct values. An ordered
     attribute of at least 3 levels - an ordered categorical or a number - also has a score, the category's rank or the
-    number, standardised over the distinct training backgrounds. So that age groups count as ordered, make them an
-    ordered categorical (`pandas.cut` does).
+    number, standardised over the distinct training backgrounds. Texts whose levels read like an order ("18-29",
+    "30-44", "65 or older"; "low", "medium", "high"; degrees of education, see `surveysim.level_order.order_of`) count
+    as ordered; anything else that has an order should be an ordered categorical.
 
     Prior variances for contrasts of degree 1 / 2 / 3 and more are .1 / .02 / .005 (levels) and .15 / .02 / .005 (linear
     scores); nominal and pinned options, whose contrasts know no order, and all contrasts with ``ordered=False``
-    have .1. Intercepts have 25.
+    have .1. Intercepts have 25: in effect they are free.
+
+    Learned variances maximise the Laplace approximation to the marginal likelihood (MacKay 1992). With "auto" the table
+    that they start from is first multiplied by a learned factor for each attribute and one for each degree. A term's
+    effects of degree 1 on the questions, b, have the prior ``N(0, v R)``: variances v of the terms, and one matrix R of
+    questions, learned by EM (Dempster, Laird & Rubin 1977) and shrunk to the identity, so that questions resemble each
+    other only as far as the data say. Above 4,000 questions times terms nothing is pooled.
 
     References
     ----------
-    D. J. C. MacKay (1992), Bayesian interpolation, Neural Computation 4(3), 415-447 (learned variances).
+    D. J. C. MacKay (1992), Bayesian interpolation, Neural Computation 4(3), 415-447.
+
+    A. P. Dempster, N. M. Laird & D. B. Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm,
+    Journal of the Royal Statistical Society B 39(1), 1-38.
 
     Examples
     --------
@@ -108,8 +130,10 @@ class LogitRegressor(BaselineRegressor):
     array([[0.56, 0.27, 0.17],
            [0.41, 0.35, 0.24],
            [0.3 , 0.37, 0.34],
-           [0.13, 0.32, 0.55]])
+           [0.13, 0.32, 0.56]])
     """
+
+    _most_levels = MOST_COEFFICIENTS
 
     def __init__(
         self,
@@ -198,8 +222,8 @@ class LogitRegressor(BaselineRegressor):
         They are intervals of the *group's* share, not of the share in a sample of it, each option by itself. The prior
         variances are taken as uncertain: as known from four coefficients each if they are fixed, from the training
         cells if they were learned. Levels that training did not show have their prior's uncertainty. Without
-        `interactions` every group also has the prior uncertainty of the two-way terms that were left out: groups are
-        no sums of effects.
+        `interactions` every cell also deviates from the sum of its attributes' effects, by as much as the residuals of
+        the training cells show (`cell_deviation_`).
 
         Parameters
         ----------

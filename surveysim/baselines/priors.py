@@ -13,6 +13,7 @@ from surveysim.baselines.features import Block
 __all__ = [
     "FIXED_DEGREES",
     "INTERCEPT_VARIANCE",
+    "LEVEL_DEGREES",
     "ORDERED_VARIANCES",
     "PLAIN_VARIANCES",
     "START_DEGREES",
@@ -41,9 +42,14 @@ HIGHEST_CLASS = 3
 PSEUDO_COEFFICIENTS = 4.0
 """How many coefficients the fixed variance counts for when variances are learned: few enough to move freely."""
 
-START_DEGREES = 2.0
+START_DEGREES = 1.0
 """How many coefficients the start counts for when learned variances are drawn for intervals: attributes differ tenfold
-in how far groups are apart (party next to region), so that it says little of a single one."""
+in how far groups are apart (party next to region), so that it says little of a single one. On simulated surveys of 300
+with effects five times as large as the table has them 90% intervals held 90% of cells and 88% of groups, with 2 instead
+of 1 88 and 86%, and without any effects 96 and 93% with either."""
+
+LEVEL_DEGREES = 2.0
+"""The same for the variances of levels, whose deviations have heavy tails of their own."""
 
 FIXED_DEGREES = 4.0
 """How many coefficients a variance that was not learned counts for when it is drawn for intervals. With the table taken

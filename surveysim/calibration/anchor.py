@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from sklearn.base import BaseEstimator
 
@@ -15,6 +16,9 @@ from surveysim.calibration.examples import Examples
 from surveysim.calibration.maps import SMALLEST_SHARE, as_distributions
 from surveysim.calibration.objectives import SCALE, loss
 from surveysim.calibration.priors import prior_of
+
+Level: TypeAlias = str | float | bool | None
+"""A value of a background; None is "not stated"."""
 
 __all__ = ["Anchor", "Gaps", "KnownCells", "as_anchor", "fit_gaps", "log_shift", "move"]
 
@@ -45,7 +49,7 @@ class Anchor(BaseEstimator):
     Anchor(group={'sex': 'Male'})
     """
 
-    def __init__(self, group: Mapping[str, Any], X: Any = None, Y: Any = None) -> None:
+    def __init__(self, group: Mapping[str, Level], X: pd.DataFrame | None = None, Y: ArrayLike | None = None) -> None:
         self.group = group
         self.X = X
         self.Y = Y
@@ -99,7 +103,7 @@ class Anchor(BaseEstimator):
         return partners, changed, member
 
 
-def as_anchor(anchor: Anchor | Mapping[str, Any]) -> Anchor:
+def as_anchor(anchor: Anchor | Mapping[str, Level]) -> Anchor:
     """The `anchor=` parameter as an object."""
     return anchor if isinstance(anchor, Anchor) else Anchor(anchor)
 
@@ -108,7 +112,7 @@ class KnownCells:
     """Elicited and observed distributions of the known group, found by question and background."""
 
     def __init__(self) -> None:
-        self._place: dict[tuple[Any, ...], int] = {}
+        self._place: dict[tuple[Hashable, ...], int] = {}
         self._P: list[np.ndarray] = []
         self._Y: list[np.ndarray] = []
 
@@ -244,7 +248,7 @@ def _shares(changed: np.ndarray) -> np.ndarray:
     return changed / np.maximum(changed.sum(axis=1, keepdims=True), 1)
 
 
-def _keys(backgrounds: pd.DataFrame, question: np.ndarray) -> Iterator[tuple[Any, ...]]:
+def _keys(backgrounds: pd.DataFrame, question: np.ndarray) -> Iterator[tuple[Hashable, ...]]:
     """A key per row; all missing values are one."""
     columns = [
         [None if absent else value for value, absent in zip(column.astype(object), column.isna(), strict=True)]
@@ -253,5 +257,5 @@ def _keys(backgrounds: pd.DataFrame, question: np.ndarray) -> Iterator[tuple[Any
     return zip(question.tolist(), *columns, strict=True)
 
 
-def _is_missing(value: Any) -> bool:
+def _is_missing(value: Level) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))

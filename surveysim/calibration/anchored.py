@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from surveysim.calibration.anchor import Anchor, Gaps, KnownCells, fit_gaps, log_shift, move
 from surveysim.calibration.examples import CELL_NOISE, Examples
@@ -34,7 +33,7 @@ class AnchoredGroups:
         self.elicited_by = elicited_by
         self.known = KnownCells()
 
-    def add_known(self, cells: PredictCells, P: np.ndarray, Y: Any) -> None:
+    def add_known(self, cells: PredictCells, P: np.ndarray, Y: ArrayLike) -> None:
         """Take up the cells of ``Anchor(X=, Y=)``.
 
         Raises

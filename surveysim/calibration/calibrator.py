@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,11 +15,12 @@ from surveysim.calibration.dirichlet import DirichletCalibrator
 from surveysim.calibration.examples import CELL_NOISE, Examples, as_elicited, as_positions
 from surveysim.calibration.gate import Gate, gate_of
 from surveysim.calibration.maps import Calibrator, IdentityCalibrator, PriorCorrection
-from surveysim.calibration.objectives import OBJECTIVES
+from surveysim.calibration.objectives import OBJECTIVES, Objective
 from surveysim.calibration.priors import prior_of
 from surveysim.calibration.regression import IsotonicCalibrator, LinearCalibrator
 from surveysim.calibration.tempered import TemperatureCalibrator, TemperedCalibrator
 from surveysim.distributions import check_distributions, renormalize
+from surveysim.interfaces import RandomState, Table
 from surveysim.parameters import as_generator, check_random_state
 from surveysim.validation import check_backgrounds, check_respondents
 
@@ -115,10 +116,10 @@ class DistributionCalibrator(BaseEstimator):
         self,
         calibrator: str | Calibrator = "tempered",
         *,
-        objective: str = "auto",
+        objective: Objective = "auto",
         elicited_by: str | None = None,
         gate: bool = True,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ) -> None:
         self.calibrator = calibrator
         self.objective = objective
@@ -133,7 +134,7 @@ class DistributionCalibrator(BaseEstimator):
         *,
         groups: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
-        backgrounds: Any = None,
+        backgrounds: Table | None = None,
         values: ArrayLike | None = None,
     ) -> DistributionCalibrator:
         """Learn the correction.
@@ -204,8 +205,14 @@ class DistributionCalibrator(BaseEstimator):
         return CALIBRATORS[self.calibrator]()
 
     def _examples(
-        self, P: Any, Y: Any, groups: Any, sample_weight: Any, backgrounds: Any, values: Any
-    ) -> Examples:  # fmt: skip
+        self,
+        P: ArrayLike,
+        Y: ArrayLike | None,
+        groups: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        backgrounds: Table | None,
+        values: ArrayLike | None,
+    ) -> Examples:
         """Validated examples of both kinds; positions and groups as the user's."""
         P, answered = as_elicited(P)
         n_rows, self.n_options_ = P.shape
@@ -234,7 +241,7 @@ class DistributionCalibrator(BaseEstimator):
             elicited_by=self.elicited_by,
         ).rows(kept)
 
-    def _check_truth(self, Y: Any, P: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    def _check_truth(self, Y: ArrayLike | None, P: np.ndarray, kept: np.ndarray) -> np.ndarray:
         try:
             Y = np.array(Y, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -245,7 +252,7 @@ class DistributionCalibrator(BaseEstimator):
         Y[~kept] = np.where(np.arange(P.shape[1]) < 2, 0.5, np.nan)  # not looked at
         return renormalize(check_distributions(Y, n_options=n_options.tolist()))
 
-    def _learn_features(self, backgrounds: Any, kept: np.ndarray) -> np.ndarray:
+    def _learn_features(self, backgrounds: Table, kept: np.ndarray) -> np.ndarray:
         calibrator = self._new_calibrator()
         if not calibrator.uses_backgrounds:
             able = [name for name, known in CALIBRATORS.items() if known.uses_backgrounds]
@@ -280,7 +287,7 @@ class DistributionCalibrator(BaseEstimator):
         self.calibrators_[kind] = calibrator.fit(chosen)
 
     def _of_kind(self, examples: Examples, kind: str) -> Examples:
-        objective = self.objective
+        objective: str = self.objective
         if objective == "auto":
             objective = "w1" if kind == "ordinal" else "kl"
         elif objective == "w1" and kind == "nominal":
@@ -290,7 +297,7 @@ class DistributionCalibrator(BaseEstimator):
             )
         return replace(examples, objective=objective)
 
-    def predict(self, P: ArrayLike, *, backgrounds: Any = None, values: ArrayLike | None = None) -> np.ndarray:
+    def predict(self, P: ArrayLike, *, backgrounds: Table | None = None, values: ArrayLike | None = None) -> np.ndarray:
         """Apply the correction.
 
         Parameters
@@ -336,7 +343,7 @@ class DistributionCalibrator(BaseEstimator):
                 Q[rows] = self.calibrators_[kind].predict(self._of_kind(examples.rows(rows), kind))
         return Q
 
-    def _features(self, backgrounds: Any, n_rows: int) -> np.ndarray:
+    def _features(self, backgrounds: Table | None, n_rows: int) -> np.ndarray:
         if (backgrounds is None) != (self._encoder is None):
             raise ValueError(
                 f"backgrounds were {'not ' if self._encoder is None else ''}passed to fit: predict must be given "
@@ -350,10 +357,10 @@ class DistributionCalibrator(BaseEstimator):
         return self._encoder.transform(frame).matrix
 
 
-def _as_groups(groups: Any, n_rows: int) -> np.ndarray:
+def _as_groups(groups: ArrayLike, n_rows: int) -> np.ndarray:
     """Groups as numbers."""
     array = np.asarray(groups, dtype=object)
     if array.shape != (n_rows,):
         raise ValueError(f"groups must name the question of each row, shape ({n_rows},), got {array.shape}")
-    numbers: dict[Any, int] = {}
+    numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(group, len(numbers)) for group in array], dtype=int)

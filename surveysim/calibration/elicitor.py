@@ -11,21 +11,23 @@ from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, get_routing_for_object, process_routing
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
 from surveysim.base import DistributionRegressor
-from surveysim.calibration.anchor import Anchor, Gaps, as_anchor
+from surveysim.calibration.anchor import Anchor, Gaps, Level, as_anchor
 from surveysim.calibration.anchored import AnchoredGroups
 from surveysim.calibration.calibrator import DistributionCalibrator
 from surveysim.calibration.examples import as_elicited
 from surveysim.calibration.maps import Calibrator
+from surveysim.calibration.objectives import Objective
 from surveysim.calibration.priors import ELICITED_BY
 from surveysim.calibration.refusals import LeftOut
+from surveysim.calibration.wrapped import asks_for_weights, innermost, method_of
 from surveysim.cells import FitCells, PredictCells
 from surveysim.distributions import renormalize
 from surveysim.elicitation.averaging import refusal_mask
+from surveysim.interfaces import Estimator, RandomState, Table
 from surveysim.parameters import check_random_state
-from surveysim.questions import Question
 from surveysim.validation import as_matrix
 
 __all__ = ["CalibratedElicitor"]
@@ -128,14 +130,14 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
 
     def __init__(
         self,
-        estimator: Any = None,
+        estimator: Estimator | None = None,
         *,
         calibrator: str | Calibrator = "tempered",
-        objective: str = "auto",
+        objective: Objective = "auto",
         gate: bool = True,
-        anchor: Anchor | Mapping[str, Any] | None = None,
+        anchor: Anchor | Mapping[str, Level] | None = None,
         use_backgrounds: bool = False,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ) -> None:
         self.estimator = estimator
         self.calibrator = calibrator
@@ -148,15 +150,15 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
     @property
     def question(self) -> Any:  # type: ignore[override]
         """The estimator's `question`."""
-        return getattr(_innermost(self.estimator), "question", None)
+        return getattr(innermost(self.estimator), "question", None)
 
     @property
     def question_column(self) -> str:  # type: ignore[override]
         """The estimator's `question_column`."""
-        return getattr(_innermost(self.estimator), "question_column", "question")
+        return getattr(innermost(self.estimator), "question_column", "question")
 
     def fit(
-        self, X: Any, Y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, **fit_params: Any
+        self, X: Table, Y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, **fit_params: Any
     ) -> CalibratedElicitor:
         """Elicit the labelled cells and fit the calibrator.
 
@@ -191,7 +193,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
             cells = self._validate_fit(X, targets, sample_weight)
             self.estimator_ = self._fit_estimator(X, targets, sample_weight, fit_params, labelled=labelled)
             self.n_unanswered_ = 0
-            self.elicited_by_ = _method_of(self.estimator_)
+            self.elicited_by_ = method_of(self.estimator_)
             self.elicited_ = np.zeros((0, self.n_options_))
             if labelled:
                 self.elicited_ = self._elicit(_rows_of(X, cells.rows), len(cells), learn_method=True)
@@ -202,7 +204,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
                 self._fit_anchor(cells, sample_weight, labelled)
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Table) -> np.ndarray:
         """Elicit distributions and correct them.
 
         Parameters
@@ -259,7 +261,13 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         )
 
     def _fit_estimator(
-        self, X: Any, Y: Any, sample_weight: ArrayLike | None, fit_params: dict[str, Any], *, labelled: bool
+        self,
+        X: Table,
+        Y: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        fit_params: dict[str, Any],
+        *,
+        labelled: bool,
     ) -> Any:
         if self.estimator is None:
             from surveysim.elicitation.zero_shot import ZeroShotElicitor
@@ -270,12 +278,12 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         if not labelled and not get_tags(estimator).target_tags.required:
             Y = None  # nobody answered anything: stand-ins are for estimators that cannot do without Y
         if get_config()["enable_metadata_routing"]:
-            if sample_weight is not None and _asks_for_weights(estimator):
+            if sample_weight is not None and asks_for_weights(estimator):
                 fit_params = {**fit_params, "sample_weight": sample_weight}
             fit_params = process_routing(self, "fit", **fit_params).estimator.fit
         return estimator.fit(X, Y, **fit_params)
 
-    def _elicit(self, X: Any, n_rows: int, *, learn_method: bool = False) -> np.ndarray:
+    def _elicit(self, X: Table, n_rows: int, *, learn_method: bool = False) -> np.ndarray:
         """Ask the estimator: (n, K) distributions, rows of NaN where it has none."""
         if hasattr(self.estimator_, "elicit"):
             elicitation = self.estimator_.elicit(X)
@@ -319,7 +327,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
     def _left_out(self, cells: PredictCells, P: np.ndarray, positions: np.ndarray) -> LeftOut:
         """Refusal options that the estimator keeps apart."""
         refusing = np.zeros(P.shape, dtype=bool)
-        if getattr(_innermost(self.estimator_), "refusals", None) != "keep":
+        if getattr(innermost(self.estimator_), "refusals", None) != "keep":
             for _, _, question, rows in cells.by_question():
                 refusing[rows, : question.n_options] = refusal_mask(question)
         return LeftOut(P, positions, refusing)
@@ -329,7 +337,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         anchor = as_anchor(self.anchor)
         anchor.check(self.backgrounds_)
         groups = AnchoredGroups(anchor, self.objective, self.elicited_by_)
-        if anchor.X is not None:
+        if anchor.X is not None and anchor.Y is not None:
             known = self._validate_predict(anchor.X)
             groups.add_known(known, self._elicit(anchor.X, len(known)), anchor.Y)
         respondents = None if sample_weight is None else cells.n
@@ -360,38 +368,9 @@ def _positions(cells: PredictCells, n_columns: int) -> np.ndarray:
     return scales[cells.question_index]
 
 
-def _rows_of(X: Any, rows: np.ndarray) -> Any:
+def _rows_of(X: Any, rows: np.ndarray) -> Table:
     """These rows of what the user passed; the whole of it as it came if none is left out."""
     if isinstance(X, pd.DataFrame) or hasattr(X, "to_pandas"):
         frame = X if isinstance(X, pd.DataFrame) else X.to_pandas()
         return X if len(rows) == len(frame) else frame.iloc[rows]
     return np.asarray(X)[rows]
-
-
-def _innermost(estimator: Any) -> Any:
-    """The estimator that asks, found through pipelines and frozen and other wrappers."""
-    seen: set[int] = set()
-    while estimator is not None and id(estimator) not in seen:
-        seen.add(id(estimator))
-        if "question" in getattr(estimator, "__dict__", {}):
-            return estimator
-        if hasattr(estimator, "steps"):
-            estimator = estimator.steps[-1][1]
-            continue
-        inner = getattr(estimator, "estimator", None)
-        if not hasattr(inner, "fit"):
-            return estimator
-        estimator = inner
-    return estimator
-
-
-def _method_of(estimator: Any) -> str | None:
-    """How an estimator elicits, None if it does not say."""
-    inner: Question | Any = _innermost(estimator)
-    method = getattr(inner, "elicited_by", None) or getattr(inner, "method", None)
-    return method if method in ELICITED_BY else None
-
-
-def _asks_for_weights(estimator: Any) -> bool:
-    requests = getattr(get_routing_for_object(estimator), "fit", None)
-    return getattr(requests, "requests", {}).get("sample_weight") is True

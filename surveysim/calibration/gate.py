@@ -20,9 +20,9 @@ MIN_QUESTIONS = 3
 MAX_FOLDS = 10
 
 WITH_PRIOR, WITHOUT_PRIOR = 0.84, 0.95
-"""How sure the gate must be that a correction helps, by whether a prior holds it: one standard error of many questions,
-and 1.6. Chosen on the two tuning models of `surveysim.calibration.priors`, in 20 draws each: at one standard error
-"linear" was opened in a fifth of the draws of 3 to 10 questions and lost .5 to .9 points of opinion alignment on
+"""How sure the gate must be that a correction helps, by whether a prior holds it: one standard error of many
+questions, and 1.6. Chosen on the two tuning models of `surveysim.calibration.priors`, in 20 draws each: at one standard
+error "linear" was opened in a fifth of the draws of 3 to 10 questions and lost .5 to .9 points of opinion alignment on
 average, 13 at worst; at 95% it lost less than .25 on average, and gained .16 of .20 points at 40. "tempered" loses
 nothing at 84%, and half of what it gains at 95%."""
 

@@ -7,6 +7,7 @@ gradient (n, K), 0 where there is no option.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy.special import rel_entr, xlogy
@@ -14,9 +15,12 @@ from scipy.special import rel_entr, xlogy
 from surveysim.calibration.examples import Examples
 from surveysim.metrics.jensen_shannon import js_terms
 
-__all__ = ["OBJECTIVES", "SCALE", "distance", "loss"]
+__all__ = ["OBJECTIVES", "SCALE", "Objective", "distance", "loss"]
 
 OBJECTIVES = ("kl", "w1", "tv", "js")
+
+Objective: TypeAlias = Literal["auto", "kl", "w1", "tv", "js"]
+"""What a user may ask for; "auto" is "w1" for ordinal and "kl" for nominal questions."""
 
 SMOOTHING = 1e-3
 """Absolute differences of shares below this are rounded off, so that their gradient is continuous."""

@@ -264,11 +264,11 @@ def _plain_values(source: Source, numbers: pd.Series) -> dict[float, int]:
     """How many respondents have each number, without those that the file or the user explains."""
     book = LabelBook(source.labels, Report(), source.name)
     explained = {key_of(code) for code in source.overrides.answers}
-    counts = numbers.value_counts()
+    values, counts = np.unique(numbers.dropna().to_numpy(dtype=np.float64), return_counts=True)
     return {
         float(value): int(n)
-        for value, n in counts.items()
-        if book.find(value) is None and key_of(value) not in explained
+        for value, n in zip(values, counts, strict=True)
+        if book.find(float(value)) is None and key_of(float(value)) not in explained
     }
 
 

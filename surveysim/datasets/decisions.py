@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from surveysim.datasets.codebook import MissingBook, key_of, plain_code
 from surveysim.datasets.no_answer import LabelReading, is_abbreviation, plain_text, read_label
-from surveysim.datasets.scales import is_neutral, scale_scores
+from surveysim.datasets.scales import is_graded, is_neutral, scale_scores
 from surveysim.datasets.sentinels import codes_apart
 from surveysim.datasets.survey import Report
 from surveysim.datasets.wording import outside_scale
@@ -18,6 +18,9 @@ __all__ = ["MOST_LABELS", "Decisions", "LabelledCode", "decide"]
 
 MOST_LABELS = 200
 """Labels beyond which a variable is a list of names or open text, and words in them prove nothing."""
+
+LONG_LIST = 10
+"""Names from which "NC" among them is another one, as in a list of states."""
 
 TAKEN = "labels that may mean no answer, taken as no answer"
 KEPT = "labels that may mean no answer, kept as answers"
@@ -98,7 +101,7 @@ def decide(
     open_codes = _settle(codes, kinds, readings, found)
     place = _Places(open_codes, found, readings, is_text, unlabelled)
     doubts = _Doubts(name, total)
-    for item in open_codes:
+    for item in sorted(open_codes, key=lambda item: -(item.number or 0.0)):  # from the outside inwards
         reading = readings[item.key]
         if (kind := kinds.general_kind(item.code, item.label)) is not None:
             if place.is_apart(item):
@@ -114,6 +117,8 @@ def decide(
             _decide_suspect(item, place, found, doubts)
         elif not reading.is_suspect:
             _decide_unknown(item, place, found, doubts)
+        if item.key in found.missing:
+            place.leave(item)
     if sum(item.key not in found.missing for item in open_codes) + len(unlabelled) > 1:  # else there is no question
         doubts.report(report)
     return found
@@ -175,6 +180,11 @@ class _Places:
             number < min(others) and min(self._missing) < min(others)
         )
 
+    def leave(self, item: LabelledCode) -> None:
+        """Count a code among the missing answers."""
+        if item.number is not None:
+            self._missing.append(item.number)
+
     def is_special(self, item: LabelledCode) -> bool:
         """Whether the code itself is one of 8, 9, 88, 99, -1 and their like, apart from the others."""
         return item.number in self._special
@@ -189,7 +199,8 @@ class _Places:
             return False
         others = [other.label for other in self._plain if other is not item]
         if is_abbreviation(item.label):
-            return sum(map(is_abbreviation, others)) >= max(2, len(others) / 2)
+            short = [other for other in self._rest if other is not item and _is_short_name(other.label)]
+            return any(map(_is_short_name, others)) and len(short) >= max(2, (len(self._rest) - 1) / 2)
         words = _words(item.label)
         return any(len(words & _words(other)) >= min(2, len(words)) for other in others)
 
@@ -212,6 +223,11 @@ class _Places:
         }
 
 
+def _is_short_name(label: str) -> bool:
+    """ "NC" and "SPD"; "No" and "Sí" are words."""
+    return is_abbreviation(label) and label == label.upper()
+
+
 def _words(label: str) -> set[str]:
     text = plain_text(label)
     words = {word for word in re.findall(r"[^\W\d_]+", text) if len(word) > 2}
@@ -229,7 +245,7 @@ class _Doubts:
 
     def report(self, report: Report) -> None:
         """Put all of them into a report."""
-        for what, count, detail, line in self._rows:
+        for what, count, detail, line in reversed(self._rows):  # the codes were taken from the last
             report.doubt(self._name, what, count, detail, line)
 
     def tell(self, what: str, item: LabelledCode, instead: str | None) -> None:
@@ -248,7 +264,8 @@ def _decide_ambiguous(
     if place.is_apart(item):
         found.missing[item.key] = kind
     elif place.has_company(item):
-        return
+        if is_abbreviation(item.label) and len(place) < LONG_LIST:
+            doubts.tell(KEPT, item, kind)
     elif is_certain:
         found.missing[item.key] = kind
     elif place.is_end(item):
@@ -274,9 +291,9 @@ def _decide_unknown(item: LabelledCode, place: _Places, found: Decisions, doubts
     number = item.number
     if number is not None and (number < 0 or item.label.startswith(f"{number:g}")):
         return  # negative codes apart from the others are dealt with by themselves; "7 Extremely" is of a scale
-    if outside_scale(item.label):
+    if outside_scale(item.label) or is_graded(item.label):
         return
-    is_special, breaks = place.is_special(item), place.breaks_scale(item)
+    is_special, breaks = place.is_special(item), place.is_end(item) and place.breaks_scale(item)
     if is_special or breaks:
         doubts.tell(KEPT, item, "don't know")
     if is_special and breaks:

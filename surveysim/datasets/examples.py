@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from surveysim.datasets.backgrounds import check_bands
-from surveysim.datasets.files import RawSurvey, require
 from surveysim.datasets.proposal import AGE_BANDS, Choices, build_survey
+from surveysim.datasets.raw import RawSurvey, require
 from surveysim.datasets.survey import Report, Survey
 
 __all__ = ["load_anes96", "load_fair"]

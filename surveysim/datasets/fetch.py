@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from surveysim.datasets.backgrounds import check_bands
-from surveysim.datasets.files import RawSurvey, open_survey, require
+from surveysim.datasets.files import open_survey
 from surveysim.datasets.proposal import AGE_BANDS, Choices, build_survey
+from surveysim.datasets.raw import RawSurvey, require
 from surveysim.datasets.survey import Report, Survey
 from surveysim.questions import Question
 from surveysim.tables.missing import as_missing

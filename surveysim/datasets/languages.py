@@ -24,8 +24,8 @@ class Language:
 
     Attributes
     ----------
-    ladders : list of list of list of str
-        Words on a line, a rung's synonyms together.
+    ladders : list of dict of str to float
+        Words on a line, with their place on it.
     poles : list of (pattern, pattern)
         Opposites, the low one first.
     shades : list of (float, pattern)
@@ -44,7 +44,7 @@ class Language:
         Whether words are apart.
     """
 
-    ladders: list[list[list[str]]]
+    ladders: list[dict[str, float]]
     poles: list[tuple[re.Pattern[str], re.Pattern[str]]]
     shades: list[tuple[float, re.Pattern[str]]]
     negative: re.Pattern[str]
@@ -64,10 +64,10 @@ class Language:
     @cached_property
     def marks(self) -> re.Pattern[str]:
         """Something that a graded label of this language has."""
-        phrases = {phrase for rungs in self.ladders for rung in rungs for phrase in rung}
+        phrases = {phrase for ladder in self.ladders for phrase in ladder}
         starts = rf"^(?:{'|'.join(sorted(map(re.escape, phrases)))})" if phrases else "(?!)"
         parts = [pattern.pattern for pair in self.poles for pattern in pair]
-        others = [self.neutral, self.hardly, self.never, *(pattern for _, pattern in self.shades)]
+        others = [self.neutral, self.negative, self.hardly, self.never, *(pattern for _, pattern in self.shades)]
         return re.compile("|".join([starts, *parts, *(pattern.pattern for pattern in others)]))
 
 
@@ -89,10 +89,18 @@ def _load(name: str) -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
+def _rungs(rungs: Sequence[Sequence[str]]) -> dict[str, float]:
+    places: dict[str, float] = {}
+    for i, phrases in enumerate(rungs):
+        for phrase in phrases:
+            places.setdefault(phrase, float(i))
+    return places
+
+
 def _english() -> Language:
     table = _load("wording.toml")
     return Language(
-        ladders=[ladder["rungs"] for ladder in table["ladders"]],
+        ladders=[_rungs(ladder["rungs"]) for ladder in table["ladders"]],
         poles=[
             (re.compile(rf"(?<!\w){re.escape(low)}"), re.compile(rf"(?<!\w){re.escape(high)}"))
             for low, high in table["poles"]["pairs"]
@@ -105,7 +113,8 @@ def _english() -> Language:
         hardly=re.compile(r"\b(not (very|too|that|so|particularly)|hardly)\b"),
         never=re.compile(r"at all\b"),
         neutral=re.compile(
-            r"(neither\b.*|neutral.*|in between|undecided|no difference|both( equally)?|mixed.*|equally\b.*)$"
+            r"(neither\b.*|neutral.*|in between|undecided|no (difference|change)|both( equally)?|mixed.*|equally\b.*|"
+            r"(stayed |remained |stays |about |much )*the same|unchanged|(has|have|did|does) not changed?|as before)$"
         ),
         common=frozenset(table["words"]["common"]),
         around_numbers=frozenset(table["words"]["around_numbers"]),
@@ -114,7 +123,9 @@ def _english() -> Language:
 
 
 def _other(table: Mapping[str, Any]) -> Language:
-    ladders = [[[plain_text(phrase) for phrase in rung.split("|")] for rung in rungs] for rungs in table["ladders"]]
+    ladders = [
+        _rungs([[plain_text(phrase) for phrase in rung.split("|")] for rung in rungs]) for rungs in table["ladders"]
+    ]
     shared = [*table["strong"], *table["weak"], *table["not"], *table["never"]]
     return Language(
         ladders=ladders,
@@ -125,7 +136,7 @@ def _other(table: Mapping[str, Any]) -> Language:
         never=_any_of(table["never"]),
         neutral=_any_of(table["neutral"]),
         common=frozenset(word for phrase in shared for word in plain_text(phrase).split()),
-        has_spaces=not _UNSPACED.search(ladders[0][0][0]),
+        has_spaces=not _UNSPACED.search(next(iter(ladders[0]))),
     )
 
 
@@ -138,7 +149,7 @@ def _others() -> tuple[tuple[re.Pattern[str], Language], ...]:
     found = []
     for table in _load("scales.toml").values():
         language = _other(table)
-        sample = language.ladders[0][0][0]
+        sample = next(iter(language.ladders[0]))
         scripts = ["a-z", "α-ω", "а-яґєії", "\u0590-\u05ff", "\u0600-\u06ff", "\u0900-\u097f", "\u0980-\u09ff",
                    "\u0e00-\u0e7f", "\u3040-\u30ff\u3400-\u9fff", "\uac00-\ud7af"]  # fmt: skip
         script = next(letters for letters in scripts if re.search(f"[{letters}]", sample))

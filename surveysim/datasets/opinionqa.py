@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.datasets.files import RawSurvey
 from surveysim.datasets.no_answer import missing_kind
 from surveysim.datasets.proposal import Choices, build_survey
 from surveysim.datasets.question_sets import as_list, need_columns, read_table
+from surveysim.datasets.raw import RawSurvey
 from surveysim.datasets.survey import QuestionSet, Report, Survey
 from surveysim.questions import Question
 from surveysim.tables import QUESTION_COLUMN
@@ -151,10 +151,29 @@ def _read_wave(
     responses = tables["responses"]
     weight = f"WEIGHT_W{wave}"
     need_columns(folder / "responses.csv", responses, [weight])
-    here = f"{folder.name}/info.csv"
+    questions, overrides = _wave_questions(wave, f"{folder.name}/info.csv", tables["info"], responses, report)
+    data = _wave_respondents(wave, folder, tables["metadata"], responses, attributes, list(questions), report, levels)
+    wanted = [column for column in data if column not in questions and column != weight]
+    choices = Choices(
+        questions=questions,
+        backgrounds={str(a): str(a) for a in wanted},
+        weight=weight,
+        missing=as_missing({key: codes for key, codes in overrides.items() if codes}),
+        max_options=50,
+    )
+    survey = build_survey(RawSurvey(folder / "responses.csv", data), choices, report)
+    survey.DESCR = f"American Trends Panel, wave {wave}, as prepared for OpinionQA: {len(data):,} respondents."
+    survey.terms, survey.source = TERMS, folder.name
+    return survey
+
+
+def _wave_questions(
+    wave: int, here: str, info: pd.DataFrame, responses: pd.DataFrame, report: Report
+) -> tuple[dict[str, Question | None], dict[Any, Any]]:
+    """The questions of a wave, and the answers of each that are none."""
     questions: dict[str, Question | None] = {}
     overrides: dict[Any, Any] = {}
-    for i, line in enumerate(tables["info"].to_dict("records")):
+    for i, line in enumerate(info.to_dict("records")):
         key = str(line["key"])
         if key not in responses:
             report.warn(key, "questions without answers in responses.csv, left out")
@@ -172,9 +191,17 @@ def _read_wave(
             context=f"American Trends Panel, wave {wave}",
         )  # fmt: skip
         overrides[key] = {text: missing_kind(text) or "refused" for text in texts[len(places) :]}
-    metadata = {
+    return questions, overrides
+
+
+def _wave_respondents(
+    wave: int, folder: Path, about: pd.DataFrame, responses: pd.DataFrame, attributes: Sequence[str] | None,
+    questions: list[str], report: Report, levels: dict[str, list[str]],
+) -> pd.DataFrame:  # fmt: skip
+    """Answers, attributes as categoricals, and the weight; `levels` gains the groups of every attribute."""
+    metadata: dict[str, list[str]] = {
         str(line["key"]): [str(option) for option in as_list(line["options"], f"{folder.name}/metadata.csv", "options")]
-        for line in tables["metadata"].to_dict("records")
+        for line in about.to_dict("records")
     }
     wanted = [a for a in ATTRIBUTES if a in responses and a in metadata] if attributes is None else list(attributes)
     absent = [a for a in wanted if a not in responses or a not in metadata]
@@ -182,7 +209,7 @@ def _read_wave(
         raise ValueError(
             f"{folder.name} has no attributes {absent}; it has {[a for a in ATTRIBUTES if a in responses]}"
         )
-    data = responses[[*questions, *wanted, weight]].copy()
+    data = responses[[*questions, *wanted, f"WEIGHT_W{wave}"]].copy()
     for attribute in wanted:
         groups = metadata[attribute]
         beside = data[attribute].notna() & ~data[attribute].isin(groups)
@@ -194,14 +221,4 @@ def _read_wave(
         levels.setdefault(attribute, [])
         levels[attribute] += [group for group in groups if group not in levels[attribute]]
         data[attribute] = pd.Categorical(data[attribute].mask(beside), groups, ordered=attribute in ORDERED)
-    choices = Choices(
-        questions=questions,
-        backgrounds={a: a for a in wanted},
-        weight=weight,
-        missing=as_missing({key: codes for key, codes in overrides.items() if codes}),
-        max_options=50,
-    )
-    survey = build_survey(RawSurvey(folder / "responses.csv", data), choices, report)
-    survey.DESCR = f"American Trends Panel, wave {wave}, as prepared for OpinionQA: {len(data):,} respondents."
-    survey.terms, survey.source = TERMS, folder.name
-    return survey
+    return data

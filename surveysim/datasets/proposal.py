@@ -12,7 +12,7 @@ import pandas as pd
 
 from surveysim.datasets.backgrounds import Source, describe_values, read_background
 from surveysim.datasets.codebook import Overrides
-from surveysim.datasets.files import RawSurvey
+from surveysim.datasets.raw import RawSurvey
 from surveysim.datasets.roles import background_kind, is_date, looks_like_id
 from surveysim.datasets.scales import graded_labels
 from surveysim.datasets.survey import Report, Survey

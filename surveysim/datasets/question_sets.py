@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from surveysim.datasets.files import BLANKS
 from surveysim.datasets.no_answer import missing_kind
 from surveysim.datasets.ordering import monotone
 from surveysim.datasets.scales import scale_scores
 from surveysim.datasets.survey import QuestionSet, Report
+from surveysim.datasets.text_files import BLANKS
 from surveysim.datasets.wording import outside_scale
 from surveysim.questions import Question
 from surveysim.tables import QUESTION_COLUMN

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from surveysim.datasets.mappings import read_named
+from surveysim.datasets.named_files import read_named
 from surveysim.datasets.survey import Survey
 
 __all__ = [

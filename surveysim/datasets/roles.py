@@ -105,7 +105,7 @@ _OPINION = re.compile(
     r"satisf|feel|should|discrim|equal|fair|trust|import|source|enough|support|redistrib|better|worse|nowadays"
 )
 _ID_NAMES = re.compile(
-    r"(\w*_)?(id|idno|caseid|respid|respondent_?id|qkey|serial|rownames|uid|pid|fid|record|case)\d*(_\w+)?"
+    r"(\w*_)?(id|idno|response_?id|participant_?id|user_?id|session_?id|ip_?address|caseid|respid|respondent_?id|qkey|serial|rownames|uid|pid|fid|record|case)\d*(_\w+)?"
 )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from surveysim.datasets.languages import ENGLISH, Language, languages_of
 from surveysim.datasets.no_answer import plain_text
 from surveysim.datasets.wording import bare
 
-__all__ = ["graded_labels", "is_neutral", "is_zero", "scale_scores"]
+__all__ = ["graded_labels", "is_graded", "is_neutral", "is_zero", "scale_scores"]
 
 
 def scale_scores(labels: Sequence[str]) -> list[float] | None:
@@ -53,7 +53,7 @@ def _scale_scores(labels: tuple[str, ...]) -> list[float] | None:
         return scores
     plain = [plain_text(text) for text in texts]
     for language in languages_of(plain):
-        for attempt in (_ladder, _two_poles, _one_pole):
+        for attempt in (_two_poles, _ladder, _one_pole):  # "fully disagree" begins like "fully"
             scores = attempt(plain, language)
             if _is_scale(scores):
                 return scores
@@ -118,8 +118,8 @@ def _numbers(texts: Sequence[str]) -> list[float] | None:
 
 
 def _ladder(texts: Sequence[str], language: Language) -> list[float] | None:
-    for rungs in language.ladders:
-        places = [rung for text in texts if (rung := _rung(text, rungs, language)) is not None]
+    for ladder in language.ladders:
+        places = [rung for text in texts if (rung := _rung(text, ladder, language)) is not None]
         if len(places) == len(texts) and _is_scale(places):
             return places
         if len(places) == len(texts) and language is ENGLISH:
@@ -127,16 +127,18 @@ def _ladder(texts: Sequence[str], language: Language) -> list[float] | None:
     return None
 
 
-def _rung(text: str, rungs: Sequence[Sequence[str]], language: Language) -> float | None:
+def _rung(text: str, ladder: Mapping[str, float], language: Language) -> float | None:
     """The rung of the longest phrase that a label is, or begins with."""
+    if text in ladder:
+        return ladder[text]
     plain = re.sub(r"^(about|at least|only|just|approximately) ", "", text)
-    fits = [
-        (len(phrase), float(i))
-        for i, rung in enumerate(rungs)
-        for phrase in rung
-        if phrase in (text, plain) or (language.has_spaces and plain.startswith((phrase + " ", phrase + ",")))
-    ]
-    return max(fits)[1] if fits else None
+    if plain in ladder:
+        return ladder[plain]
+    if language.has_spaces:
+        for end in range(len(plain) - 1, 0, -1):
+            if plain[end] in " ," and plain[:end] in ladder:
+                return ladder[plain[:end]]
+    return None
 
 
 def _two_poles(texts: Sequence[str], language: Language) -> list[float] | None:
@@ -146,7 +148,8 @@ def _two_poles(texts: Sequence[str], language: Language) -> list[float] | None:
         for text in texts:
             at_low = low.search(text)
             at_high = high.search(low.sub(" ", text))
-            if bool(at_low) != bool(at_high):
+            is_middle = language is not ENGLISH and language.neutral.match(text) is not None
+            if bool(at_low) != bool(at_high) and not is_middle:
                 pole = low if at_low else high
                 found.add(pole)
                 rest = text if language is ENGLISH else pole.sub(" ", text)
@@ -224,10 +227,12 @@ def graded_labels(texts: Sequence[str], pinned: Sequence[str], *, coded: bool) -
     if not coded or not 4 <= len(line) <= 11:
         return ""
     for language in (ENGLISH, *languages_of(line)):
-        for rungs in language.ladders:
-            on = [text for text in line if _rung(text, rungs, language) is not None]
-            if len(on) >= max(3, len(line) - 2) and len({_rung(text, rungs, language) for text in on}) >= 3:
+        for ladder in language.ladders:
+            on = [text for text in line if _rung(text, ladder, language) is not None]
+            if len(on) >= max(3, len(line) - 2) and len({_rung(text, ladder, language) for text in on}) >= 3:
                 return f"{len(on)} of {len(line)} labels are on a scale"
+    if all(_mirrored(line[i]) & _mirrored(line[-1 - i]) for i in range(2)) and line[0] != line[-1]:
+        return f"{texts[0]!r} mirrors {texts[-1 - len(pinned)]!r}"
     pairs = Counter(part for text in line for part in _parts(text))
     shared = [part for part, n in pairs.items() if n >= len(line) - 1 and not _NAMES.search(part)]
     return f"{max(shared, key=len)!r} is in nearly all of them" if shared else ""
@@ -237,3 +242,21 @@ def _parts(text: str) -> set[str]:
     if " " not in text and re.search("[\u0e00-\u0e7f\u3040-\u9fff\uac00-\ud7af]", text):
         return {text[i : i + 2] for i in range(len(text) - 1)}
     return {word for word in re.findall(r"[^\W\d_]+", text) if len(word) > 3} - ENGLISH.common
+
+
+def _mirrored(text: str) -> set[str]:
+    """What the ends of a scale share: "far too much" and "far too little"."""
+    if " " not in text and re.search("[\u0e00-\u0e7f\u3040-\u9fff\uac00-\ud7af]", text):
+        return {text[:1]}
+    return {word for word in re.findall(r"[^\W\d_]+", text) if len(word) > 2 and not _NAMES.search(word)} - {
+        "the", "and", "for", "not", "with", "del", "der", "die", "das", "les", "los", "las", "que", "und",
+    }  # fmt: skip
+
+
+def is_graded(label: str) -> bool:
+    """Whether a label is a rung of a known ladder, such as "Not at all"."""
+    text = bare(label)
+    plain = plain_text(text)
+    return any(text in ladder for ladder in ENGLISH.ladders) or any(
+        plain in ladder for language in languages_of([plain]) for ladder in language.ladders
+    )

@@ -81,7 +81,7 @@ def ages_apart(counts: Mapping[float, int]) -> list[float]:
         Respondents of every age.
     """
     ages = sorted(counts)
-    apart = [age for age in (97, 98, 99) if age in counts]
+    apart: list[float] = [age for age in (97.0, 98.0, 99.0) if age in counts]
     years_before = [counts.get(age, 0) for age in range(90, 97)]
     usual = max(3.0, 3.0 * sum(years_before) / len(years_before))
     older = [age for age in ages if age < 97]

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,61 +116,32 @@ def make_survey(
     options = _each("n_options", n_options, n_questions, 2)
     scales = [bool(value) for value in _repeat("ordinal", ordinal, n_questions)]
     orders = [bool(value) for value in _repeat("ordered", ordered, n_backgrounds)]
-    for name, value, most in (("effect", effect, np.inf), ("interaction", interaction, np.inf), ("noise", noise, 1.0),
-                              ("missing", missing, 1.0)):  # fmt: skip
-        if not 0 <= value <= most or (name == "missing" and value == 1):
-            raise ValueError(f"{name} must be at least 0{'' if most == np.inf else ' and at most 1'}, got {value!r}")
+    _check_strengths(effect, interaction, noise, missing)
     if unseen > levels[-1] - 1:
         raise ValueError(f"unseen={unseen}, but the last background has {levels[-1]} levels: at least one must be seen")
     rng = np.random.default_rng(random_state)
-
-    names = [f"background {j + 1}" for j in range(n_backgrounds)]
-    dtypes = {
-        name: pd.CategoricalDtype([f"level {i + 1}" for i in range(n)], ordered=is_ordered)
-        for name, n, is_ordered in zip(names, levels, orders, strict=True)
+    dtypes = _background_types(levels, orders)
+    questions = _simulated_questions(options, scales)
+    logits = {
+        name: _question_logits(rng, levels, orders, question, effect, interaction)
+        for name, question in questions.items()
     }
-    questions = {
-        f"q{q + 1}": Question(
-            f"Question {q + 1}?", [f"option {k + 1}" for k in range(K)], codes=list(range(1, K + 1)), ordinal=scale,
-            context="a simulated survey",
-        )
-        for q, (K, scale) in enumerate(zip(options, scales, strict=True))
-    }  # fmt: skip
-    truth = SurveyTruth(
-        questions,
-        dtypes,
-        {
-            name: _question_logits(rng, levels, orders, question, effect, interaction)
-            for name, question in questions.items()
-        },
-        noise,
-    )
+    truth = SurveyTruth(questions, dtypes, logits, noise)
     shares = [rng.dirichlet(np.full(n, 4.0)) for n in levels]
-
     drawn, weight = _draw_backgrounds(rng, shares, n_respondents, weighted, unseen)
-    frame = pd.DataFrame(
-        {name: pd.Categorical.from_codes(codes, dtype=dtypes[name]) for name, codes in zip(names, drawn, strict=True)}
-    )
-    data = dict(frame.items())
-    for name, question in questions.items():
-        cumulative = truth.distributions(name, drawn).cumsum(axis=1)
-        answer = (rng.random(n_respondents)[:, None] > cumulative[:, :-1]).sum(axis=1)
-        categories = [*question.options, "Don't know"] if missing else list(question.options)
-        if missing:
-            answer = np.where(rng.random(n_respondents) < missing, question.n_options, answer)
-        data[name] = pd.Series(pd.Categorical.from_codes(answer, dtype=pd.CategoricalDtype(categories)))
+    data = _draw_answers(rng, truth, drawn, missing)
     if weighted:
         data["weight"] = pd.Series(weight)
-
-    X, P, share = _all_cells(truth, names, levels, shares)
+    X, P, share = _all_cells(truth, list(dtypes), levels, shares)
+    last, dtype = list(dtypes.items())[-1]
+    not_drawn = dtype.categories[len(dtype.categories) - unseen :].tolist()
     report = Report()
-    not_drawn = dtypes[names[-1]].categories[len(dtypes[names[-1]].categories) - unseen :].tolist()
     if unseen:
-        report.note(names[-1], "levels that no respondent has, as asked for", 0, ", ".join(not_drawn))
+        report.note(last, "levels that no respondent has, as asked for", 0, ", ".join(not_drawn))
     return Survey(
         data=pd.DataFrame(data),
         questions=questions,
-        backgrounds=names,
+        backgrounds=list(dtypes),
         weight="weight" if weighted else None,
         strata=None,
         cluster=None,
@@ -178,10 +150,10 @@ def make_survey(
         truth_P=P,
         truth_share=share,
         margins={
-            name: pd.Series(p, index=pd.CategoricalIndex(dtypes[name].categories, dtype=dtypes[name]), name="share")
-            for name, p in zip(names, shares, strict=True)
+            name: pd.Series(p, index=pd.CategoricalIndex(dtype.categories, dtype=dtype), name="share")
+            for (name, dtype), p in zip(dtypes.items(), shares, strict=True)
         },
-        unseen={names[-1]: not_drawn} if unseen else {},
+        unseen={last: not_drawn} if unseen else {},
         variables=pd.DataFrame({"name": list(data)}),
         report=report.frame(),
         value_labels={},
@@ -189,6 +161,49 @@ def make_survey(
         terms="None: simulated.",
         source="make_survey",
     )
+
+
+def _check_strengths(effect: float, interaction: float, noise: float, missing: float) -> None:
+    for name, value, most in (("effect", effect, np.inf), ("interaction", interaction, np.inf), ("noise", noise, 1.0),
+                              ("missing", missing, 1.0)):  # fmt: skip
+        if not 0 <= value <= most or (name == "missing" and value == 1):
+            raise ValueError(f"{name} must be at least 0{'' if most == np.inf else ' and at most 1'}, got {value!r}")
+
+
+def _background_types(levels: Sequence[int], orders: Sequence[bool]) -> dict[str, pd.CategoricalDtype]:
+    return {
+        f"background {j + 1}": pd.CategoricalDtype([f"level {i + 1}" for i in range(n)], ordered=is_ordered)
+        for j, (n, is_ordered) in enumerate(zip(levels, orders, strict=True))
+    }
+
+
+def _simulated_questions(options: Sequence[int], scales: Sequence[bool]) -> dict[str, Question]:
+    return {
+        f"q{q + 1}": Question(
+            f"Question {q + 1}?", [f"option {k + 1}" for k in range(K)], codes=list(range(1, K + 1)), ordinal=scale,
+            context="a simulated survey",
+        )
+        for q, (K, scale) in enumerate(zip(options, scales, strict=True))
+    }  # fmt: skip
+
+
+def _draw_answers(
+    rng: np.random.Generator, truth: SurveyTruth, drawn: Sequence[np.ndarray], missing: float
+) -> dict[Any, pd.Series]:
+    """Columns of backgrounds and answers, a respondent a row."""
+    data: dict[Any, pd.Series] = {
+        name: pd.Series(pd.Categorical.from_codes(codes, dtype=dtype))
+        for (name, dtype), codes in zip(truth.dtypes.items(), drawn, strict=True)
+    }
+    n_respondents = len(drawn[0])
+    for name, question in truth.questions.items():
+        cumulative = truth.distributions(name, drawn).cumsum(axis=1)
+        answer = (rng.random(n_respondents)[:, None] > cumulative[:, :-1]).sum(axis=1)
+        categories = [*question.options, "Don't know"] if missing else list(question.options)
+        if missing:
+            answer = np.where(rng.random(n_respondents) < missing, question.n_options, answer)
+        data[name] = pd.Series(pd.Categorical.from_codes(answer, dtype=pd.CategoricalDtype(categories)))
+    return data
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from surveysim.datasets.backgrounds import check_bands
-from surveysim.datasets.files import RawSurvey, open_survey
+from surveysim.datasets.files import open_survey
+from surveysim.datasets.multiple import split_answers
 from surveysim.datasets.proposal import AGE_BANDS, MAX_LEVELS, MAX_OPTIONS, Choices, build_survey, require_variables
+from surveysim.datasets.raw import RawSurvey
 from surveysim.datasets.survey import Report, Survey
 from surveysim.questions import Question
 from surveysim.tables.missing import as_missing
@@ -46,8 +48,8 @@ def read_survey(
     Parameters
     ----------
     path : str, Path or DataFrame
-        SPSS (.sav, .zsav, .por), Stata (.dta), SAS (.sas7bdat, .xpt), CSV (.csv, .tsv) or Parquet; or a table that you
-        have read yourself.
+        SPSS (.sav, .zsav, .por), Stata (.dta), SAS (.sas7bdat, .xpt), CSV (.csv, .tsv, .tab), Excel (.xlsx) or Parquet;
+        or a table that you have read yourself.
     questions : list of str or mapping of str to Question, optional
         Variables that are questions. None proposes every variable with value labels that is no background, weight or
         identifier. In a mapping, a Question is taken as given and None is proposed.
@@ -55,13 +57,14 @@ def read_survey(
         Variables that describe respondents; a mapping gives them the names that `data` and the prompt shall have,
         ``{"eisced": "education"}``. None proposes those recognised by their name or label.
     weight : str or None, default="auto"
-        The survey weight. "auto" takes the only one that is recognised; with several candidates it takes none and
-        says so.
+        The survey weight. "auto" takes the only one that is recognised, and says so where only its name speaks for it;
+        with several candidates it takes none and says so.
     strata, cluster : str, optional
         Design variables, as for `tabulate`.
     missing : mapping, optional
         Codes that mean no answer, on top of what the file says: ``{-1: "skipped", "trust": {8: "don't know"}}``, as in
-        `surveysim.tables.Missing`.
+        `surveysim.tables.Missing`; None in place of a kind says that a code is an answer. Codes for all variables leave
+        those alone whose labels are answers.
     ordinal : mapping of str to bool, optional
         Whether the options of a question, or the levels of a background, have an order.
     age_bands : sequence of int, default=(30, 45, 65)
@@ -95,13 +98,13 @@ def read_survey(
         If the file is truncated, encrypted, empty, in another encoding or another format; if a variable that is named
         does not exist or cannot be what it is named for; if the weight that is named is negative.
     ImportError
-        If pyreadstat (SPSS, Stata, SAS) or pyarrow (Parquet) is not installed.
+        If pyreadstat (SPSS, Stata, SAS), openpyxl (Excel) or pyarrow (Parquet) is not installed.
 
     Warns
     -----
     SurveyWarning
         Once, listing the kinds of anomalies: values without labels, labels without values, duplicated labels, weights
-        of zero, and so on.
+        of zero, and so on. What was decided in doubt is listed with the line of code that decides it.
 
     See Also
     --------
@@ -110,14 +113,18 @@ def read_survey(
 
     Notes
     -----
-    *Missing answers.* A label such as "Don't know", "Refusal", "No answer" or "Not applicable" (English, and modestly
-    a dozen other languages) makes its code a missing answer of that kind, and so does your `missing`. A code that the
+    *Missing answers.* A label such as "Don't know", "N.S./N.C." or "keine Angabe" (31 languages, in a table of the
+    package) makes its code a missing answer of that kind, and so does your `missing`. Labels that may be either are
+    decided by the place of their code: 8, 9, 88, 99, -1 after a gap, or beside other missing answers. A code that the
     file declares missing, with a label that says no reason, counts as "no answer". They stay in `data` as text, so that
     ``tabulate(..., missing="option")`` can make options of "don't know" and "refused".
 
     *Order.* Options are in the order of their codes. Whether they are a scale is read from the labels: numbers, ladders
-    of words ("never" to "always"), two poles with shades, shades of one word. Where nothing is recognised the question
-    is nominal. "Other" and "none of these" are pinned last.
+    of words ("never" to "always"), two poles with shades, shades of one word, in 29 languages. Where nothing is
+    recognised the question is nominal. "Other" and "none of these" are pinned last.
+
+    *Several answers.* Columns that are filled or blank, and texts that join choices, become a question for each choice,
+    with the options "Not selected" and "Selected".
 
     *Backgrounds.* Age in years becomes an ordered categorical ``"age group"``; education, income and class are ordered
     by their codes; others keep the order of the codes without being ordered.
@@ -142,23 +149,11 @@ def read_survey(
     >>> survey.tabulate(["sex"]).n_raw
     array([1, 2])
     """
-    if isinstance(path, pd.DataFrame):
-        table = path.set_axis([str(column) for column in path.columns], axis=1)
-        if columns is not None:
-            require_variables(columns, table, "columns")
-            table = table[list(columns)]
-        twice = table.columns[table.columns.duplicated()].unique().tolist()
-        if twice:
-            raise ValueError(f"the table has several columns called {twice}: rename them")
-        if len(table) == 0:
-            raise ValueError("the table has no respondents")
-        raw = RawSurvey(Path("data"), table)
-        source = "the table"
-    else:
-        raw = open_survey(path, columns=columns, encoding=encoding, catalog=catalog)
-        source = raw.path.name
+    raw, source = _open(path, columns, encoding, catalog)
+    raw.variable_labels |= variable_labels or {}
+    raw.value_labels |= {name: dict(labels) for name, labels in (value_labels or {}).items()}
     choices = Choices(
-        questions=None if questions is None else _as_plan(questions),
+        questions=None if questions is None else _as_questions(questions),
         backgrounds=None if backgrounds is None else _as_names(backgrounds),
         weight=weight,
         strata=strata,
@@ -166,20 +161,20 @@ def read_survey(
         missing=as_missing(dict(missing or {})),
         ordinal=dict(ordinal or {}),
         age_bands=check_bands(age_bands),
-        variable_labels={**raw.variable_labels, **(variable_labels or {})},
-        value_labels={**raw.value_labels, **{name: dict(labels) for name, labels in (value_labels or {}).items()}},
+        variable_labels=raw.variable_labels,
+        value_labels=raw.value_labels,
         context=context,
         max_options=max_options,
         max_levels=max_levels,
+        believe_order=_orders_are_meant(raw.data),
     )
-    named = {
-        **dict.fromkeys(variable_labels or {}),
-        **dict.fromkeys(value_labels or {}),
-        **dict.fromkeys(choices.ordinal),
-    }
-    require_variables(list(named), raw.data, "variable_labels, value_labels or ordinal")
+    split_answers(raw, _named(choices))
+    named = [*(variable_labels or {}), *(value_labels or {}), *choices.ordinal]
+    require_variables(list(dict.fromkeys(named)), raw.data, "variable_labels, value_labels or ordinal")
     require_variables(choices.missing.question_columns(), raw.data, "missing")
     report = Report()
+    for variable, what, respondents, detail in raw.findings:
+        report.warn(variable, what, respondents, detail)
     survey = build_survey(raw, choices, report)
     survey.DESCR = f"{source}: {len(survey.data):,} respondents, {raw.data.shape[1]:,} variables, read as it is."
     survey.terms = "The terms of whoever gave you the file."
@@ -188,7 +183,38 @@ def read_survey(
     return survey
 
 
-def _as_plan(questions: Sequence[str] | Mapping[str, Question | None]) -> dict[str, Question | None]:
+def _open(
+    path: str | Path | pd.DataFrame, columns: Sequence[str] | None, encoding: str | None, catalog: str | Path | None
+) -> tuple[RawSurvey, str]:
+    """The file, or the user's table, and what it is called in messages."""
+    if not isinstance(path, pd.DataFrame):
+        raw = open_survey(path, columns=columns, encoding=encoding, catalog=catalog)
+        return raw, raw.path.name
+    table = path.set_axis([str(column) for column in path.columns], axis=1)
+    if columns is not None:
+        require_variables(columns, table, "columns")
+        table = table[list(columns)]
+    twice = table.columns[table.columns.duplicated()].unique().tolist()
+    if twice:
+        raise ValueError(f"the table has several columns called {twice}: rename them")
+    if len(table) == 0:
+        raise ValueError("the table has no respondents")
+    return RawSurvey(Path("data"), table), "the table"
+
+
+def _named(choices: Choices) -> set[str]:
+    """Variables that the user wants as they are."""
+    design = {choices.weight, choices.strata, choices.cluster} - {None}
+    return {*(choices.questions or {}), *(choices.backgrounds or {}), *map(str, design)}
+
+
+def _orders_are_meant(data: pd.DataFrame) -> bool:
+    """Whether ordered categoricals were ordered by somebody: `pd.read_stata` orders every variable with labels."""
+    categoricals = [dtype for dtype in data.dtypes if isinstance(dtype, pd.CategoricalDtype)]
+    return not categoricals or not all(dtype.ordered for dtype in categoricals)
+
+
+def _as_questions(questions: Sequence[str] | Mapping[str, Question | None]) -> dict[str, Question | None]:
     if isinstance(questions, str):
         raise TypeError(f"questions must be a list of variables or a mapping, got {questions!r}")
     if isinstance(questions, Mapping):

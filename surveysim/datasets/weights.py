@@ -45,12 +45,12 @@ def called_weight(name: str, label: str | None, column: pd.Series) -> bool:
     """Whether a numeric variable is called a weight, whatever its values."""
     if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
         return False
-    if column.notna().sum() == 0 or _BODY.search(name.casefold()) or (label and _BODY.search(plain_text(label))):
-        return False
-    folded = plain_text(name)
-    if label and plain_text(label) != folded:
-        return _says_weight(label) or _SURE_NAMES.fullmatch(folded) is not None
-    return _NAMES.fullmatch(folded) is not None or _EXPANSION_NAMES.fullmatch(folded) is not None
+    folded, said = plain_text(name), plain_text(label or "")
+    if said and said != folded:
+        is_called = _LABELS.search(said) is not None or _SURE_NAMES.fullmatch(folded) is not None
+    else:
+        is_called = _NAMES.fullmatch(folded) is not None or _EXPANSION_NAMES.fullmatch(folded) is not None
+    return is_called and not _BODY.search(folded) and not _BODY.search(said) and bool(column.notna().any())
 
 
 def looks_like_weight(name: str, label: str | None, column: pd.Series) -> bool:
@@ -102,7 +102,9 @@ def choose_weight(
     report : Report
     """
     candidates = [
-        name for name in data.columns if name not in taken and looks_like_weight(name, labels.get(name), data[name])
+        str(name)
+        for name, column in data.items()
+        if name not in taken and looks_like_weight(str(name), labels.get(str(name)), column)
     ]
     if wanted is None:
         return None, candidates

@@ -2,6 +2,7 @@
 
 from surveysim.asking.journal import Journal
 from surveysim.asking.journaled import journaled
+from surveysim.elicitation.batches import ElicitationBatch
 from surveysim.elicitation.methods import METHODS
 from surveysim.elicitation.parsing import (
     is_refusal,
@@ -16,6 +17,7 @@ from surveysim.elicitation.result import Elicitation, ElicitationError
 __all__ = [
     "METHODS",
     "Elicitation",
+    "ElicitationBatch",
     "ElicitationError",
     "Journal",
     "SimilarityRater",

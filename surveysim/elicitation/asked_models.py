@@ -72,7 +72,7 @@ class AskedModel:
                     f'begin with "{REMOTE}"'
                 )
         if self.is_remote:
-            self._server()  # checks name, address and the name of the key's variable
+            self.server()  # checks name, address and the name of the key's variable
         else:
             from surveysim.models.devices import resolve_device, resolve_dtype
 
@@ -80,7 +80,7 @@ class AskedModel:
 
     def answerer(self) -> Answerer:
         """The model that answers, behind its journal; one on this machine is loaded."""
-        answerer: Answerer = self._server() if self.is_remote else self._local()
+        answerer: Answerer = self.server() if self.is_remote else self._local()
         if self.journal is None:
             return answerer
         from surveysim.asking.journaled import journaled
@@ -102,7 +102,8 @@ class AskedModel:
         address = ModelAddress.of(model, device=self.device, local_files_only=self.local_files_only)
         return LocalAnswerer(model, address=address)
 
-    def _server(self) -> Any:
+    def server(self) -> Any:
+        """The answerer of a model behind a server, without its journal."""
         from surveysim.asking.remote import RemoteAnswerer
 
         return RemoteAnswerer(

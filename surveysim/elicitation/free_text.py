@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from surveysim.asking.asks import Answer, Ask
+from surveysim.asking.asks import Answer, Answerer, Ask
 from surveysim.cells import PredictCells
 from surveysim.elicitation.ask_plans import Asked, AskPlan, background_records
 from surveysim.elicitation.averaging import Averaging, Reading, average_readings
@@ -182,6 +182,10 @@ random_state
         result = read(answers)
         check_elicitation(result, cells, answers, plan, self.on_failure)
         return result
+
+    def _asks_of(self, X: Any, answerer: Answerer) -> list[Ask]:
+        self._check_parameters()
+        return self._ask_freely(self._validate_predict(X), self._plan(_METHOD, self._seed()))[0].asks
 
     def _ask_freely(self, cells: PredictCells, plan: AskPlan) -> tuple[Asked, list[str]]:
         """Each distinct question and background, `n_samples` times; and the name of each ask's question.

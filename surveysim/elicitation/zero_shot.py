@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from surveysim.asking.asks import Answerer
+from surveysim.asking.asks import Answerer, Ask
 from surveysim.base import DistributionRegressor
 from surveysim.cells import FitCells, PredictCells
-from surveysim.elicitation.ask_plans import AskPlan, ShownCells
+from surveysim.elicitation.ask_plans import AskPlan, ShownCells, plan_asks
 from surveysim.elicitation.asked_models import AskedModel
 from surveysim.elicitation.averaging import Averaging, refusal_mask
 from surveysim.elicitation.methods import METHODS, Method, MethodName, OnFailure, Refusals, get_method
@@ -302,6 +302,13 @@ class ZeroShotElicitor(DistributionRegressor):
             fall_back=self._plan(METHODS["verbalized"], seed) if method.kind == "label" else None,
             verbose=self.verbose,
         )
+
+    def _asks_of(self, X: Any, answerer: Answerer) -> list[Ask]:
+        """All that `elicit` would ask."""
+        self._check_parameters()
+        cells = self._validate_predict(X)
+        labels = {n: tuple(answerer.labels(n)) for n in sorted(set(cells.n_options.tolist()))}
+        return plan_asks(cells, self._plan(self._method(), self._seed()), labels).asks
 
     def _plan(self, method: Method, seed: int) -> AskPlan:
         templates = find_templates(self.template, method)

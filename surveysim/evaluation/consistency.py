@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from surveysim.evaluation.curves.protocol import passed_weight
+from surveysim.interfaces import Estimator, Table
 from surveysim.metrics import js_divergence
+from surveysim.prompts import Template
 
 __all__ = ["PromptConsistency", "prompt_consistency"]
 
@@ -58,11 +59,11 @@ class PromptConsistency:
 
 
 def prompt_consistency(
-    estimator: Any,
-    X: Any,
-    templates: Sequence[Any] | Mapping[str, Any],
+    estimator: Estimator,
+    X: Table,
+    templates: Sequence[str | Template] | Mapping[str, str | Template],
     *,
-    train: tuple[Any, ...] | None = None,
+    train: tuple[Table, ArrayLike] | tuple[Table, ArrayLike, ArrayLike] | None = None,
     Y_true: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     truth_respondents: ArrayLike | None = None,
@@ -149,7 +150,9 @@ def prompt_consistency(
     )
 
 
-def _name_templates(templates: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
+def _name_templates(
+    templates: Sequence[str | Template] | Mapping[str, str | Template],
+) -> dict[str, str | Template]:
     if isinstance(templates, str):
         raise TypeError(f"templates must be a list of wordings to compare, got the string {templates!r}")
     if isinstance(templates, Mapping):
@@ -164,7 +167,7 @@ def _name_templates(templates: Sequence[Any] | Mapping[str, Any]) -> dict[str, A
     return named
 
 
-def _template_parameter(estimator: Any) -> str:
+def _template_parameter(estimator: Estimator) -> str:
     names = [name for name in estimator.get_params(deep=True) if name.rpartition("__")[2] == "template"]
     if not names:
         raise ValueError(f"{type(estimator).__name__} has no parameter 'template': it does not ask with a prompt")

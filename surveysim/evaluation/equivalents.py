@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from surveysim.evaluation.random_surveys import GROUP_SIZES, group_divergence, r
 from surveysim.evaluation.report_levels import check_level
 from surveysim.evaluation.resampling import check_confidence, choose_resampled
 from surveysim.evaluation.worth_intervals import over_respondents, over_units
+from surveysim.interfaces import RandomState
 from surveysim.parameters import as_generator, check_number
 
 __all__ = ["EquivalentRespondents", "NoisyTruthError", "equivalent_respondents"]
@@ -93,10 +94,10 @@ def equivalent_respondents(
     question_column: str = "question",
     population: ArrayLike | None = None,
     min_respondents: float = MIN_RESPONDENTS,
-    resample: str = "auto",
+    resample: Literal["auto", "questions", "groups", "respondents"] = "auto",
     confidence: float = 0.9,
     n_draws: int = 1000,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
 ) -> EquivalentRespondents:
     r"""How many respondents a prediction is worth.
 

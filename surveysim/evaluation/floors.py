@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from surveysim import metrics
 from surveysim.distributions import check_distributions, option_mask, renormalize
 from surveysim.evaluation.expected import SHARE_TERMS, expected_terms
+from surveysim.interfaces import RandomState
 from surveysim.parameters import as_generator, check_number
 
 __all__ = ["noise_floor"]
@@ -29,7 +30,7 @@ def noise_floor(
     average: bool = True,
     values: ArrayLike | None = None,
     n_draws: int = 2000,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
 ) -> Any:
     r"""The expected value of a metric between the shares of n respondents and the distribution they are drawn from.
 
@@ -152,7 +153,9 @@ def _sum_over_options(Y: np.ndarray, n: np.ndarray, metric: str) -> np.ndarray:
     return expected_terms(q.reshape(-1), np.repeat(n, q.shape[1]), SHARE_TERMS[metric]).reshape(q.shape).sum(axis=1)
 
 
-def _wasserstein(Y: np.ndarray, n: np.ndarray, values: ArrayLike | None, n_draws: int, random_state: Any) -> np.ndarray:
+def _wasserstein(
+    Y: np.ndarray, n: np.ndarray, values: ArrayLike | None, n_draws: int, random_state: RandomState
+) -> np.ndarray:
     metrics.wasserstein(Y, Y, values=values, average=False)  # refuses nominal rows and wrong shapes
     exists = option_mask(Y)
     width = int(exists.sum(axis=1).max())
@@ -182,7 +185,7 @@ def _simulate(
     n: np.ndarray,
     values: ArrayLike | None,
     n_draws: int,
-    random_state: Any,
+    random_state: RandomState,
 ) -> np.ndarray:
     """The mean over drawn samples, the sample being the truth; a size between two whole numbers is drawn."""
     generator = as_generator(random_state)

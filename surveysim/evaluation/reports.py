@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from surveysim.evaluation.comparison import Rows, check_rows
 from surveysim.evaluation.report_levels import groups_of
 from surveysim.evaluation.reported_groups import COLUMNS, ReportedGroups
 from surveysim.evaluation.resampling import check_confidence, choose_resampled, percentile_interval
+from surveysim.interfaces import RandomState
 from surveysim.parameters import as_generator, check_number
 from surveysim.questions import Question, as_questions
 
@@ -42,11 +43,11 @@ def group_report(
     question: Question | Mapping[str, Question] | None = None,
     question_column: str = "question",
     population: ArrayLike | None = None,
-    by: str = "group",
+    by: Literal["group", "attribute"] = "group",
     min_respondents: float = 1.0,
     confidence: float = 0.9,
     n_draws: int = 1000,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
 ) -> pd.DataFrame:
     r"""How well each group is predicted, the worst first.
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 
 from surveysim.evaluation.report_levels import level_names
+from surveysim.interfaces import RandomState, Splitter
 from surveysim.parameters import as_generator, check_number, check_random_state
 
 __all__ = ["LeaveBothOut", "LeaveCombinationsOut", "LeaveLevelsOut", "LeaveQuestionsOut"]
@@ -24,7 +25,7 @@ DEALS = 200
 class _CellSplitter(BaseCrossValidator):
     """What the splitters share: folds are made of X, the table of backgrounds and questions, and of nothing else."""
 
-    def get_n_splits(self, X: Any = None, Y: Any = None, groups: Any = None) -> int:
+    def get_n_splits(self, X: pd.DataFrame | None = None, Y: object = None, groups: object = None) -> int:
         """The number of folds, which depends on X.
 
         Parameters
@@ -39,7 +40,9 @@ class _CellSplitter(BaseCrossValidator):
         """
         return len(self._test_masks(self._check_X(X)))
 
-    def split(self, X: Any, Y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def split(
+        self, X: pd.DataFrame, Y: object = None, groups: object = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Positions of the training and the test cells of each fold.
 
         Parameters
@@ -61,7 +64,7 @@ class _CellSplitter(BaseCrossValidator):
     def _test_masks(self, X: pd.DataFrame) -> list[np.ndarray]:
         raise NotImplementedError(f"{type(self).__name__} must implement _test_masks(X)")
 
-    def _check_X(self, X: Any) -> pd.DataFrame:
+    def _check_X(self, X: object) -> pd.DataFrame:
         if X is None:
             raise ValueError(f"{type(self).__name__} makes its folds from the backgrounds: X must be passed")
         if not isinstance(X, pd.DataFrame):
@@ -120,7 +123,11 @@ class LeaveLevelsOut(_CellSplitter):
     """
 
     def __init__(
-        self, columns: str | Sequence[str] | None = None, *, place: str = "all", question_column: str = "question"
+        self,
+        columns: str | Sequence[str] | None = None,
+        *,
+        place: Literal["all", "end", "inner", "unordered"] = "all",
+        question_column: str = "question",
     ) -> None:
         self.columns = columns
         self.place = place
@@ -192,7 +199,7 @@ class LeaveCombinationsOut(_CellSplitter):
         columns: Sequence[str] | None = None,
         n_splits: int = 5,
         *,
-        random_state: Any = 0,
+        random_state: RandomState = 0,
         question_column: str = "question",
     ) -> None:
         self.columns = columns
@@ -243,7 +250,7 @@ class LeaveQuestionsOut(_CellSplitter):
     """
 
     def __init__(
-        self, n_splits: int | None = None, *, random_state: Any = 0, question_column: str = "question"
+        self, n_splits: int | None = None, *, random_state: RandomState = 0, question_column: str = "question"
     ) -> None:
         self.n_splits = n_splits
         self.random_state = random_state
@@ -288,7 +295,7 @@ class LeaveBothOut(_CellSplitter):
     [0] [3]
     """
 
-    def __init__(self, first: Any, second: Any) -> None:
+    def __init__(self, first: Splitter, second: Splitter) -> None:
         self.first = first
         self.second = second
 
@@ -306,7 +313,7 @@ class LeaveBothOut(_CellSplitter):
             raise ValueError("leaving out both leaves nothing to train on, or nothing to test, in some fold")
         return masks
 
-    def get_n_splits(self, X: Any = None, Y: Any = None, groups: Any = None) -> int:
+    def get_n_splits(self, X: pd.DataFrame | None = None, Y: object = None, groups: object = None) -> int:
         """The number of folds, which depends on X.
 
         Parameters
@@ -339,21 +346,21 @@ def _levels_of(values: pd.Series, column: str) -> list[_Level]:
     missing = values.isna().to_numpy()
     dtype = values.dtype
     ordered = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
-    present: Any
+    present: list[Hashable]
     if isinstance(dtype, pd.CategoricalDtype):
         ordered = bool(dtype.ordered)
         present = [level for level in dtype.categories if (values == level).any()]
     else:
-        present = values[~missing].unique()
-        present = sorted(present) if ordered else list(present)
+        found = list(values[~missing].unique())
+        present = sorted(found) if ordered else found
     if len(present) < 2:
         return []
-    found = []
+    levels = []
     for i, level in enumerate(present):
         rows = (values == level).fillna(False).to_numpy(dtype=bool)
         place = "unordered" if not ordered else "end" if i in (0, len(present) - 1) else "inner"
-        found.append(_Level(column, str(level_names(pd.Series([level]))[0]), place, rows))
-    return found
+        levels.append(_Level(column, str(level_names(pd.Series([level]))[0]), place, rows))
+    return levels
 
 
 def _lost_level(names: dict[str, np.ndarray], test: np.ndarray) -> str:
@@ -365,7 +372,7 @@ def _lost_level(names: dict[str, np.ndarray], test: np.ndarray) -> str:
     return ""
 
 
-def _generator(random_state: Any) -> np.random.Generator:
+def _generator(random_state: RandomState) -> np.random.Generator:
     check_random_state(random_state)
     return as_generator(random_state)
 

@@ -17,6 +17,7 @@ from surveysim.fusion.covariates import ElicitedParts
 from surveysim.fusion.elicited import ElicitedKnowledge
 from surveysim.fusion.model import FusionModel, effective_respondents
 from surveysim.fusion.sources import ready_elicitor
+from surveysim.levels import MOST_COEFFICIENTS
 from surveysim.parameters import as_generator, check_random_state
 from surveysim.questions import Question
 
@@ -132,6 +133,8 @@ class FusedRegressor(DistributionRegressor):
            [0.47, 0.36, 0.17],
            [0.35, 0.39, 0.27]])
     """
+
+    _most_levels = MOST_COEFFICIENTS
 
     def __init__(
         self,
@@ -288,8 +291,8 @@ class FusedRegressor(DistributionRegressor):
         >>> population = pd.DataFrame({"age": ["old", "young"], "share": [0.25, 0.75]})
         >>> poststratify(draws, X, population).quantile([0.05, 0.95]).round(2)
                  1     2
-        0.05  0.25  0.58
-        0.95  0.42  0.75
+        0.05  0.25  0.57
+        0.95  0.43  0.75
         """
         check_interval_arguments(0.9, n_draws)
         cells = self._validate_predict(X)

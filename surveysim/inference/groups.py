@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,40 +67,39 @@ def read_groups(data: pd.DataFrame, columns: Sequence[str]) -> Groups:
     return Groups(known.iloc[first].reset_index(drop=True), of_row)
 
 
-def pair_groups(groups: Groups, difference: str | tuple[str, object]) -> Pairs:
-    """Every group with the one that differs from it in a single column alone, which has the reference level there.
+def pair_groups(groups: Groups, difference: str | Mapping[str, tuple[Any, Any]]) -> Pairs:
+    """Pairs of groups that differ in a single column alone.
 
     Parameters
     ----------
     groups : Groups
-    difference : str or (str, level)
-        A column of the groups, and its reference level; by default its first level.
+    difference : str or mapping of str to (level, level)
+        A column of the groups: each level less the first. ``{"gender": ("woman", "man")}``: woman less man.
 
     Raises
     ------
+    TypeError
+        If it is neither.
     ValueError
         If it is no column of the groups, there is no such level, or no two groups can be compared.
     """
-    column, reference = difference if isinstance(difference, tuple) else (difference, None)
+    column, chosen = _read_difference(difference)
     frame = groups.frame
     if column not in frame.columns:
         raise ValueError(f"difference={column!r} must be one of the columns of by, {list(frame.columns)}")
     codes, _ = level_codes(frame[column])
-    if isinstance(difference, tuple):
-        chosen = np.flatnonzero((frame[column] == reference).to_numpy())
-        if len(chosen) == 0:
-            raise ValueError(
-                f"difference: {column!r} has no level {reference!r}; it has {list(frame[column].unique())}"
-            )
-        code = codes[chosen[0]]
+    if chosen is None:
+        first = codes.min()
+        compared = [(code, first) for code in np.unique(codes) if code != first]
     else:
-        code = codes.min()
+        compared = [(_code_of(frame[column], codes, chosen[0]), _code_of(frame[column], codes, chosen[1]))]
     others = [other for other in frame.columns if other != column]
-    places = {tuple(frame.loc[row, others]): row for row in np.flatnonzero(codes == code)}
+    places = {(codes[row], *frame.loc[row, others]): row for row in range(len(frame))}
     found = [
-        (row, places[tuple(frame.loc[row, others])])
+        (row, places[other, *frame.loc[row, others]])
         for row in range(len(frame))
-        if codes[row] != code and tuple(frame.loc[row, others]) in places
+        for one, other in compared
+        if codes[row] == one and (other, *frame.loc[row, others]) in places
     ]
     if not found:
         raise ValueError(f"difference: no two groups differ in {column!r} alone")
@@ -108,3 +108,21 @@ def pair_groups(groups: Groups, difference: str | tuple[str, object]) -> Pairs:
     levels = [str(level) for level in frame[column].tolist()]
     named[column] = [f"{levels[g]} - {levels[r]}" for g, r in found]
     return Pairs(named, group, base)
+
+
+def _read_difference(difference: str | Mapping[str, tuple[Any, Any]]) -> tuple[str, tuple[Any, Any] | None]:
+    if isinstance(difference, str):
+        return difference, None
+    if not (isinstance(difference, Mapping) and len(difference) == 1):
+        raise TypeError(f"difference must be a column, or a mapping {{column: (level, level)}}, got {difference!r}")
+    column, chosen = next(iter(difference.items()))
+    if not (isinstance(chosen, tuple | list) and len(chosen) == 2):
+        raise TypeError(f"difference[{column!r}] must be two levels, the first less the second, got {chosen!r}")
+    return column, (chosen[0], chosen[1])
+
+
+def _code_of(column: pd.Series, codes: np.ndarray, level: Any) -> int:
+    where = np.flatnonzero((column == level).to_numpy())
+    if len(where) == 0:
+        raise ValueError(f"difference: {column.name!r} has no level {level!r}; it has {list(column.unique())}")
+    return int(codes[where[0]])

@@ -55,9 +55,10 @@ def rectify(
     Returns
     -------
     DataFrame
-        The columns of `by`, "question", "option"; "share", "se", "lower", "upper" in per cent; "sample", the share
-        among the respondents alone; "respondents", their effective number; "worth", how many would be needed for the
-        same precision without the model; "power", how far the model was trusted (0: not at all).
+        "question", the columns of `by`, "option"; "share", "se", "lower", "upper" in per cent; "sample", the share
+        among the respondents alone; "respondents", how many answered, "effective_respondents", Kish's number over the
+        design effect, and "worth", how many of them would be needed for the same precision without the model; "power",
+        how far the model was trusted (0: not at all).
 
     Raises
     ------
@@ -101,8 +102,8 @@ def rectify(
     >>> table = rectify(LogitRegressor(question=question), cells, population)
     >>> table[["option", "share", "respondents"]].round(1)
       option  share  respondents
-    0    yes   50.1        120.0
-    1     no   49.9        120.0
+    0    yes   50.1          120
+    1     no   49.9          120
     """
     level = check_level(level)
     columns = check_cells(cells, by)
@@ -165,7 +166,8 @@ def question_moments(
         counts = fitted.counts[:, mine, :K] * (cells.weight_sum[mine] / cells.n[mine])[:, None]
         errors = fitted.cells[:, mine, :K] - mean[:, None]
         n = _effective(cells, mine, effect)
-        moments[g] = GroupMoments(counts.reshape(-1, K), errors.reshape(-1, K), n, spread)
+        answered = int(cells.n_raw[mine].sum())
+        moments[g] = GroupMoments(counts.reshape(-1, K), errors.reshape(-1, K), n, spread, answered)
     return moments
 
 
@@ -198,15 +200,16 @@ def _table(group: pd.DataFrame, question: str, cells: Cells, rectified: Rectifie
     options = cells.questions[question].options
     lower, upper = rectified.interval(level)
     table = group.iloc[np.zeros(len(options), dtype=int)].reset_index(drop=True)
+    table.insert(0, QUESTION_COLUMN, question)
     values: dict[str, Any] = {
-        QUESTION_COLUMN: question,
         "option": list(options),
         "share": 100 * rectified.shares,
         "se": 100 * rectified.errors,
         "lower": 100 * lower,
         "upper": 100 * upper,
         "sample": 100 * rectified.moments.shares,
-        "respondents": rectified.moments.n,
+        "respondents": rectified.moments.respondents,
+        "effective_respondents": rectified.moments.n,
         "worth": rectified.worth,
         "power": rectified.power,
     }

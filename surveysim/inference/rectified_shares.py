@@ -32,12 +32,15 @@ class GroupMoments:
         Effective respondents.
     spread : float array of shape (K,)
         Variance of the mean prediction for the population, where that is a sample of people itself; else 0.
+    respondents : int
+        How many people answered.
     """
 
     counts: np.ndarray
     predicted: np.ndarray
     n: float
     spread: np.ndarray
+    respondents: int = 0
 
     @cached_property
     def shares(self) -> np.ndarray:

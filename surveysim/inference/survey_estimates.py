@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from surveysim.inference.groups import Groups, Pairs, as_columns, pair_groups, read_groups
-from surveysim.inference.intervals import check_level, share_interval, symmetric_interval
+from surveysim.inference.intervals import check_level, difference_interval, share_interval, symmetric_interval
 from surveysim.questions import Question
 from surveysim.tables.answers import CodedAnswers
 from surveysim.tables.cells import QUESTION_COLUMN
@@ -19,7 +20,7 @@ from surveysim.tables.design import LonelyUnits, SampleDesign, read_design
 from surveysim.tables.missing import Missing, as_missing
 from surveysim.tables.replicates import Replicates, ReplicateWeights, read_replicates
 from surveysim.tables.respondents import read_weights
-from surveysim.tables.share_variance import DomainAnswers, linearised_deviations
+from surveysim.tables.share_variance import DomainAnswers, linearised_deviations, linearised_variances
 
 __all__ = ["survey_estimates"]
 
@@ -32,7 +33,7 @@ def survey_estimates(
     *,
     by: str | Sequence[str] | None = None,
     statistic: Statistic = "share",
-    difference: str | tuple[str, Any] | None = None,
+    difference: str | Mapping[str, tuple[Any, Any]] | None = None,
     weights: Any = None,
     strata: Any = None,
     cluster: Any = None,
@@ -59,9 +60,11 @@ def survey_estimates(
     statistic : {"share", "mean"}, default="share"
         The share of each option; or the mean of the options' positions (1..K, or the question's `values`; pinned
         options are left out).
-    difference : str or (str, level), optional
-        A column of `by`: each group less the one with the column's first level (or the level given) that is otherwise
-        the same. Groups that share clusters or strata are correlated, and this counts.
+    difference : str or mapping of str to (level, level), optional
+        Estimate differences, in points. A column of `by`: each of its levels less the first, within groups of the other
+        columns; ``{"gender": ("woman", "man")}``: woman less man. Groups that share clusters or strata are correlated,
+        and this counts: with waves that were sampled apart, make strata of wave and stratum; in a panel, the person is
+        the cluster.
     weights : str or array of shape (n_respondents,), optional
     strata, cluster : str or array of shape (n_respondents,), optional
         Strata, and clusters (primary sampling units) within them.
@@ -80,10 +83,11 @@ def survey_estimates(
     Returns
     -------
     DataFrame
-        The columns of `by`, "question", "option" (with shares), then "share" (per cent) or "mean" or "difference", its
-        standard error "se", "lower" and "upper" (in the same unit), "deff", the variance over that of simple random
-        sampling of as many respondents, "respondents", how many answered, and "n_effective", respondents over deff.
-        With `difference` the respondents are those of both groups, and there is neither deff nor n_effective.
+        "question", the columns of `by`, "option" (with shares); "share" (per cent, or the difference of two) or "mean",
+        its standard error "se", "lower" and "upper", in the same unit; "respondents", how many answered;
+        "effective_respondents", over the design effect "deff", the variance over that of simple random sampling of as
+        many respondents. With `difference` the respondents are those of both groups, and there is neither deff nor
+        effective_respondents.
 
     Raises
     ------
@@ -100,8 +104,8 @@ def survey_estimates(
     -----
     Linearised variances of ratios, with-replacement sampling of units within strata (Wolter 2007, Introduction to
     Variance Estimation, chapter 6), or replication. Intervals of shares are Wilson's at the effective number of
-    respondents, of means and differences symmetric; all with Student's t on units less strata that the group has
-    members in (or the rank of the replicate weights less 1).
+    respondents, of their differences Newcombe's from the two, of means symmetric; all with Student's t on units less
+    strata that the group has members in (or the rank of the replicate weights less 1).
 
     Examples
     --------
@@ -154,8 +158,8 @@ class _Estimates:
     options : list of str, or None for a mean
     groups : Groups
     values : float array (G, C)
-    deviations : float array (M, G, C)
-        Their cross products are the covariances.
+    positions : float array (K, C), or None for shares
+        What the options count for in a mean.
     simple : float array (G, C)
         The variance of a single respondent's answer.
     answers : DomainAnswers
@@ -166,36 +170,59 @@ class _Estimates:
     options: list[str] | None
     groups: Groups
     values: np.ndarray
-    deviations: np.ndarray
+    positions: np.ndarray | None
     simple: np.ndarray
     answers: DomainAnswers
     source: SampleDesign | Replicates
 
-    def freedom(self, groups: list[int]) -> int:
-        """Degrees of freedom of the variance of what is estimated in some groups together."""
+    def deviations(self, groups: Sequence[int]) -> np.ndarray:
+        """Deviations (M, len(groups), C), whose cross products are the covariances of some groups' estimates."""
+        place = np.full(len(self.groups) + 1, -1)
+        place[list(groups)] = np.arange(len(groups))
+        some = replace(self.answers, domain=place[self.answers.domain], n_domains=len(groups))
         if isinstance(self.source, Replicates):
-            return self.source.degrees_of_freedom()
+            found = self.source.deviations(some)
+        else:
+            found = linearised_deviations(some, self.source)
+        return found if self.positions is None else found @ self.positions
+
+    @cached_property
+    def variance(self) -> np.ndarray:
+        """Variances (G, C), group by group: deviations of all at once would not fit in memory."""
+        if self.positions is None and isinstance(self.source, SampleDesign):
+            return linearised_variances(self.answers, self.source)
+        return np.stack([(self.deviations([group])[:, 0] ** 2).sum(axis=0) for group in range(len(self.groups))])
+
+    @cached_property
+    def freedom(self) -> np.ndarray:
+        """Degrees of freedom of each group's variance, (G, 1)."""
+        return np.array([[self.joint_freedom([group])] for group in range(len(self.groups))])
+
+    def joint_freedom(self, groups: Sequence[int]) -> int:
+        """Degrees of freedom of the variance of what is estimated of some groups together."""
+        if isinstance(self.source, Replicates):
+            return self.source.degrees_of_freedom
         return self.source.degrees_of_freedom(self.answers.counted & np.isin(self.answers.domain, groups))
+
+    def interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends, (G, C)."""
+        if self.options is None:
+            return symmetric_interval(self.values, np.sqrt(self.variance), self.freedom, level)
+        return share_interval(self.values, self._worth(self.variance), self.freedom, level)
 
     def table(self, level: float) -> pd.DataFrame:
         """A row per group and option."""
-        variance = (self.deviations**2).sum(axis=0)
         respondents = self.answers.respondents
         srs = self.simple / np.maximum(respondents - 1, 1)[:, None]
-        deff = np.divide(variance, srs, out=np.full(srs.shape, np.nan), where=srs > 0)
-        freedom = np.array([[self.freedom([group])] for group in range(len(self.groups))])
-        errors = np.sqrt(variance)
-        if self.options is None:
-            lower, upper = symmetric_interval(self.values, errors, freedom, level)
-        else:
-            lower, upper = share_interval(self.values, self._worth(variance), freedom, level)
+        deff = np.divide(self.variance, srs, out=np.full(srs.shape, np.nan), where=srs > 0)
+        errors, (lower, upper) = np.sqrt(self.variance), self.interval(level)
         scale = 1.0 if self.options is None else 100.0
         value = {"mean" if self.options is None else "share": scale * self.values}
         frame = _long(self.groups.frame, self.question, self.options, value | {"se": scale * errors})
         n = np.broadcast_to(respondents[:, None], self.values.shape)
         with np.errstate(divide="ignore"):
-            further = {"lower": scale * lower, "upper": scale * upper, "deff": deff, "respondents": n}
-            further["n_effective"] = n / deff
+            further = {"lower": scale * lower, "upper": scale * upper, "respondents": n}
+            further |= {"effective_respondents": n / deff, "deff": deff}
         return _answered(frame.assign(**{key: array.reshape(-1) for key, array in further.items()}), n > 0)
 
     def _worth(self, variance: np.ndarray) -> np.ndarray:
@@ -209,23 +236,43 @@ class _Estimates:
     def differences(self, pairs: Pairs, level: float) -> pd.DataFrame:
         """A row per pair of groups and option."""
         values = self.values[pairs.group] - self.values[pairs.reference]
-        deviations = self.deviations[:, pairs.group] - self.deviations[:, pairs.reference]
-        errors = np.sqrt((deviations**2).sum(axis=0))
-        freedom = np.array([[self.freedom([a, b])] for a, b in zip(pairs.group, pairs.reference, strict=True)])
-        lower, upper = symmetric_interval(values, errors, freedom, level)
+        both = [self.deviations(pair) for pair in zip(pairs.group, pairs.reference, strict=True)]
+        errors = np.sqrt([((found[:, 0] - found[:, 1]) ** 2).sum(axis=0) for found in both])
+        if self.options is None:
+            freedom = np.array([[self.joint_freedom(pair)] for pair in zip(pairs.group, pairs.reference, strict=True)])
+            lower, upper = symmetric_interval(values, errors, freedom, level)
+        else:
+            ends = self.interval(level)
+            own = [tuple(end[rows] for end in ends) for rows in (pairs.group, pairs.reference)]
+            joint = np.array([(found[:, 0] * found[:, 1]).sum(axis=0) for found in both])
+            product = np.sqrt(self.variance[pairs.group] * self.variance[pairs.reference])
+            correlation = np.divide(joint, product, out=np.zeros_like(joint), where=product > 0)
+            shares = (self.values[pairs.group], self.values[pairs.reference])
+            lower, upper = difference_interval(shares, own[0], own[1], correlation)
         if self.options is not None:
             values, errors = 100 * values, 100 * errors
             lower, upper = np.maximum(100 * lower, -100), np.minimum(100 * upper, 100)
         respondents = self.answers.respondents[pairs.group] + self.answers.respondents[pairs.reference]
-        columns = {"difference": values, "se": errors, "lower": lower, "upper": upper}
+        columns = {"mean" if self.options is None else "share": values, "se": errors, "lower": lower, "upper": upper}
         frame = _long(pairs.frame, self.question, self.options, columns)
-        both = (self.answers.respondents[pairs.group] > 0) & (self.answers.respondents[pairs.reference] > 0)
+        told = (self.answers.respondents[pairs.group] > 0) & (self.answers.respondents[pairs.reference] > 0)
         frame["respondents"] = np.repeat(respondents, values.shape[1])
-        return _answered(frame, np.repeat(both, values.shape[1]))
+        return _answered(frame, np.repeat(told, values.shape[1]))
 
 
 def _check_by(columns: list[str]) -> None:
-    reserved = {"option", "share", "mean", "difference", "se", "lower", "upper", "deff", "respondents", "n_effective"}
+    reserved = {
+        "question",
+        "option",
+        "share",
+        "mean",
+        "se",
+        "lower",
+        "upper",
+        "deff",
+        "respondents",
+        "effective_respondents",
+    }
     taken = sorted(reserved.intersection(columns))
     if taken:
         raise ValueError(f"by: {taken} are names of columns of the result: rename them")
@@ -248,15 +295,12 @@ def _estimate(
         valued = np.append(~np.isnan(positions), np.zeros(max(int(option.max()) + 1, 0), dtype=bool))
         option = np.where(valued[option], option, question.n_options)
     answers = DomainAnswers(option, groups.of_row, weight, len(groups), question.n_options)
-    deviations = (
-        source.deviations(answers) if isinstance(source, Replicates) else linearised_deviations(answers, source)
-    )
     p = answers.shares
     if statistic == "share":
-        return _Estimates(name, list(question.options), groups, p, deviations, p * (1 - p), answers, source)
+        return _Estimates(name, list(question.options), groups, p, None, p * (1 - p), answers, source)
     at = np.nan_to_num(positions)[:, None]
     spread = p @ at**2 - (p @ at) ** 2
-    return _Estimates(name, None, groups, p @ at, deviations @ at, spread, answers, source)
+    return _Estimates(name, None, groups, p @ at, at, spread, answers, source)
 
 
 def _answered(frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
@@ -265,10 +309,10 @@ def _answered(frame: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
 
 
 def _long(frame: pd.DataFrame, question: str, options: list[str] | None, values: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Group columns, question and option before some values (rows of `frame` x options)."""
+    """Question, group columns and option before some values (rows of `frame` x options)."""
     n_columns = 1 if options is None else len(options)
     table = frame.iloc[np.repeat(np.arange(len(frame)), n_columns)].reset_index(drop=True)
-    table[QUESTION_COLUMN] = question
+    table.insert(0, QUESTION_COLUMN, question)
     if options is not None:
         table["option"] = options * len(frame)
     return table.assign(**{key: array.reshape(-1) for key, array in values.items()})

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
+from surveysim.interfaces import Table
 from surveysim.metrics.checks import Pairs, check_pairs, refuse_debiasing
 from surveysim.questions import Question, as_questions
 
@@ -107,7 +109,7 @@ def opinion_alignment(
 
 
 def option_values(
-    question: Question | Mapping[str, Question] | None, X: Any, *, question_column: str = "question"
+    question: Question | Mapping[str, Question] | None, X: Table, *, question_column: str = "question"
 ) -> np.ndarray | None:
     """The `values` of ordinal metrics for the rows of X.
 
@@ -150,15 +152,16 @@ def option_values(
     return np.array([values[name] for name in names]).reshape(len(names), width)
 
 
-def _row_names(questions: dict[str, Question], X: Any, question_column: str) -> list[Any]:
+def _row_names(questions: dict[str, Question], X: Table, question_column: str) -> list[str]:
     if question_column in getattr(X, "columns", ()) and list(questions) != [""]:
+        assert isinstance(X, pd.DataFrame)
         return list(X[question_column])
     if len(questions) > 1:
         raise ValueError(
             f"with {len(questions)} questions, X must be a DataFrame whose column {question_column!r} names each "
             f"row's question, got {type(X).__name__} without it"
         )
-    return list(questions) * len(X)
+    return list(questions) * len(np.asarray(X))
 
 
 def _scaled_distance(
@@ -168,7 +171,7 @@ def _scaled_distance(
     sample_weight: ArrayLike | None,
     average: bool,
     values: ArrayLike | None,
-    truth_respondents: Any,
+    truth_respondents: ArrayLike | None,
 ) -> Any:
     refuse_debiasing(metric, truth_respondents, _NOT_SMOOTH)
     pairs = check_pairs(Y_true, Y_pred, sample_weight=sample_weight, average=average)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import make_scorer
 
+from surveysim.interfaces import Estimator, Table
 from surveysim.metrics.divergences import (
     cross_entropy,
     js_distance,
@@ -68,12 +70,14 @@ _Scorer: Any = type(make_scorer(js_divergence, greater_is_better=False, response
 class _OrdinalScorer(_Scorer):
     """A scorer that tells its metric where each row's options lie on the scale."""
 
-    def _score(self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any) -> float:
+    def _score(
+        self, method_caller: Callable[..., ArrayLike], estimator: Estimator, X: Table, y_true: ArrayLike, **kwargs: Any
+    ) -> float:
         if kwargs.get("values") is None:
             kwargs["values"] = self._values(estimator, X)
         return super()._score(method_caller, estimator, X, y_true, **kwargs)
 
-    def _values(self, estimator: Any, X: Any) -> np.ndarray | None:
+    def _values(self, estimator: Estimator, X: Table) -> np.ndarray | None:
         asked = _asking_estimator(estimator)
         if asked is None:
             return None
@@ -90,26 +94,27 @@ class _OrdinalScorer(_Scorer):
         return values
 
 
-def _asking_estimator(estimator: Any) -> Any:
+def _asking_estimator(estimator: Estimator) -> Any:
     """The estimator with a `question`, found through pipelines, searches and other wrappers; None if there is none."""
     seen: set[int] = set()
-    while estimator is not None and id(estimator) not in seen:
-        seen.add(id(estimator))
-        if getattr(estimator, "question", None) is not None:
-            return estimator
-        if hasattr(estimator, "steps"):
-            estimator = estimator.steps[-1][1]
+    inner: Any = estimator
+    while inner is not None and id(inner) not in seen:
+        seen.add(id(inner))
+        if getattr(inner, "question", None) is not None:
+            return inner
+        if hasattr(inner, "steps"):
+            inner = inner.steps[-1][1]
             continue
-        wrapped = (getattr(estimator, name, None) for name in _WRAPPED)
-        estimator = next((inner for inner in wrapped if hasattr(inner, "fit")), None)
+        wrapped = [getattr(inner, name, None) for name in _WRAPPED]
+        inner = next((found for found in wrapped if hasattr(found, "fit")), None)
     return None
 
 
-def _ordinal_scorer(score_func: Any, sign: int) -> Any:
+def _ordinal_scorer(score_func: Callable[..., float], sign: int) -> Any:
     return _OrdinalScorer(score_func, sign, {}, "predict")
 
 
-def _loss_scorer(metric: Any) -> Any:
+def _loss_scorer(metric: Callable[..., Any]) -> Any:
     return make_scorer(metric, greater_is_better=False, response_method="predict")
 
 

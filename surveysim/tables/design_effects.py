@@ -13,8 +13,10 @@ from surveysim.tables.share_variance import DomainAnswers, linearised_variances
 
 __all__ = ["carried_to_cells", "check_deff", "design_effects"]
 
-SMALLEST_DESIGN_EFFECT = 0.5
-"""An estimate below this (strata that fix every answer, few respondents) would make respondents out of nothing."""
+SMALLEST_CARRIED = 0.5
+SMALLEST_OWN = 0.2
+"""Design effects below these, carried to a cell or its own (strata that fix every answer, few respondents), would make
+respondents out of nothing."""
 
 PRIOR_DEGREES_OF_FREEDOM = 50
 """How many degrees of freedom a cell's own variance needs for half of the say.
@@ -76,7 +78,7 @@ def design_effects(answers: DomainAnswers, design: SampleDesign | Replicates) ->
     whole : float
         1 where all who answered agree, so that there is no variance to compare.
     cells : float64 array of shape (n_domains,)
-        At least `SMALLEST_DESIGN_EFFECT`.
+        At least `SMALLEST_OWN`, and for small cells about `SMALLEST_CARRIED`.
 
     References
     ----------
@@ -94,7 +96,7 @@ def design_effects(answers: DomainAnswers, design: SampleDesign | Replicates) ->
     if isinstance(design, Replicates):
         pooled = (squares * kish).sum()
         carried = np.full(answers.n_domains, (squares * variances).sum() / pooled if pooled > 0 else effect)
-        freedom = np.minimum(freedom, design.degrees_of_freedom())
+        freedom = np.minimum(freedom, design.degrees_of_freedom)
     else:
         alone, endless = answers.alone_variances(), linearised_variances(whole, design, finite=False).sum()
         of_design = float(endless / whole.alone_variances()[0])
@@ -104,7 +106,8 @@ def design_effects(answers: DomainAnswers, design: SampleDesign | Replicates) ->
         freedom = np.minimum(freedom, _freedom(answers, design))
     own = np.divide(variances, kish, out=carried.copy(), where=kish > 0)
     say = np.where(kish > 0, freedom / (freedom + PRIOR_DEGREES_OF_FREEDOM), 0.0)
-    return effect, np.maximum(say * own + (1.0 - say) * carried, SMALLEST_DESIGN_EFFECT)
+    own, carried = np.maximum(own, SMALLEST_OWN), np.maximum(carried, SMALLEST_CARRIED)
+    return effect, say * own + (1.0 - say) * carried
 
 
 def carried_to_cells(deff: float, answers: DomainAnswers, design: SampleDesign) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -110,6 +111,7 @@ class Replicates:
         shares = np.stack([answers.shares_under(weight) for weight in self.weights.T])
         return np.sqrt(self.scales)[:, None, None] * (shares - answers.shares)
 
+    @cached_property
     def degrees_of_freedom(self) -> int:
         """The rank of the replicate weights less 1, at least 1 (as in R's survey package)."""
         gram = np.linalg.eigvalsh(self.weights.T @ self.weights)

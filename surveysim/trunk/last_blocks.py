@@ -94,7 +94,7 @@ def unread_projections(block: nn.Module, call: BlockCall, states: Tensor) -> tup
     states : Tensor of shape (N, D)
         Any states.
     """
-    linear = {name: module for name, module in block.named_modules() if type(module) is nn.Linear}
+    linear = {name: module for name, module in block.named_modules() if isinstance(module, nn.Linear)}
     with torch.enable_grad():
         asked = keys_and_values(block, call.at(torch.arange(len(states), device=states.device)), states)
         weights = [module.weight for module in linear.values()]

@@ -16,7 +16,7 @@ from surveysim.trunk.frozen_blocks import FrozenBlocks, Prefix, attending_twin
 from surveysim.trunk.last_blocks import LastBlocks, unread_projections
 from surveysim.trunk.state_batches import StateBatch, pack_states
 from surveysim.trunk.twin import hollow, twin_of
-from surveysim.trunk.whole_blocks import WholeBatch, WholeBlocks, pad_states
+from surveysim.trunk.whole_blocks import WholeBatch, WholeBlocks, pad_states, read_at_last_positions
 
 __all__ = ["BUILT_OTHERWISE", "OutputLayer", "Recipe", "TrunkWay", "difference_from_own_logits"]
 
@@ -112,6 +112,8 @@ class Recipe(OutputLayer):
         Why it is not the first of these.
     frozen : FrozenBlocks
         The trunk; says whether beginnings are shared.
+    unread : tuple of str
+        Linear layers of the last block that need not see every token.
     trains_rows : bool
         True: the labels' rows of the output layer are trained too.
 
@@ -170,7 +172,7 @@ class Recipe(OutputLayer):
         `seed` is for recipes that start at random; this one starts at the model's own weights.
         """
         if self.way == "whole blocks":
-            return WholeBlocks(self.frozen.own, self.n_blocks)
+            return WholeBlocks(self.frozen.own, self.n_blocks, self.unread)
         return LastBlocks(self.frozen.other, self.n_blocks, self.unread)
 
     def prefix(self, ids: Sequence[int]) -> Prefix:
@@ -242,18 +244,25 @@ class Recipe(OutputLayer):
             states = self.frozen.states(prefix, ends)
             return self.copy()(self.batch([prefix.ids], [prefix.states], ends, states, [0, 0]))
 
-        if self.way == "last positions":
-            with suppress(*BUILT_OTHERWISE):
-                self.unread = self._unread_projections()
-            if self.unread and difference_from_own_logits(self, network, probes, hidden) is None:
-                return None
-            self.unread = ()
+        with suppress(*BUILT_OTHERWISE):
+            self.unread = self._unread_projections()
+        if self.unread and difference_from_own_logits(self, network, probes, hidden) is None:
+            return None
+        self.unread = ()
         return difference_from_own_logits(self, network, probes, hidden)
 
     def _unread_projections(self) -> tuple[str, ...]:
-        block = LastBlocks(self.frozen.other, 1).blocks[-1]
-        states = torch.randn(5, self.width, generator=torch.Generator().manual_seed(0)).to(self.device)
-        return unread_projections(block, self.calls(5)[-1], states)
+        """Linear layers of the last block that need not see every token."""
+        generator = torch.Generator().manual_seed(0)
+        states = torch.randn(5, self.width, generator=generator).to(self.device)
+        if self.way == "last positions":
+            block = LastBlocks(self.frozen.other, 1).blocks[-1]
+            return unread_projections(block, self.calls(5)[-1], states)
+        block = WholeBlocks(self.frozen.own, 1).blocks[-1]
+        hollow_own = self._hollows[0]
+        ids = torch.zeros(1, len(states), dtype=torch.long, device=self.device)
+        (call,) = capture(hollow_own, [hollow_own.blocks[-1]], input_ids=ids, attention_mask=torch.ones_like(ids))
+        return read_at_last_positions(block, call.float(), states[None])
 
 
 def _hollows(network: Any) -> tuple[Anatomy, Anatomy]:

@@ -8,8 +8,10 @@ beginning is run with every prompt.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 from surveysim.models.anatomy import Anatomy
 from surveysim.trunk.block_calls import BlockCall, capture
 
-__all__ = ["WholeBatch", "WholeBlocks", "pad_states"]
+__all__ = ["WholeBatch", "WholeBlocks", "pad_states", "read_at_last_positions"]
 
 
 @dataclass(frozen=True)
@@ -52,22 +54,105 @@ class WholeBlocks(nn.Module):
         Of a twin that attends as the model does.
     n_blocks : int
         How many of the last blocks are copied.
+    read_last : sequence of str
+        Linear layers of the last block of which only the last position is read; see `read_at_last_positions`.
     """
 
-    def __init__(self, anatomy: Anatomy, n_blocks: int) -> None:
+    def __init__(self, anatomy: Anatomy, n_blocks: int, read_last: Sequence[str] = ()) -> None:
         super().__init__()
         self.blocks = nn.ModuleList([copy.deepcopy(block) for block in anatomy.blocks[-n_blocks:]]).float()
         self.norm = copy.deepcopy(anatomy.norm).float()
         self.requires_grad_(True)
         self.eval()
+        self._last_only = _LastOnly([self.blocks[-1].get_submodule(name) for name in read_last])
 
     def forward(self, batch: WholeBatch) -> Tensor:
         """Normed hidden states (B, D) at the last position of each prompt."""
         states = batch.states.float()
-        for block, call in zip(self.blocks, batch.calls, strict=True):
+        for block, call in zip(self.blocks[:-1], batch.calls[:-1], strict=True):  # type: ignore[arg-type]
             states = call.run(block, states)
+        with self._last_only.at(batch.last):
+            states = batch.calls[-1].run(self.blocks[-1], states)
         rows = torch.arange(len(states), device=states.device)
         return self.norm(states[rows, batch.last])
+
+
+def read_at_last_positions(block: nn.Module, call: BlockCall, states: Tensor) -> tuple[str, ...]:
+    """Linear layers whose output at earlier positions does not reach the block's output at the last one.
+
+    Those of the queries, of what follows attention, and of the feed-forward part: most of a block's work.
+
+    Parameters
+    ----------
+    block : Module
+        A trainable copy of the block.
+    call : BlockCall
+        How it is called with one row of T positions.
+    states : Tensor of shape (1, T, D)
+        Any states.
+    """
+    outputs: dict[str, Tensor] = {}
+
+    def note(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        return lambda module, args, output: outputs.update({name: output})
+
+    linear = {name: module for name, module in block.named_modules() if isinstance(module, nn.Linear)}
+    handles = [module.register_forward_hook(note(name)) for name, module in linear.items()]
+    with torch.enable_grad():
+        last = call.run(block, states)[0, -1]
+        # Not a plain sum, of which a norm may leave nothing.
+        wanted = (last * torch.linspace(0.5, 1.5, len(last), device=last.device)).sum()
+    for handle in handles:
+        handle.remove()
+    shaped = {name: output for name, output in outputs.items() if output.shape[:2] == states.shape[:2]}
+    if not shaped:
+        return ()
+    gradients = torch.autograd.grad(wanted, list(shaped.values()), allow_unused=True)
+    return tuple(
+        name
+        for name, gradient in zip(shaped, gradients, strict=True)
+        if gradient is not None and not gradient[0, :-1].any()
+    )
+
+
+class _LastOnly:
+    """Lets linear layers see each prompt's last position alone; elsewhere they give zeros.
+
+    Parameters
+    ----------
+    modules : sequence of Module
+        Hooks are put on them for good; they do nothing outside of `at`.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        self._last: Tensor | None = None
+        self._length = 0
+        for module in modules:
+            module.register_forward_pre_hook(self._gather)
+            module.register_forward_hook(self._scatter)
+
+    @contextmanager
+    def at(self, last: Tensor) -> Iterator[None]:
+        """Within this context only positions `last` (B,) are read."""
+        self._last = last
+        try:
+            yield
+        finally:
+            self._last = None
+
+    def _gather(self, module: nn.Module, args: tuple[Any, ...]) -> Any:
+        if self._last is None:
+            return args
+        states = args[0]
+        self._length = states.shape[1]
+        return (states[torch.arange(len(states), device=states.device), self._last][:, None], *args[1:])
+
+    def _scatter(self, module: nn.Module, args: Any, output: Tensor) -> Tensor:
+        if self._last is None:
+            return output
+        every = output.new_zeros(len(output), self._length, output.shape[-1])
+        rows = torch.arange(len(output), device=output.device)
+        return every.index_put((rows, self._last), output[:, 0])
 
 
 def pad_states(

@@ -8,7 +8,7 @@ import transformers
 from surveysim import Question
 from surveysim.asking.asks import Ask
 from surveysim.asking.local import LocalAnswerer, draw_tokens
-from surveysim.asking.passes import passes_of
+from surveysim.asking.passes import _cache_name, passes_of
 from surveysim.models import load_model
 from surveysim.prompts import Prompt, get_template, render
 from tests.tiny_models import make_tiny_tokenizer
@@ -309,3 +309,51 @@ def test_tokens_are_drawn_by_inverting_the_cumulative_distribution():
     assert draw_tokens(logits, torch.zeros(5), uniform).tolist() == [2] * 5
     # At temperature 1/2 shares are squared: 1, 4, 49 of 54.
     assert draw_tokens(logits, torch.full((5,), 0.5), uniform).tolist() == [0, 2, 2, 2, 2]
+
+
+class TestWhereTextsEnd:
+    def write(self, folder, monkeypatch, text, max_tokens):
+        """What a model says that would write a text, token by token, and then go on with it from the start."""
+        answerer = LocalAnswerer(load_model(folder))
+        ids = answerer.model.tokenizer.encode(text, add_special_tokens=False)
+        drawn = iter(ids * 10)
+        monkeypatch.setattr(
+            "surveysim.asking.local.draw_tokens", lambda logits, *rest: torch.full((len(logits),), next(drawn))
+        )
+        ask = Ask(prompts(answerer)[0], "text", answerer.labels(5), max_tokens=max_tokens)
+        return answerer.answer([ask])[0], len(ids)
+
+    def test_a_base_model_stops_at_the_end_of_its_line(self, tiny, monkeypatch):
+        answer, _ = self.write(tiny("gpt2"), monkeypatch, " B. good\nQuestion: which?", 60)
+        assert answer.text.strip() == "B. good"
+        assert answer.ended == "stop"
+
+    def test_a_chat_model_goes_on_until_its_turn_ends_and_a_cut_is_told(self, tiny, monkeypatch):
+        answer, _ = self.write(tiny("qwen3"), monkeypatch, " B. good\nQuestion: which?", 20)
+        assert "\nQuestion" in answer.text
+        assert answer.ended == "length"
+
+    def test_the_end_of_a_turn_is_no_cut(self, tiny, monkeypatch):
+        answerer = LocalAnswerer(load_model(tiny("qwen3")))
+        end = answerer.model.tokenizer.eos_token
+        monkeypatch.undo()
+        answer, _ = self.write(tiny("qwen3"), monkeypatch, f" B{end}", 20)
+        assert (answer.text.strip(), answer.ended) == ("B", "stop")
+
+    def test_base_and_chat_models_have_keys_of_their_own(self, tiny):
+        chat, base = (LocalAnswerer(load_model(tiny(family))).identity["sampler"] for family in ("qwen3", "gpt2"))
+        assert chat == "inverse-cdf/1"
+        assert base != chat
+
+
+@pytest.mark.parametrize(
+    ("taken", "name"),
+    [
+        (["input_ids", "past_key_values", "kwargs"], "past_key_values"),  # transformers 5.0 to 5.23
+        (["input_ids", "cache", "kwargs"], "cache"),  # 5.24
+        (["input_ids", "past_key_values", "cache"], "past_key_values"),
+        (["input_ids", "kwargs"], "past_key_values"),
+    ],
+)
+def test_earlier_keys_and_values_go_by_the_name_that_a_model_has_for_them(taken, name):
+    assert _cache_name(taken) == name

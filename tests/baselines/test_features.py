@@ -134,3 +134,20 @@ def test_codes_tell_text_from_numbers_and_sort_what_cannot_be_compared():
     codes = index.codes(pd.Series(["1", 1, 2, None, "2"], dtype=object))
     assert len(set(codes[:4].tolist())) == 4
     assert codes[4] == UNSEEN
+
+
+@pytest.mark.parametrize("kind", [object, "category"])
+def test_texts_that_read_like_an_order_have_a_score(kind):
+    frame = pd.DataFrame({"age": pd.Series(["65 or older", "18-29", "30-64", None], dtype=kind)})
+    design = BackgroundEncoder(linear=True, pairs=False).fit(frame)
+    assert design.names == ["age=18-29", "age=30-64", "age=65 or older", "age=<missing>", "age (linear)"]
+    scores = design.transform(frame).matrix[:, -1]
+    np.testing.assert_allclose(scores, np.array([1, -1, 0, 0]) * np.sqrt(1.5))
+    # a level that is no part of the order that training showed has no place in it
+    assert design.transform(pd.DataFrame({"age": ["90+"]})).matrix[0, -1] == 0
+
+
+def test_other_texts_have_none():
+    frame = pd.DataFrame({"region": ["east", "north", "south"], "code": ["1", "2", "3"]})
+    names = BackgroundEncoder(linear=True, pairs=False).fit(frame).names
+    assert not any("linear" in name for name in names)

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -247,7 +248,11 @@ class TestBroken:
             open_survey(tmp_path / "nowhere.sav")
         with pytest.raises(ValueError, match="is a folder"):
             open_survey(tmp_path)
-        for name, hint in (("s.xlsx", "save the sheet as CSV"), ("s.zip", "unpack it first"), ("s.doc", "not one of")):
+        for name, hint in (
+            ("s.xls", "save the sheet as .xlsx or CSV"),
+            ("s.zip", "unpack it first"),
+            ("s.doc", "not one of"),
+        ):
             (tmp_path / name).write_bytes(b"x")
             with pytest.raises(ValueError, match=hint):
                 open_survey(tmp_path / name)
@@ -263,13 +268,23 @@ class TestBroken:
 
         def read(path, **options):
             asked.update(options)
-            pyreadstat.write_sav(table, tmp_path / "s.sav", column_labels=WORDING, variable_value_labels=LABELS)
-            return pyreadstat.read_sav(tmp_path / "s.sav")
+            pyreadstat.write_sav(table, tmp_path / "s.sav", column_labels=WORDING)
+            data, meta = pyreadstat.read_sav(tmp_path / "s.sav")
+            meta.variable_to_label = {name: "FORMAT" if name == codes else None for name in data.columns}
+            return data, meta
 
+        def read_catalog(path, **options):
+            assert path.endswith("formats.sas7bcat")
+            assert options == {"encoding": "cp1252"}
+            return None, SimpleNamespace(value_labels={"format": LABELS[codes]})
+
+        codes = next(iter(LABELS))
         monkeypatch.setattr(pyreadstat, "read_sas7bdat", read)
+        monkeypatch.setattr(pyreadstat, "read_sas7bcat", read_catalog)
         raw = open_survey(tmp_path / "s.sas7bdat", catalog=tmp_path / "formats.sas7bcat", encoding="cp1252")
-        assert raw.value_labels == LABELS
-        assert asked["catalog_file"].endswith("formats.sas7bcat")
+        assert raw.value_labels == {codes: LABELS[codes]}
+        assert raw.data[codes].tolist() == pytest.approx(table[codes].tolist(), nan_ok=True)  # codes, not labels
+        assert "catalog_file" not in asked
         assert asked["encoding"] == "cp1252"
         assert asked["user_missing"]
         with pytest.raises(FileNotFoundError, match="no SAS catalog"):

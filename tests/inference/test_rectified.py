@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.base import BaseEstimator
 
 from surveysim import Question, RecordedElicitor, tabulate
 from surveysim.baselines import CellRegressor, LogitRegressor
@@ -181,7 +184,8 @@ class TestUse:
     def test_cross_fitted_logit(self):
         table = rectify(LogitRegressor(question=QUESTION), self.cells, POPULATION)
         assert list(table.columns) == [
-            "question", "option", "share", "se", "lower", "upper", "sample", "respondents", "worth", "power"
+            "question", "option", "share", "se", "lower", "upper", "sample", "respondents", "effective_respondents",
+            "worth", "power",
         ]  # fmt: skip
         assert table["share"].sum() == pytest.approx(100)
         assert table["respondents"].tolist() == [500] * 3
@@ -251,3 +255,29 @@ class TestBadInput:
         with pytest.warns(UserWarning, match=r"nobody answered in 1 groups.*'old'"):
             table = rectify(recorded(GOOD), self.cells.subset(~old.to_numpy()), POPULATION, by="age", refit=False)
         assert table["age"].unique().tolist() == ["young", "middle"]
+
+
+class Watching(BaseEstimator):
+    """Predicts equal shares, and remembers what it was fitted on."""
+
+    seen: ClassVar[list] = []
+
+    def fit(self, X, Y, sample_weight=None, folds=None):
+        self.seen.append((X, Y, sample_weight, folds))
+        return self
+
+    def predict(self, X):
+        return np.full((len(X), 3), 1 / 3)
+
+
+def test_no_model_sees_the_fold_that_it_predicts():
+    Watching.seen.clear()
+    cells = tabulate(respondents(90, np.random.default_rng(0)), ["age"], {"q": QUESTION}, folds=3)
+    rectify(Watching(), cells, POPULATION)
+    assert len(Watching.seen) == 3
+    for fold, (X, Y, n, folds) in enumerate(Watching.seen):
+        others = np.delete(cells.folds, fold, axis=1)
+        assert X["age"].tolist() == cells.X["age"].tolist()
+        np.testing.assert_allclose(n, others.sum(axis=(1, 2)))
+        np.testing.assert_allclose(Y * n[:, None], others.sum(axis=1))
+        np.testing.assert_allclose(folds, others)  # so that a model may choose on them, as DSARegressor does

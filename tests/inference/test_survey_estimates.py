@@ -63,7 +63,7 @@ class TestByHand:
         row = yes(survey_estimates(data, YES_NO)).iloc[0]
         assert row["se"] == pytest.approx(np.sqrt(0.3 * 0.7 / 99))
         assert row["deff"] == pytest.approx(1)
-        assert row["n_effective"] == pytest.approx(100)
+        assert row["effective_respondents"] == pytest.approx(100)
         q = t.ppf(0.95, 99) ** 2 / 99  # Wilson at p (1 - p) / variance = 99
         half = np.sqrt(q * (0.21 + q / 4)) / (1 + q)
         np.testing.assert_allclose([row["lower"], row["upper"]], (0.3 + q / 2) / (1 + q) + np.array([-half, half]))
@@ -79,12 +79,12 @@ class TestByHand:
 
     def test_independent_groups_differ_with_the_sum_of_variances(self):
         data = pd.DataFrame({"s": ["u"] * 40 + ["r"] * 60, "y": [1] * 10 + [0] * 30 + [1] * 45 + [0] * 15})
-        row = survey_estimates(data, YES_NO, by="s", strata="s", difference=("s", "u")).iloc[0]
+        row = survey_estimates(data, YES_NO, by="s", strata="s", difference={"s": ("r", "u")}).iloc[0]
         assert (row["s"], row["option"], row["respondents"]) == ("r - u", "yes", 100)
-        assert row["difference"] == pytest.approx(50)
+        assert row["share"] == pytest.approx(50)
         error = 100 * np.sqrt(0.25 * 0.75 / 39 + 0.75 * 0.25 / 59)
         assert row["se"] == pytest.approx(error)
-        assert row["upper"] == pytest.approx(50 + t.ppf(0.95, 98) * error)
+        assert row["upper"] - row["lower"] == pytest.approx(2 * t.ppf(0.95, 98) * error, rel=0.03)
 
     def test_a_panel_knows_a_trend_better_than_two_samples(self):
         first = np.array([1] * 40 + [0] * 60)
@@ -93,9 +93,16 @@ class TestByHand:
         panel = survey_estimates(data, YES_NO, by="wave", cluster="person", difference="wave").iloc[0]
         apart = survey_estimates(data, YES_NO, by="wave", difference="wave").iloc[0]
         assert panel["wave"] == "2024 - 2020"
-        assert panel["difference"] == pytest.approx(-10)
+        assert panel["share"] == pytest.approx(-10)
         assert panel["se"] == pytest.approx(100 * np.sqrt(0.1 * 0.9 / 99))
         assert apart["se"] > 2 * panel["se"]
+
+    def test_differences_within_the_groups_of_another_column(self):
+        data = pd.DataFrame({"wave": [1] * 40 + [2] * 40, "sex": ["f", "m"] * 40, "y": [1, 0] * 20 + [1, 1, 0, 0] * 10})
+        table = survey_estimates(data, YES_NO, by=["sex", "wave"], difference="wave")
+        rows = table[table["option"] == "yes"]
+        assert rows[["sex", "wave"]].to_numpy().tolist() == [["f", "2 - 1"], ["m", "2 - 1"]]
+        assert rows["share"].tolist() == pytest.approx([-50, 50])
 
     def test_mean_leaves_out_pinned_options(self):
         data = pd.DataFrame({"q": [1, 1, 2, 3, 4, 4]})
@@ -104,6 +111,23 @@ class TestByHand:
         assert row["respondents"] == 4
         # in a sample of six, those of the group of four that have a position: sum (v - m)^2 / 4^2, 6 / 5
         assert row["se"] == pytest.approx(np.sqrt(((np.array([0, 0, 1, 4]) - 1.25) ** 2).sum() / 16 * 6 / 5))
+
+    def test_a_difference_has_an_interval_where_all_agree(self):
+        data = pd.DataFrame({"s": ["u"] * 20 + ["r"] * 20, "y": 1})
+        row = survey_estimates(data, YES_NO, by="s", difference={"s": ("u", "r")}).iloc[0]
+        q = t.ppf(0.95, 19) ** 2 / 20
+        assert row["se"] == 0
+        np.testing.assert_allclose([row["lower"], row["upper"]], [-100 * q / (1 + q), 100 * q / (1 + q)])
+
+    def test_differences_of_small_groups_hold_what_they_say(self):
+        rng = np.random.default_rng(0)
+        held = []
+        for _ in range(400):
+            y = rng.random(40) < np.repeat([0.1, 0.3], 20)
+            data = pd.DataFrame({"g": ["a"] * 20 + ["b"] * 20, "y": y.astype(int)})
+            row = survey_estimates(data, YES_NO, by="g", difference="g").iloc[0]
+            held.append(row["lower"] <= 20 <= row["upper"])
+        assert 0.88 <= np.mean(held) <= 0.96  # somewhat wide
 
     def test_nobody_and_everybody_have_an_interval(self):
         table = survey_estimates(pd.DataFrame({"y": [1] * 50}), YES_NO)
@@ -221,7 +245,7 @@ class TestBadInput:
             ({"statistic": "median"}, "statistic must be one of"),
             ({"by": "nowhere"}, "by: data has no column 'nowhere'"),
             ({"by": "g", "difference": "stratum"}, "must be one of the columns of by"),
-            ({"by": "g", "difference": ("g", "z")}, "has no level 'z'"),
+            ({"by": "g", "difference": {"g": ("a", "z")}}, "has no level 'z'"),
             ({"weights": "nowhere"}, "is not a column"),
             ({"replicate_weights": ReplicateWeights(np.ones((60, 4)), "BRR")}, "need weights="),
             (
@@ -247,6 +271,12 @@ class TestBadInput:
             ReplicateWeights("r*", "Fay")
         with pytest.raises(ValueError, match="needs rscales"):
             ReplicateWeights("r*", "JKn")
+
+    def test_a_difference_is_of_two_levels(self):
+        with pytest.raises(TypeError, match="two levels, the first less the second"):
+            survey_estimates(self.data, YES_NO, by="g", difference={"g": "a"})
+        with pytest.raises(TypeError, match="a column, or a mapping"):
+            survey_estimates(self.data, YES_NO, by="g", difference=["g"])
 
     def test_means_need_an_order(self):
         nominal = {"y": Question("Yes?", ["yes", "no"], codes=[1, 0], ordinal=False)}

@@ -466,6 +466,22 @@ def test_other_blocks_are_trained_whole_over_kept_states_with_one_warning(kind, 
     assert content(network) == before
 
 
+def test_what_is_read_at_last_positions_alone_is_run_there_alone():
+    network = odd_model("falcon")
+    with pytest.warns(UserWarning, match="It is trained whole"):
+        recipe = Recipe(network, 1, (PROMPTS[0], PROMPTS[1]), threading.RLock())
+    assert set(recipe.unread) >= {"mlp.dense_h_to_4h", "mlp.dense_4h_to_h"}
+    assert "self_attention.query_key_value" not in recipe.unread  # keys and values are read everywhere
+    blocks, batch = recipe.copy(), batch_of(recipe)
+    seen = []
+    layer = blocks.blocks[-1].mlp.dense_4h_to_h
+    layer.register_forward_hook(lambda module, args, output: seen.append(args[0].shape[1]))
+    found = blocks(batch).detach()
+    assert seen == [1]
+    recipe.unread = ()
+    torch.testing.assert_close(found, recipe.copy()(batch).detach(), atol=1e-6, rtol=1e-5)
+
+
 def test_the_trunk_of_a_block_that_is_trained_whole_is_run_once(tiny):
     """And no block of the shared model or of a twin runs when a batch is put together."""
     model = load_model(tiny("qwen3", seed=1))

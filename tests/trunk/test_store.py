@@ -173,8 +173,8 @@ def test_a_file_that_was_cut_off_is_not_believed(model, tmp_path, keep):
 def test_nothing_half_written_carries_a_final_name(tiny_folder, tmp_path, monkeypatch):
     save = state_folder.save_file
 
-    def interrupted(tensors, file):
-        save(tensors, file)
+    def interrupted(tensors, file, **options):
+        save(tensors, file, **options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(state_folder, "save_file", interrupted)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -182,6 +183,24 @@ class RemoteAnswerer:
         asks = list(asks)
         if not asks:
             return []
+        client, exchange = self._connect()
+        session = Session(exchange, max_workers=self.max_workers, on_answer=on_answer, grace=self.grace)
+        try:
+            return session.run(asks, verbose=max(verbose, self.verbose))
+        finally:
+            if session.idle:  # after Ctrl-C a reply may still come: its answer is handed over, and paid for
+                client.close()
+
+    @contextmanager
+    def connected(self) -> Iterator[tuple[Any, Exchange]]:
+        """A client of the server, and what sends requests with it; closed at the end."""
+        client, exchange = self._connect()
+        try:
+            yield client, exchange
+        finally:
+            client.close()
+
+    def _connect(self) -> tuple[Any, Exchange]:
         openai = _import_openai()
         key = read_key(self._key_name())
         client = openai.OpenAI(
@@ -195,17 +214,12 @@ class RemoteAnswerer:
             client.organization = client.project = None
         patience = Patience(self.max_retries, self.backoff)
         deadline = DEADLINE * self.timeout if self.deadline is None else self.deadline
-        session = Session(
-            Exchange(client, key, self.name, self._traits, patience, deadline),
-            max_workers=self.max_workers,
-            on_answer=on_answer,
-            grace=self.grace,
-        )
-        try:
-            return session.run(asks, verbose=max(verbose, self.verbose))
-        finally:
-            if session.idle:  # after Ctrl-C a reply may still come: its answer is handed over, and paid for
-                client.close()
+        return client, Exchange(client, key, self.name, self.traits, patience, deadline)
+
+    @property
+    def traits(self) -> ServerTraits:
+        """What the server has been seen to take and to ignore."""
+        return self._traits
 
     def _address(self) -> str:
         if self.base_url is not None:

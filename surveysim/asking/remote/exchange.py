@@ -84,7 +84,7 @@ class Exchange:
             # The thread that waits for it ends when the client is closed, or the server is done.
             said = f"the server was not done after {self.deadline:g} seconds"
             return Trouble(Outcome.RETRY, said, unreachable=True)
-        return received if isinstance(received, Trouble) else self._read(*received, request, call)
+        return received if isinstance(received, Trouble) else self.read(*received, request, call)
 
     def _send(self, request: Mapping[str, Any]) -> tuple[str, Mapping[str, str]] | Trouble:
         """The text of the reply and its headers."""
@@ -112,9 +112,26 @@ class Exchange:
             reason = scrub(f"{type(error).__name__}: {error}".rstrip(": "), self.key)
             return Trouble(Outcome.RETRY, f"the connection failed ({reason})", unreachable=True)
 
-    def _read(
+    def read(
         self, text: str, headers: Mapping[str, str], request: Mapping[str, Any], call: Sequence[Ask]
     ) -> Reply | Trouble:
+        """What a reply says.
+
+        Parameters
+        ----------
+        text : str
+            Its body.
+        headers : mapping of str to str
+        request : mapping
+            What was sent.
+        call : sequence of Ask
+            What was asked.
+
+        Raises
+        ------
+        LabelProbabilitiesUnavailable
+            As when it is called.
+        """
         kind = call[0].kind
         try:
             choices = parse_body(text)

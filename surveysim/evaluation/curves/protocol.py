@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import sklearn
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from surveysim.errors import warn
@@ -22,11 +23,12 @@ from surveysim.evaluation.curves.truth_jackknife import TRUTH_GROUPS, WITHOUT, d
 from surveysim.evaluation.random_surveys import survey_divergence
 from surveysim.evaluation.report_levels import LEVELS, question_names
 from surveysim.evaluation.resampling import FEW_QUESTIONS
+from surveysim.interfaces import Estimator
 from surveysim.metrics import cross_entropy
 from surveysim.questions import Question
 from surveysim.tables import Cells, Missing, tabulate
 
-__all__ = ["FLOOR", "SAMPLE", "SURVEY_COLUMNS", "Protocol", "Split", "evaluate", "fit_predict"]
+__all__ = ["FLOOR", "SAMPLE", "SURVEY_COLUMNS", "Protocol", "RespondentSplit", "evaluate", "fit_predict"]
 
 SAMPLE = "the training set itself"
 """The model that predicts the training respondents' own shares, and the question's margin where it has nobody."""
@@ -51,11 +53,11 @@ class Protocol:
     backgrounds: Sequence[str]
     weights: str | None = None
     labels: Mapping[str, Mapping[Hashable, str | None]] | None = None
-    missing: str | Mapping[Any, Any] | Missing = "drop"
+    missing: str | Mapping[Hashable, str] | Missing = "drop"
     folds: int | None = None
     min_respondents: float = MIN_RESPONDENTS
 
-    def split(self, n: int, seed: int) -> Split:
+    def split(self, n: int, seed: int) -> RespondentSplit:
         """n respondents tabulated for training, and the others as the truth.
 
         Where there are too few questions to resample them, the truth has its counts by group of respondents.
@@ -75,11 +77,11 @@ class Protocol:
             )
             for rows, folds in ((order[:n], self.folds), (order[n:], groups if jackknifed else None))
         )
-        return Split(n, seed, train, truth, self.min_respondents)
+        return RespondentSplit(n, seed, train, truth, self.min_respondents)
 
 
 @dataclass(frozen=True)
-class Split:
+class RespondentSplit:
     """n respondents tabulated for training, and the others as the truth."""
 
     n: int
@@ -120,12 +122,12 @@ class Split:
         return result
 
 
-def evaluate(split: Split, P: np.ndarray) -> pd.DataFrame:
+def evaluate(split: RespondentSplit, P: np.ndarray) -> pd.DataFrame:
     """How far predictions are from the truth, per level and question.
 
     Parameters
     ----------
-    split : Split
+    split : RespondentSplit
     P : float array of shape (n_truth_cells, K)
         Predictions for ``split.truth.X``.
 
@@ -152,13 +154,13 @@ def evaluate(split: Split, P: np.ndarray) -> pd.DataFrame:
     return table
 
 
-def evaluate_sample(split: Split) -> pd.DataFrame:
+def evaluate_sample(split: RespondentSplit) -> pd.DataFrame:
     """The same for the training sample itself."""
     compared = split.compare_sample()
     return per_question(compared, _without(split.truth, split.truth.Y, compared, pooled=False))
 
 
-def evaluate_floor(split: Split, *, surveys: bool = True) -> pd.DataFrame:
+def evaluate_floor(split: RespondentSplit, *, surveys: bool = True) -> pd.DataFrame:
     """The same for a perfect prediction, and what random surveys of other sizes would show.
 
     Its raw divergence is what debiasing subtracts there; with `surveys`, the columns `SURVEY_COLUMNS` are added.
@@ -180,7 +182,7 @@ def evaluate_floor(split: Split, *, surveys: bool = True) -> pd.DataFrame:
     return table.merge(pd.concat(parts), on=["level", "question"], how="left", validate="one_to_one")
 
 
-def fit_predict(estimator: Any, split: Split) -> np.ndarray:
+def fit_predict(estimator: Estimator, split: RespondentSplit) -> np.ndarray:
     """Fit on the training cells, predict the truth's cells.
 
     Respondents per cell are passed as `sample_weight`, respondent-disjoint folds as `folds`, where ``fit`` takes them.
@@ -192,7 +194,7 @@ def fit_predict(estimator: Any, split: Split) -> np.ndarray:
     return np.asarray(estimator.predict(split.truth.X), dtype=np.float64)
 
 
-def passed_weight(estimator: Any, weight: Any) -> dict[str, Any]:
+def passed_weight(estimator: Estimator, weight: ArrayLike | None) -> dict[str, Any]:
     """Respondents as a keyword of ``fit``, if it takes them; a warning where it does not."""
     if weight is None:
         return {}
@@ -209,7 +211,7 @@ def passed_weight(estimator: Any, weight: Any) -> dict[str, Any]:
     return {}
 
 
-def asked(estimator: Any, questions: Mapping[str, Question]) -> Any:
+def asked(estimator: Estimator, questions: Mapping[str, Question]) -> Any:
     """A clone of the estimator that knows the questions, unless it was given some already."""
     estimator = clone(estimator)
     open_ = [

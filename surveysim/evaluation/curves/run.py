@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from surveysim.evaluation.curves.protocol import (
     SAMPLE,
     SURVEY_COLUMNS,
     Protocol,
+    RespondentSplit,
     asked,
     evaluate,
     evaluate_floor,
@@ -29,6 +30,7 @@ from surveysim.evaluation.curves.protocol import (
 )
 from surveysim.evaluation.curves.result_store import Store, describe, describe_data, environment
 from surveysim.evaluation.report_levels import LEVELS
+from surveysim.interfaces import Estimator
 from surveysim.parameters import check_number
 from surveysim.progress import progress
 from surveysim.questions import Question
@@ -36,9 +38,12 @@ from surveysim.tables import Missing
 
 __all__ = ["BASELINE", "BASELINES", "MARGINAL", "respondent_curve"]
 
+Measured: TypeAlias = Estimator | Callable[[Mapping[str, Question]], Estimator]
+"""What a curve measures: an unfitted estimator, or what makes one of the questions."""
+
 MARGINAL = "pooled marginal"
 BASELINE = "order-aware logit"
-BASELINES: dict[str, Any] = {
+BASELINES: dict[str, Estimator] = {
     MARGINAL: MarginalRegressor(unseen="uniform"),
     "plain logit": LogitRegressor(ordered=False, unseen="uniform"),
     BASELINE: LogitRegressor(unseen="uniform"),
@@ -49,7 +54,7 @@ COLUMNS = ("model", "n", "split", "level", "question", "n_groups", "js", "js_deb
 
 
 def respondent_curve(
-    estimators: Mapping[str, Any] | None,
+    estimators: Mapping[str, Measured] | None,
     data: pd.DataFrame,
     questions: Mapping[str, Question] | Question,
     backgrounds: Sequence[str],
@@ -59,7 +64,7 @@ def respondent_curve(
     baselines: bool = True,
     weights: str | None = None,
     labels: Mapping[str, Mapping[Hashable, str | None]] | None = None,
-    missing: str | Mapping[Any, Any] | Missing = "drop",
+    missing: str | Mapping[Hashable, str] | Missing = "drop",
     folds: int | None = 5,
     min_respondents: float = MIN_RESPONDENTS,
     store: str | os.PathLike[str] | None = None,
@@ -106,7 +111,7 @@ def respondent_curve(
     verbose : int, default=0
         0: a progress bar in a terminal or notebook, if it takes over two seconds; 1: always; -1: never.
     random_state : int, default=0
-        Split i is shuffled with seed ``random_state + i``, the same for all sizes and estimators.
+        RespondentSplit i is shuffled with seed ``random_state + i``, the same for all sizes and estimators.
     report : callable, optional
         Called with a line after each fit, such as ``print`` (with ``n_jobs=1`` only).
 
@@ -160,7 +165,7 @@ def respondent_curve(
     model
     the training set itself  0.1296  0.0297
     pooled marginal          0.0088  0.0090
-    plain logit              0.0077  0.0046
+    plain logit              0.0074  0.0047
     order-aware logit        0.0036  0.0017
     floor                    0.0000  0.0000
     """
@@ -207,7 +212,7 @@ class _Job:
     n: int
     seed: int
     split: int
-    models: Mapping[str, Any]
+    models: Mapping[str, Measured]
     described: Mapping[str, Any] | None
 
     def run(self, store: Store | None, told: Callable[[str], None] | None = None) -> pd.DataFrame:
@@ -242,7 +247,7 @@ class _Job:
         ]
         return pd.concat([parts[0], *parts[2:], parts[1]], ignore_index=True)
 
-    def _measure(self, name: str, model: Any, split: Any) -> pd.DataFrame:
+    def _measure(self, name: str, model: Estimator, split: RespondentSplit) -> pd.DataFrame:
         if name == SAMPLE:
             return evaluate_sample(split)
         if name == FLOOR:
@@ -257,7 +262,7 @@ class _Job:
             raise RuntimeError(message) from error
 
 
-def _made(given: Any, questions: Mapping[str, Question]) -> Any:
+def _made(given: Measured | str, questions: Mapping[str, Question]) -> Any:
     """What a function makes of the questions; everything else as it is."""
     return given(questions) if callable(given) and not hasattr(given, "fit") else given
 
@@ -305,7 +310,7 @@ def _check_sizes(sizes: Sequence[int], data: pd.DataFrame, min_respondents: floa
     return [int(n) for n in checked]
 
 
-def _check_estimators(estimators: Mapping[str, Any] | None, baselines: bool) -> dict[str, Any]:
+def _check_estimators(estimators: Mapping[str, Measured] | None, baselines: bool) -> dict[str, Measured]:
     if estimators is not None and not isinstance(estimators, Mapping):
         raise TypeError(f"estimators must be a mapping from names to estimators, got {type(estimators).__name__}")
     given = dict(estimators or {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from surveysim.evaluation.equivalents import is_too_noisy
 from surveysim.evaluation.random_surveys import respondents_for
 from surveysim.evaluation.report_levels import LEVELS, check_level
 from surveysim.evaluation.resampling import check_confidence, draw_respondents, draw_sums, percentile_interval
+from surveysim.interfaces import RandomState
 from surveysim.parameters import as_generator, check_number
 
 __all__ = ["respondents_saved"]
@@ -36,12 +37,12 @@ def respondents_saved(
     curve: pd.DataFrame,
     *,
     models: str | Sequence[str] | None = None,
-    reference: str = "baseline",
+    reference: Literal["baseline", "cells"] = "baseline",
     baseline: str = BASELINE,
     levels: Sequence[str] = LEVELS,
     confidence: float = 0.9,
     n_draws: int = 1000,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
 ) -> pd.DataFrame:
     """How many respondents a reference would need to be as near to the truth as a model trained on `n_train`.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -16,6 +14,7 @@ from surveysim.evaluation.resampling import (
     draw_sums,
     percentile_interval,
 )
+from surveysim.interfaces import RandomState
 from surveysim.parameters import as_generator, check_number
 
 __all__ = ["VALUES", "compare_models", "curve_rows", "curve_unit", "summarise_curve"]
@@ -78,7 +77,7 @@ def compare_models(
     *,
     confidence: float = 0.9,
     n_draws: int = 2000,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
 ) -> pd.DataFrame:
     """The relative difference between two models' debiased divergences, with its interval.
 

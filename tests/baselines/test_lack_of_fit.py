@@ -1,0 +1,77 @@
+"""How far cells are from the sum of their effects is found in surveys that were made so."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import softmax
+
+from surveysim import Question
+from surveysim.baselines import LogitRegressor
+from surveysim.baselines.lack_of_fit import DEGREE_RATIOS, GRID, LackOfFit
+from surveysim.contrasts import option_contrasts
+
+QUESTION = Question("How much?", ["little", "some", "much"])
+
+
+def survey(deviation, respondents=60, seed=0, n_levels=7):
+    """Cells of two attributes whose scores of degree 1 are sums of effects and deviations of their own."""
+    generator = np.random.default_rng(seed)
+    X = pd.DataFrame(list(itertools.product("abcdefghij"[:n_levels], "uvwxyz"[: n_levels - 1])), columns=["one", "two"])
+    contrasts, _ = option_contrasts(np.arange(3.0))
+    effects = [generator.normal(0, 0.3, n_levels)[pd.factorize(X[name])[0]] for name in X]
+    scores = np.sum(effects, axis=0) + deviation * generator.standard_normal(len(X))
+    second = np.sqrt(DEGREE_RATIOS[2]) * deviation * generator.standard_normal(len(X))
+    P = softmax(np.column_stack([scores, second]) @ contrasts, axis=1)
+    Y = np.array([generator.multinomial(respondents, p) for p in P]) / respondents
+    return X, Y, np.full(len(X), float(respondents))
+
+
+@pytest.mark.parametrize("prior", ["auto", "fixed"])
+@pytest.mark.parametrize("deviation", [0.0, 0.3, 0.7])
+def test_the_deviation_of_cells_is_found(deviation, prior):
+    found = []
+    for seed in range(4):
+        X, Y, n = survey(deviation, seed=seed)
+        found.append(LogitRegressor(prior=prior, question=QUESTION).fit(X, Y, n).cell_deviation_)
+    # 42 cells tell a deviation to about a sixth
+    assert np.mean(found) == pytest.approx(deviation, abs=0.12)
+
+
+def test_single_respondents_tell_nothing_of_their_cell():
+    X, Y, n = survey(0.7, respondents=1)
+    model = LogitRegressor(question=QUESTION).fit(X, Y, n)
+    log_prior = -2.5 * np.log1p((GRID / 0.15) ** 2 / 4) + np.log(np.gradient(GRID))
+    prior = np.exp(log_prior) / np.exp(log_prior).sum()
+    np.testing.assert_allclose(model._lack_of_fit.probabilities, prior)
+
+
+def test_nothing_is_left_out_with_two_way_terms_or_one_attribute():
+    X, Y, n = survey(0.7)
+    assert LogitRegressor(interactions=True, question=QUESTION).fit(X, Y, n).cell_deviation_ == 0
+    assert LogitRegressor(question=QUESTION).fit(X[["one"]], Y, n).cell_deviation_ == 0
+    assert LackOfFit.none().draw(np.random.default_rng(0)).tolist() == [0.0] * 4
+
+
+def test_irrelevant_attributes_hardly_widen_intervals():
+    generator = np.random.default_rng(0)
+    width = {}
+    for p in (2, 10):
+        X = pd.DataFrame({f"x{i}": generator.choice(["u", "v"], 1000) for i in range(p)})
+        Y = np.eye(3)[generator.choice(3, 1000, p=[0.5, 0.3, 0.2])]
+        model = LogitRegressor(question=QUESTION).fit(X, Y, np.ones(1000))
+        lower, upper = model.predict_interval(X[:50], random_state=0, n_draws=400)
+        width[p] = (upper - lower).mean()
+    # a term of .01 for each pair of attributes made it 4 times as wide
+    assert width[10] < 2 * width[2]
+
+
+def test_draws_have_the_mean():
+    X, Y, n = survey(0.3)
+    lack = LogitRegressor(question=QUESTION).fit(X, Y, n)._lack_of_fit
+    generator = np.random.default_rng(0)
+    drawn = np.array([lack.draw(generator) for _ in range(4000)])
+    np.testing.assert_allclose(drawn.mean(axis=0), lack.mean(), rtol=0.1)
