@@ -1,9 +1,9 @@
 """Do 90% intervals of groups hold 90%? ``python -m benchmarks.group_intervals``: simulated surveys with a known truth.
 
 Of cells, of groups of a single attribute and of the population, by `surveysim.group_estimates` with the population's
-joint shares: the sample's own shares where it has somebody in every cell of the group, the logit, and DSA on nano. The
-last row is the ablation of `DSARegressor.predict_draws`: the same draws, those of each cell put into an order of their
-own, so that errors of cells are independent and average out in groups.
+joint shares: the sample's own shares where it has somebody in every cell of the group, the logit, and DSA on nano.
+"Cells independent" is the ablation: the same draws, those of each cell put into an order of their own, so that errors
+of cells are independent and average out in groups.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def fitted(cells: Cells, *, logit_only: bool) -> dict[str, Any]:
     """The models, by name; None stands for the sample itself."""
     models: dict[str, Any] = {"sample": None, "logit": LogitRegressor(question=cells.questions)}
     models["logit"].fit(cells.X, cells.Y, sample_weight=cells.n)
+    models["logit, cells independent"] = IndependentCells(models["logit"])
     if not logit_only:
         dsa = DSARegressor("nano", question=dict(cells.questions), random_state=0)
         dsa.fit(cells.X, cells.Y, sample_weight=cells.n, folds=cells.folds)
@@ -113,7 +114,7 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--surveys", type=int, default=12)
+    parser.add_argument("--surveys", type=int, default=20)
     parser.add_argument("--n", type=int, default=500)
     parser.add_argument("--interaction", type=float, default=0.15)
     parser.add_argument("--logit-only", action="store_true")
