@@ -412,3 +412,30 @@ def test_neither_order_nor_splitting_nor_empty_rows_change_a_fit(seed, share, pa
     strange.iloc[-1, 1] = 1e6
     again = model.fit(strange, Y[rows], weight).predict(X)
     np.testing.assert_allclose(again, P, atol=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), scale=st.sampled_from([0.3, 5.0, 1e4]))
+def test_pooled_questions_of_any_kind_give_the_same_whatever_their_order(seed, scale):
+    generator = np.random.default_rng(seed)
+    questions = {"vote": VOTE, "shops": LIKERT, "party": PARTY, "more": LIKERT, "never asked": LIKERT}
+    n_rows = 20
+    X = pd.DataFrame(
+        {
+            "question": generator.choice(["vote", "shops", "party", "more"], n_rows),
+            "age": generator.choice(LEVELS, n_rows),
+            "years": generator.integers(18, 90, n_rows).astype(float),
+        }
+    )
+    Y = np.full((n_rows, 4), np.nan)
+    for row, name in enumerate(X["question"]):
+        Y[row, : questions[name].n_options] = generator.dirichlet(np.full(questions[name].n_options, 0.5))
+    n = scale * generator.uniform(1, 60, n_rows)
+    model = LogitRegressor(question=questions, unseen="uniform").fit(X, Y, n)
+    P = model.predict(X)
+    np.testing.assert_allclose(np.nansum(P, axis=1), 1.0)
+    assert model.resemblance_.shape == (X["question"].nunique(),) * 2
+    lower, upper = model.predict_interval(X, n_draws=50, random_state=0)
+    assert (upper >= lower)[~np.isnan(P)].all()
+    turned = LogitRegressor(question=dict(reversed(questions.items())), unseen="uniform").fit(X, Y, n)
+    np.testing.assert_allclose(turned.predict(X), P, atol=1e-6)

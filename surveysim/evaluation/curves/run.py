@@ -165,7 +165,7 @@ def respondent_curve(
     model
     the training set itself  0.1296  0.0297
     pooled marginal          0.0088  0.0090
-    plain logit              0.0074  0.0047
+    plain logit              0.0075  0.0046
     order-aware logit        0.0036  0.0017
     floor                    0.0000  0.0000
     """
