@@ -17,7 +17,7 @@ __all__ = ["LackOfFit", "score_covariances"]
 DEGREE_RATIOS = np.array([1.0, 1.0, 0.2, 0.05])
 """Variances of a cell's own scores by class of degree, relative to degree 1: those of the terms (.1, .02, .005)."""
 
-SCALE = 0.15
+SCALE = 0.18
 """Scale of the prior of a cell's deviation on contrasts of degree 1; of the others times the root of their ratio. It
 does not grow with the number of attributes: the more there are, the less each pair of them matters."""
 
