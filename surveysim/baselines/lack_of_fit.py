@@ -17,9 +17,9 @@ __all__ = ["LackOfFit", "score_covariances"]
 DEGREE_RATIOS = np.array([1.0, 1.0, 0.2, 0.05])
 """Variances of a cell's own scores by class of degree, relative to degree 1: those of the terms (.1, .02, .005)."""
 
-SCALE = 0.15
-"""Scale of the prior of a cell's deviation on contrasts of degree 1. It does not grow with the number of attributes:
-the more there are, the less each pair of them matters."""
+SCALE = 0.18
+"""Scale of the prior of a cell's deviation on contrasts of degree 1; of the others times the root of their ratio. It
+does not grow with the number of attributes: the more there are, the less each pair of them matters."""
 
 TAIL = 4.0
 """Degrees of freedom of that prior, half of Student's t: strong interactions are rare, not impossible."""
@@ -36,13 +36,13 @@ class LackOfFit:
     With residuals g of a cell's scores at the optimum (contrast times observed less expected respondents), W their
     variance were the model right, less what the fit takes away (the leverage), and N respondents, a deviation of
     variance w adds ``W**2 w (N - 1) / N``: single respondents tell nothing of what is special about their cell. The
-    likelihood of w is that of normal residuals, over all cells, contrasts and questions; its prior is half of
-    Student's t for the deviation (Gelman 2006).
+    likelihood of w is that of normal residuals, over all cells and questions, for each class of degree; its prior is
+    half of Student's t for the deviation (Gelman 2006).
 
     Attributes
     ----------
-    probabilities : float64 array
-        Of the deviations in `GRID`; the first is 0.
+    probabilities : float64 array of shape (4, len(GRID))
+        For each class of degree of the deviations in `GRID`, times the root of its ratio; the first is 0.
 
     References
     ----------
@@ -55,7 +55,7 @@ class LackOfFit:
     @classmethod
     def none(cls) -> LackOfFit:
         """For models whose terms leave nothing out."""
-        return cls(np.eye(len(GRID))[0])
+        return cls(np.tile(np.eye(len(GRID))[0], (len(DEGREE_RATIOS), 1)))
 
     @classmethod
     def learn(
@@ -77,23 +77,25 @@ class LackOfFit:
         kinds = [block.kind for block in blocks]
         if "pair" in kinds or kinds.count("levels") < 2:
             return cls.none()
-        log_probability = -(TAIL + 1) / 2 * np.log1p((GRID / SCALE) ** 2 / TAIL)
-        log_probability += np.log(np.gradient(GRID))
+        log_prior = -(TAIL + 1) / 2 * np.log1p((GRID / SCALE) ** 2 / TAIL) + np.log(np.gradient(GRID))
+        log_probability = np.tile(log_prior, (len(DEGREE_RATIOS), 1))
         for q, (data, degree) in enumerate(zip(questions, degrees, strict=True)):
             square, known = _residuals(data, optimum, q)
-            ratio = DEGREE_RATIOS[np.minimum(degree, HIGHEST_CLASS)]
-            surplus = np.multiply.outer(GRID**2, known * ratio)
-            log_probability -= 0.5 * (np.log1p(surplus) + square / (1.0 + surplus)).sum(axis=(1, 2))
-        probabilities = np.exp(log_probability - log_probability.max())
-        return cls(probabilities / probabilities.sum())
+            classes = np.minimum(degree, HIGHEST_CLASS)
+            surplus = np.multiply.outer(GRID**2, known * DEGREE_RATIOS[classes])
+            log_likelihood = -0.5 * (np.log1p(surplus) + square / (1.0 + surplus)).sum(axis=1)
+            np.add.at(log_probability, classes, log_likelihood.T)
+        probabilities = np.exp(log_probability - log_probability.max(axis=1, keepdims=True))
+        return cls(probabilities / probabilities.sum(axis=1, keepdims=True))
 
     def mean(self) -> np.ndarray:
         """Expected variances (4,) by class of degree."""
-        return float(self.probabilities @ GRID**2) * DEGREE_RATIOS
+        return self.probabilities @ GRID**2 * DEGREE_RATIOS
 
     def draw(self, generator: np.random.Generator) -> np.ndarray:
         """A draw of the variances (4,)."""
-        return float(generator.choice(GRID, p=self.probabilities)) ** 2 * DEGREE_RATIOS
+        deviations = np.array([generator.choice(GRID, p=own) for own in self.probabilities])
+        return deviations**2 * DEGREE_RATIOS
 
 
 def _residuals(data: QuestionData, optimum: Optimum, question: int) -> tuple[np.ndarray, np.ndarray]:

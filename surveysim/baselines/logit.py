@@ -81,7 +81,7 @@ class LogitRegressor(BaselineRegressor):
         With ``prior="auto"`` the learned correlations of the questions' effects of degree 1, named; else the identity.
     cell_deviation_ : float
         How far a cell's score of degree 1 is expected to be from the sum of its attributes' effects (a standard
-        deviation), learned from residuals; intervals know it. Well above the .14 of its prior: see whether
+        deviation), learned from residuals; intervals know it. Well above the .2 that its prior expects: see whether
         ``interactions=True`` predicts better.
     questions_, n_options_, backgrounds_, n_dropped_, n_features_in_, feature_names_in_
         As in every estimator of the library.

@@ -299,8 +299,8 @@ class FusedRegressor(DistributionRegressor):
         >>> population = pd.DataFrame({"age": ["old", "young"], "share": [0.25, 0.75]})
         >>> poststratify(draws, X, population).quantile([0.05, 0.95]).round(2)
                  1     2
-        0.05  0.24  0.58
-        0.95  0.42  0.76
+        0.05  0.24  0.59
+        0.95  0.41  0.76
         """
         check_interval_arguments(0.9, n_draws)
         cells = self._validate_predict(X)

@@ -247,7 +247,7 @@ def test_intervals_are_those_of_the_analytic_covariance(monkeypatch):
     X, Y, n, _ = survey(respondents=300, n_options=2)
     model = LogitRegressor(prior="fixed", question=VOTE).fit(X, Y, n)
     # cells that are known to be .1 away from the sum of their effects
-    model._lack_of_fit = LackOfFit(np.isclose(GRID, GRID[np.abs(GRID - 0.1).argmin()]).astype(float))
+    model._lack_of_fit = LackOfFit(np.tile(np.isclose(GRID, GRID[np.abs(GRID - 0.1).argmin()]).astype(float), (4, 1)))
     lower, upper = model.predict_interval(X, level=0.8, n_draws=40_000, random_state=0)
     # with two options the logit difference is normal: mean and variance by hand from the curvature
     one_hot = pd.get_dummies(X.astype(str)).to_numpy(dtype=float)
@@ -302,7 +302,8 @@ def test_the_variance_of_log_odds_is_that_of_draws_and_of_each_row_by_itself(par
     draws = model.predict_draws(new, 4000, random_state=0)
     error = np.log(draws / (1 - draws)) - np.log(P / (1 - P))
     found = np.quantile(np.abs(error), 0.9, axis=0) / 1.6448536
-    assert np.sqrt(variance).mean() == pytest.approx(found.mean(), rel=0.1)
+    # a mixture over variances has longer tails than its variance says
+    assert np.sqrt(variance).mean() == pytest.approx(found.mean(), rel=0.15)
     assert np.corrcoef(np.sqrt(variance).ravel(), found.ravel())[0, 1] > 0.9
     np.testing.assert_allclose(model._log_odds_variance(new.iloc[[3, -1]]), variance[[3, -1]])
     assert (variance[-1] > variance[0]).all()
