@@ -167,7 +167,6 @@ class LogitRegressor(BaselineRegressor):
             self.intercept_ = {name: B[:, 0] for name, B in solutions.items()}
             self.coef_ = Coefficients({name: B[:, 1:] for name, B in solutions.items()})
             self.prior_variances_ = self._table.as_frame()
-            # what the curvature needs: designs and respondents, not the answers
             self._training = {name: (problem.design, problem.respondents) for name, problem in problems.items()}
         return self
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import clone
 
 from surveysim.base import DistributionRegressor
 from surveysim.baselines.common import uniform
@@ -16,7 +15,7 @@ from surveysim.baselines.logit import LogitRegressor, check_interval_arguments
 from surveysim.cells import FitCells, PredictCells
 from surveysim.fusion.covariates import ElicitedParts, ElicitedShifts
 from surveysim.fusion.model import FusionModel, effective_respondents
-from surveysim.fusion.sources import check_elicited, ready_elicitor, warn_missing
+from surveysim.fusion.sources import check_elicited, ready_base, ready_elicitor, warn_missing
 from surveysim.parameters import as_generator, check_random_state
 from surveysim.questions import Question
 
@@ -146,8 +145,6 @@ class FusedRegressor(DistributionRegressor):
         self.base = base
         self.random_state = random_state
 
-    # --- fit ----------------------------------------------------------------------------------------------------------
-
     def fit(self, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> FusedRegressor:
         """Ask the elicitor about the training cells, and fit slopes and coefficients jointly.
 
@@ -177,7 +174,7 @@ class FusedRegressor(DistributionRegressor):
         """
         with self._atomic_fit():
             check_random_state(self.random_state)
-            base = self._check_base()
+            base = ready_base(self.base)
             cells = self._validate_fit(X, Y, sample_weight)
             base._check_options()
             base._check_unseen()
@@ -185,8 +182,8 @@ class FusedRegressor(DistributionRegressor):
             self._shifts: ElicitedShifts | None = None
             parts, self.n_missing_ = None, 0
             if self.elicitor is not None:
-                Y = self._by_option(X, Y)
-                self.elicitor_ = ready_elicitor(self.elicitor, self.question, self.question_column, X, Y, sample_weight)
+                asked = (self.question, self.question_column, X, self._by_option(X, Y), sample_weight)
+                self.elicitor_ = ready_elicitor(self.elicitor, *asked)
                 parts = self._elicit_training(cells, X)
             self._unseen = base.unseen
             self._model = FusionModel.train(cells, parts, base)
@@ -194,17 +191,10 @@ class FusedRegressor(DistributionRegressor):
         return self
 
     def _default_part(self, name: str, value: Any) -> Any:
-        return LogitRegressor(prior="eb") if name == "base" and value is None else None
+        return ready_base(None) if name == "base" and value is None else None
 
     def _uses_order(self) -> bool:
-        return bool(self._check_base().ordered)
-
-    def _check_base(self) -> LogitRegressor:
-        if self.base is None:
-            return self._default_part("base", None)
-        if not isinstance(self.base, LogitRegressor):
-            raise TypeError(f"base must be a LogitRegressor or None, got {self.base!r}")
-        return clone(self.base)
+        return bool(ready_base(self.base).ordered)
 
     def _elicit_training(self, cells: FitCells, X: Any) -> ElicitedParts:
         asked = PredictCells(cells.backgrounds, cells.question_index, cells.questions)
