@@ -26,7 +26,7 @@ def warn_of_lost_words(frame: pd.DataFrame) -> None:
     and Python shows equal warnings of one line once.
     """
     names = [str(name) for name in frame.columns]
-    if not all(_BARE_NAME.fullmatch(name) for name in names):
+    if not names or not all(_BARE_NAME.fullmatch(name) for name in names):
         return
     shown = ", ".join(f"{name}: {_smallest(frame[column])}" for name, column in zip(names, frame.columns, strict=True)
                       if names.index(name) < N_SHOWN)  # fmt: skip

@@ -244,8 +244,6 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
             self._anchored.replace(Q, cells, P, positions)
         return Q
 
-    # --- fitting ------------------------------------------------------------------------------------------------------
-
     def _default_part(self, name: str, value: Any) -> Any:
         if name == "calibrator":
             return calibrator_named(value)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import clone
 
 from surveysim.base import DistributionRegressor
 from surveysim.baselines.common import uniform
@@ -16,7 +15,7 @@ from surveysim.cells import FitCells, PredictCells
 from surveysim.fusion.covariates import ElicitedParts
 from surveysim.fusion.elicited import ElicitedKnowledge
 from surveysim.fusion.model import FusionModel, effective_respondents
-from surveysim.fusion.sources import ready_elicitor
+from surveysim.fusion.sources import ready_base, ready_elicitor
 from surveysim.levels import MOST_COEFFICIENTS
 from surveysim.parameters import as_generator, check_random_state
 from surveysim.questions import Question
@@ -151,8 +150,6 @@ class FusedRegressor(DistributionRegressor):
         self.base = base
         self.random_state = random_state
 
-    # --- fit ----------------------------------------------------------------------------------------------------------
-
     def fit(self, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> FusedRegressor:
         """Ask the elicitor about the training cells, and fit slopes and coefficients jointly.
 
@@ -182,7 +179,7 @@ class FusedRegressor(DistributionRegressor):
         """
         with self._atomic_fit():
             check_random_state(self.random_state)
-            base = self._check_base()
+            base = ready_base(self.base)
             cells = self._validate_fit(X, Y, sample_weight)
             base._check_options()
             base._check_unseen()
@@ -207,17 +204,10 @@ class FusedRegressor(DistributionRegressor):
         return self
 
     def _default_part(self, name: str, value: Any) -> Any:
-        return LogitRegressor() if name == "base" and value is None else None
+        return ready_base(None) if name == "base" and value is None else None
 
     def _uses_order(self) -> bool:
-        return bool(self._check_base().ordered)
-
-    def _check_base(self) -> LogitRegressor:
-        if self.base is None:
-            return self._default_part("base", None)
-        if not isinstance(self.base, LogitRegressor):
-            raise TypeError(f"base must be a LogitRegressor or None, got {self.base!r}")
-        return clone(self.base)
+        return bool(ready_base(self.base).ordered)
 
     def _describe(self, cells: FitCells, base: LogitRegressor) -> None:
         fit, slopes = self._model.fit, self._model.slopes

@@ -10,15 +10,31 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from surveysim.baselines.logit import LogitRegressor
 from surveysim.cells import PredictCells
 from surveysim.distributions import check_distributions
 from surveysim.errors import warn
 from surveysim.validation import arrange_options
 
-__all__ = ["check_elicited", "ready_elicitor", "warn_missing"]
+__all__ = ["check_elicited", "ready_base", "ready_elicitor", "warn_missing"]
 
 LEARNERS = {"DSARegressor", "CalibratedElicitor", "BaselineRegressor", "FusedRegressor"}
 """Estimators of the library that learn from respondents, by name: their modules are slow to import."""
+
+
+def ready_base(base: Any) -> LogitRegressor:
+    """The logit that is extended, as an object of its own.
+
+    Raises
+    ------
+    TypeError
+        If it is another estimator.
+    """
+    if base is None:
+        return LogitRegressor()
+    if not isinstance(base, LogitRegressor):
+        raise TypeError(f"base must be a LogitRegressor or None, got {base!r}")
+    return clone(base)
 
 
 def ready_elicitor(

@@ -140,6 +140,7 @@ def test_columns_of_all_kinds_come_back(tiny_folder, tmp_path):
     np.testing.assert_array_equal(other.predict_interval(X), model.predict_interval(X))
 
 
+@pytest.mark.filterwarnings("ignore:the columns of X have no names")
 def test_arrays_without_names_and_no_backgrounds(tiny_folder, tmp_path):
     model = quick(tiny_folder, None, max_epochs=1).fit([[1, 2], [1, 3]], [[0.5, 0.5], [0.2, 0.8]], [30, 30])
     other = through_folder(model, tmp_path)

@@ -60,6 +60,11 @@ def test_names_in_words_are_fine():
     silently(lambda: ELICITOR.fit(X.rename(columns={"age": "x0"}), Y))
 
 
+def test_without_backgrounds_there_is_nothing_to_name():
+    elicitor = ZeroShotElicitor("nano", question={"a": QUESTION})
+    silently(lambda: elicitor.fit(pd.DataFrame({"question": ["a"] * 6}), Y))
+
+
 def test_the_order_of_categories_is_lost_with_their_type():
     ordered = X.assign(age=pd.Categorical(X["age"], ordered=True))
     with_order = silently(lambda: LogitRegressor(question=QUESTION).fit(ordered, Y, N))
