@@ -17,10 +17,11 @@ import pandas as pd
 from benchmarks.surveys import data_folder
 from surveysim import Question
 from surveysim.distributions import pad_distributions
+from surveysim.elicitation.methods import MethodName
 
 __all__ = ["METHODS", "TUNING_MODELS", "Setting", "load_elicited", "noise_ceiling"]
 
-METHODS = {
+METHODS: dict[str, MethodName | None] = {
     "express_distribution": "verbalized",
     "model_logprobs": "logprob",
     "sequence": "sequence",
@@ -66,7 +67,7 @@ class Setting:
     questions: dict[str, Question]
 
     @property
-    def elicited_by(self) -> str | None:
+    def elicited_by(self) -> MethodName | None:
         """The method in the library's words."""
         return METHODS[self.method]
 

@@ -9,7 +9,7 @@ divergence of crossed cells relative to the order-aware logit, with its 90% inte
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ class BoostedTrees(_Apart):
 
     def _learn(self, cells: FitCells) -> dict[str, tuple[list[str], bool]]:
         """The levels of each background, and whether they are ordered."""
-        return {name: _levels(column) for name, column in cells.backgrounds.items()}
+        return {str(name): _levels(column) for name, column in cells.backgrounds.items()}
 
     def _design(self, cells: PredictCells) -> np.ndarray:
         columns = []
@@ -211,7 +211,7 @@ def _spread(predict: Any, chosen: np.ndarray, n_options: int, design: np.ndarray
     return P
 
 
-OPPONENTS = {
+OPPONENTS: dict[str, Callable[..., Any]] = {
     "pooled marginal": BASELINES["pooled marginal"],
     "plain logit": BASELINES["plain logit"],
     LOGIT: BASELINES[LOGIT],

@@ -7,6 +7,7 @@ import re
 import pandas as pd
 
 from surveysim.errors import warn
+from surveysim.level_order import order_of
 
 __all__ = ["warn_of_lost_order", "warn_of_lost_words"]
 
@@ -42,7 +43,7 @@ def warn_of_lost_order(frame: pd.DataFrame) -> None:
 
     Whether they had cannot be known. Where order does not matter (numbers, fewer than three levels) nothing is said.
     """
-    texts = [name for name in frame.columns if _is_text(frame[name]) and frame[name].nunique() >= MIN_LEVELS]
+    texts = [name for name in frame.columns if _is_text(frame[name]) and _may_have_lost_order(frame[name])]
     if texts:
         shown = ", ".join(map(repr, texts[:N_SHOWN])) + (" ..." if len(texts) > N_SHOWN else "")
         warn(
@@ -50,6 +51,12 @@ def warn_of_lost_order(frame: pd.DataFrame) -> None:
             "such as age groups, pass a DataFrame in which it is an ordered categorical: neighbouring levels then "
             "learn from each other."
         )
+
+
+def _may_have_lost_order(column: pd.Series) -> bool:
+    """Whether there are levels enough for an order, and none that is read from their words."""
+    levels = column.dropna().unique()
+    return len(levels) >= MIN_LEVELS and order_of(levels) is None
 
 
 def _is_text(column: pd.Series) -> bool:

@@ -20,14 +20,8 @@ from surveysim.nested_parameters import NestedParameters
 from surveysim.option_columns import is_table
 from surveysim.plain_state import PlainState
 from surveysim.questions import Question, as_questions
-from surveysim.validation import (
-    arrange_options,
-    as_matrix,
-    check_backgrounds,
-    check_respondents,
-    check_targets,
-    pair_questions,
-)
+from surveysim.respondents import check_respondents
+from surveysim.validation import arrange_options, as_matrix, check_backgrounds, check_targets, pair_questions
 
 __all__ = ["DistributionRegressor"]
 

@@ -149,7 +149,11 @@ def _scalar(value: Any) -> Any:
 
 def without_nan(row: Mapping[Any, Any]) -> dict[str, Any]:
     values = {str(name): _scalar(value) for name, value in row.items()}
-    return {name: value for name, value in values.items() if not (isinstance(value, float) and math.isnan(value))}
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and not (isinstance(value, float) and math.isnan(value))
+    }
 
 
 def _digest(state: Mapping[str, Any]) -> str:

@@ -96,11 +96,15 @@ def test_sample_rows_are_the_sample_where_it_has_somebody(demo, study) -> None:
 
 
 def test_the_floor_is_what_the_truth_would_show_against_itself(demo, study) -> None:
-    """(K - 1) / (8 n ln 2) bits for each group, averaged; K counts the options that somebody chose."""
+    """sum_k w_k (1 - p_k) / (8 n ln 2) bits for each group, averaged.
+
+    An option that nobody chose counts w = 0, one with a single answer 2, one with two or more 1, linear in between.
+    """
     truth, n = study.compared(demo.CELLS)
     raw, debiased = demo.divergence(study, demo.FLOOR, demo.CELLS)
-    chosen = (truth.to_numpy() > 0).sum(axis=1)
-    assert raw == pytest.approx(1000 * np.mean((chosen - 1) / (8 * n * np.log(2))))
+    p = truth.to_numpy()
+    weight = np.interp(p * np.asarray(n)[:, None], [0, 1, 2], [0, 2, 1])
+    assert raw == pytest.approx(1000 * np.mean((weight * (1 - p)).sum(axis=1) / (8 * np.asarray(n) * np.log(2))))
     assert debiased == 0
 
 

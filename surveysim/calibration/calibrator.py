@@ -27,7 +27,8 @@ from surveysim.nested_parameters import NestedParameters
 from surveysim.option_columns import align_tables, option_names, unnamed
 from surveysim.parameters import as_generator, check_random_state
 from surveysim.plain_state import PlainState
-from surveysim.validation import check_backgrounds, check_respondents
+from surveysim.respondents import check_respondents
+from surveysim.validation import check_backgrounds
 
 __all__ = ["CALIBRATORS", "DistributionCalibrator"]
 

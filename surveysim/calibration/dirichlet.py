@@ -52,8 +52,9 @@ class DirichletCalibrator(Calibrator):
     --------
     >>> from surveysim.calibration import DirichletCalibrator, DistributionCalibrator
     >>> calibrator = DistributionCalibrator(DirichletCalibrator(bias_sd=0.05), objective="kl")
-    >>> calibrator.fit([[0.9, 0.1], [0.2, 0.8]], [[0.7, 0.3], [0.3, 0.7]]).predict([[0.5, 0.5]]).sum()
-    np.float64(1.0)
+    >>> fitted = calibrator.fit([[0.9, 0.1], [0.2, 0.8]], [[0.7, 0.3], [0.3, 0.7]])
+    >>> float(fitted.predict([[0.5, 0.5]]).sum())
+    1.0
     """
 
     has_prior = True

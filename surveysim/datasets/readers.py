@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,10 @@ _RETURNS = """
 
 def _document(function: Any) -> Any:
     """Parameters that all readers share, written once."""
-    function.__doc__ = function.__doc__.replace("    %parameters%", _PARAMETERS[1:]).replace(
-        "    %returns%", _RETURNS[1:]
-    )
+    text = inspect.cleandoc(function.__doc__)  # as Python 3.13 does by itself
+    for name, shared in (("%parameters%", _PARAMETERS), ("%returns%", _RETURNS)):
+        text = text.replace(name, inspect.cleandoc(shared))
+    function.__doc__ = text
     return function
 
 

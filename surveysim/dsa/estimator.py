@@ -20,7 +20,7 @@ from surveysim.dsa.sampling import draw_answers
 from surveysim.parameters import as_generator
 from surveysim.prompts import Template, get_template
 from surveysim.questions import Question
-from surveysim.validation import check_folds
+from surveysim.respondents import check_folds
 
 if TYPE_CHECKING:
     from surveysim.dsa.fit import FitResult

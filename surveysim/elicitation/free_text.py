@@ -19,7 +19,8 @@ from surveysim.elicitation.result import Elicitation, attach
 from surveysim.elicitation.texts import without_thoughts
 from surveysim.elicitation.zero_shot import ZeroShotElicitor
 from surveysim.parameters import check_number
-from surveysim.prompts import Prompt, Template, describe_background, describe_question
+from surveysim.prompts import Prompt, Template, describe_background
+from surveysim.prompts.render import describe_question
 from surveysim.questions import Question
 
 __all__ = ["INSTRUCTION", "SimilarityElicitor"]

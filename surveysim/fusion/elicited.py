@@ -36,6 +36,8 @@ class ElicitedKnowledge:
         Of X.
     n_options : int
         Columns of distributions.
+    n_rows : int
+        Of X, those without respondents included.
     by_option : callable
         Arranges what the elicitor says, where its columns have names; not kept.
 
@@ -56,13 +58,14 @@ class ElicitedKnowledge:
         question: Question | Mapping[str, Question] | None,
         question_column: str,
         n_options: int,
+        n_rows: int,
         by_option: ByOption,
     ) -> None:
         self._elicitor, self._question_column, self._n_options = elicitor, question_column, n_options
         asked = PredictCells(cells.backgrounds, cells.question_index, cells.questions)
         everything = np.asarray(self._ask(X, by_option))
         # rows without respondents were asked with the others, and are left out here
-        whole = everything.ndim == 2 and len(everything) == np.shape(X)[0]
+        whole = everything.ndim == 2 and len(everything) == n_rows
         P = check_elicited(everything[cells.rows] if whole else everything, asked, n_options)
         warn_missing(P, asked, "in fit")
         self.n_missing = int(np.isnan(P).all(axis=1).sum())

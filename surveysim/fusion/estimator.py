@@ -195,6 +195,7 @@ class FusedRegressor(DistributionRegressor):
                     question=self.question,
                     question_column=self.question_column,
                     n_options=self.n_options_,
+                    n_rows=len(cells.rows) + self.n_dropped_,
                     by_option=self._by_option,
                 )
             self.n_missing_ = 0 if self._elicited is None else self._elicited.n_missing

@@ -70,7 +70,10 @@ def ready_elicitor(
     try:
         check_is_fitted(elicitor)
     except NotFittedError:
-        pass
+        if not hasattr(elicitor, "get_params"):  # scikit-learn 1.6 first asks for it when it clones
+            raise TypeError(
+                f"elicitor must be an estimator of scikit-learn with fit and predict: {elicitor!r} has no get_params"
+            ) from None
     except (TypeError, AttributeError) as error:  # no fit at all, or no tags of scikit-learn
         raise TypeError(f"elicitor must be an estimator of scikit-learn with fit and predict: {error}") from None
     else:

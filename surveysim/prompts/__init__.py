@@ -6,7 +6,6 @@ from surveysim.prompts.render import (
     Example,
     Prompt,
     describe_background,
-    describe_question,
     render,
     whole_percentages,
 )
@@ -20,7 +19,6 @@ __all__ = [
     "Template",
     "candidate_labels",
     "describe_background",
-    "describe_question",
     "escape_tokens",
     "get_template",
     "option_orders",

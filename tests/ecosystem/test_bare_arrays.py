@@ -66,7 +66,8 @@ def test_without_backgrounds_there_is_nothing_to_name():
 
 
 def test_the_order_of_categories_is_lost_with_their_type():
-    ordered = X.assign(age=pd.Categorical(X["age"], ordered=True))
+    moods = dict(zip(X["age"].unique(), ["calm", "busy", "worn"], strict=True))  # words that do not read like an order
+    ordered = X.assign(age=pd.Categorical(X["age"].map(moods), list(moods.values()), ordered=True))
     with_order = silently(lambda: LogitRegressor(question=QUESTION).fit(ordered, Y, N))
     with pytest.warns(UserWarning, match="an array, which keeps no order of categories: columns 'x0' are texts"):
         without = LogitRegressor(question=QUESTION).fit(ordered.to_numpy(), Y, N)

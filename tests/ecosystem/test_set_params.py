@@ -85,7 +85,7 @@ class TestLanguageModels:
         expected = other.predict_interval(X)
         fitted.set_params(max_epochs=7, learning_rate=1.0, batch_size=2, n_blocks=2)
         np.testing.assert_allclose(fitted.predict_interval(X), expected, atol=1e-6)
-        assert fitted._replicates is not None
+        assert fitted._fitted.refits
 
     def test_where_and_how_to_compute_is_live(self, fitted):
         expected = fitted.predict(X)
@@ -129,7 +129,7 @@ class TestParts:
         assert len(search.cv_results_["params"]) == 4
 
     def test_defaults_become_what_they_stand_for(self):
-        assert FusedRegressor(None).set_params(base__interactions=True).base == EQUALS_EB
+        assert FusedRegressor(None).set_params(base__interactions=True).base == EQUALS_DEFAULT
         assert CalibratedElicitor().set_params(estimator__method="logprob").estimator.method == "logprob"
         assert SimilarityElicitor().set_params(rater__temperature=0.5).rater.temperature == 0.5
         assert DistributionCalibrator().set_params(calibrator__bias_questions=8).calibrator.bias_questions == 8
@@ -146,12 +146,12 @@ class TestParts:
             FusedRegressor(None).set_params(basis__prior="eb")
 
 
-class _EmpiricalBayes:
+class _DefaultBase:
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, LogitRegressor) and other.prior == "eb" and other.interactions is True
+        return isinstance(other, LogitRegressor) and other.prior == "auto" and other.interactions is True
 
 
-EQUALS_EB = _EmpiricalBayes()
+EQUALS_DEFAULT = _DefaultBase()
 
 
 def test_a_first_fit_that_fails_remembers_nothing():

@@ -194,7 +194,7 @@ class TestElicited:
 
     def test_examples_shown_to_a_model_are_matched_by_name(self):
         model = ZeroShotElicitor("nano", question=QUESTION, examples=(X, REVERSED)).fit(X)
-        np.testing.assert_array_equal(model._known_cells().Y, Y)
+        np.testing.assert_array_equal(model._shown_cells().Y, Y)
 
     def test_calibrators_match_truth_to_what_was_said(self):
         calibrator = DistributionCalibrator("linear", gate=False)

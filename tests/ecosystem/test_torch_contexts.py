@@ -94,7 +94,7 @@ def test_a_saved_estimator_opens_in_inference_mode(tiny_folder, tmp_path):
     with torch.inference_mode():
         again = surveysim.load(tmp_path / "saved")
         np.testing.assert_array_equal(again.predict(X), model.predict(X))
-    assert not any(value.is_inference() for value in again._members[0]["state"].values())
+    assert not any(value.is_inference() for value in again._fitted.members[0].tensors.values())
 
 
 def test_the_default_number_type_comes_back_when_the_last_thread_has_left():
