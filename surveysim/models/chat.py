@@ -8,7 +8,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from surveysim.prompts import Prompt, escape_tokens
+from surveysim.prompts import Prompt
+from surveysim.prompts.survey_text import escape_tokens
 
 __all__ = ["ChatFormat"]
 

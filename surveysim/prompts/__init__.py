@@ -9,7 +9,6 @@ from surveysim.prompts.render import (
     render,
     whole_percentages,
 )
-from surveysim.prompts.survey_text import escape_tokens
 from surveysim.prompts.templates import Template, get_template, template_names
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "Template",
     "candidate_labels",
     "describe_background",
-    "escape_tokens",
     "get_template",
     "option_orders",
     "render",
