@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.protocol import FLOOR, SAMPLE, EstimatorFactory, run, summarise
+from benchmarks.protocol import FLOOR, SAMPLE, EstimatorFactory, run, sizes_that_fit, summarise
 from benchmarks.surveys import MORE_SURVEYS, SURVEYS
 from surveysim import Question
 from surveysim.baselines import CellRegressor, LogitRegressor, MarginalRegressor
@@ -45,10 +45,12 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=[200, 500, 1000], help="training respondents")
     parser.add_argument("--splits", type=int, default=5)
     options = parser.parse_args()
-    results = pd.concat(
-        [run(loaders[name](), BASELINES, sizes=options.sizes, n_splits=options.splits) for name in options.surveys],
-        ignore_index=True,
-    )
+    tables = []
+    for name in options.surveys:
+        survey = loaders[name]()
+        sizes = sizes_that_fit(survey, options.sizes)
+        tables.append(run(survey, BASELINES, sizes=sizes, n_splits=options.splits))
+    results = pd.concat(tables, ignore_index=True)
     rows = [SAMPLE, *BASELINES, FLOOR]
     with pd.option_context("display.width", 200, "display.max_columns", None):
         for level in ("cells", "groups", "population"):

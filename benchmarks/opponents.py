@@ -23,7 +23,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.baselines import BASELINES
-from benchmarks.protocol import as_curve, run, summarise
+from benchmarks.protocol import as_curve, run, sizes_that_fit, summarise
 from benchmarks.surveys import SURVEYS
 from surveysim import Question
 from surveysim.base import DistributionRegressor
@@ -35,9 +35,6 @@ __all__ = ["BoostedTrees", "ProportionalOdds", "fit_proportional_odds", "proport
 
 OUTPUT = Path(__file__).resolve().parent / "output"
 LOGIT = "order-aware logit"
-MIN_TRUTH = 400
-"""Respondents to be held out: a survey of fewer than n + 400 is not split at n."""
-
 RIDGE_SD = 0.3
 """Prior standard deviation of an effect in log-odds: about as far as the order-aware logit's prior lets answers move.
 The textbook's fit without a prior is much farther off on small surveys."""
@@ -250,7 +247,7 @@ def main() -> None:
     tables = []
     for name in options.surveys:
         survey = SURVEYS[name]()
-        sizes = [n for n in options.sizes if n + MIN_TRUTH <= len(survey.data)]
+        sizes = sizes_that_fit(survey, options.sizes)
         tables.append(run(survey, OPPONENTS, sizes=sizes, n_splits=options.splits, report=print))
         results = pd.concat(tables, ignore_index=True)
         options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -26,12 +26,16 @@ __all__ = [
     "as_curve",
     "make_splits",
     "run",
+    "sizes_that_fit",
     "summarise",
     "survey_missing",
 ]
 
 LEVELS = {"cell": "cells", "attribute": "groups", "population": "population"}
 """Names of the levels in the outputs."""
+
+MIN_TRUTH = 400
+"""Respondents without whom the truth of a survey would be mostly noise."""
 
 EstimatorFactory = Callable[[Mapping[str, Question]], Any]
 """From the survey's questions to an unfitted estimator."""
@@ -52,6 +56,11 @@ def make_splits(survey: Survey, n: int, n_splits: int = 5, *, folds: int | None 
     protocol = Protocol(survey.data, survey.questions, survey.backgrounds, missing=survey_missing(survey), folds=folds)
     for split in range(n_splits):
         yield protocol.split(n, split)
+
+
+def sizes_that_fit(survey: Survey, sizes: Sequence[int]) -> list[int]:
+    """Training sizes that leave at least `MIN_TRUTH` respondents to be the truth."""
+    return [n for n in sizes if n + MIN_TRUTH <= len(survey.data)]
 
 
 def run(

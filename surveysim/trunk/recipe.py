@@ -113,7 +113,7 @@ class Recipe(OutputLayer):
     frozen : FrozenBlocks
         The trunk; says whether beginnings are shared.
     unread : tuple of str
-        Linear layers of the last block that need not see every token.
+        Parts of the last block that need not see every token.
     trains_rows : bool
         True: the labels' rows of the output layer are trained too.
 
@@ -252,7 +252,7 @@ class Recipe(OutputLayer):
         return difference_from_own_logits(self, network, probes, hidden)
 
     def _unread_projections(self) -> tuple[str, ...]:
-        """Linear layers of the last block that need not see every token."""
+        """Parts of the last block that need not see every token."""
         generator = torch.Generator().manual_seed(0)
         states = torch.randn(5, self.width, generator=generator).to(self.device)
         if self.way == "last positions":
@@ -261,7 +261,7 @@ class Recipe(OutputLayer):
         block = WholeBlocks(self.frozen.own, 1).blocks[-1]
         hollow_own = self._hollows[0]
         ids = torch.zeros(1, len(states), dtype=torch.long, device=self.device)
-        (call,) = capture(hollow_own, [hollow_own.blocks[-1]], input_ids=ids, attention_mask=torch.ones_like(ids))
+        (call,) = capture(hollow_own, [hollow_own.blocks[-1]], input_ids=ids)
         return read_at_last_positions(block, call.float(), states[None])
 
 

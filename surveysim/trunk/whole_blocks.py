@@ -55,7 +55,7 @@ class WholeBlocks(nn.Module):
     n_blocks : int
         How many of the last blocks are copied.
     read_last : sequence of str
-        Linear layers of the last block of which only the last position is read; see `read_at_last_positions`.
+        Parts of the last block of which only the last position is read; see `read_at_last_positions`.
     """
 
     def __init__(self, anatomy: Anatomy, n_blocks: int, read_last: Sequence[str] = ()) -> None:
@@ -78,9 +78,10 @@ class WholeBlocks(nn.Module):
 
 
 def read_at_last_positions(block: nn.Module, call: BlockCall, states: Tensor) -> tuple[str, ...]:
-    """Linear layers whose output at earlier positions does not reach the block's output at the last one.
+    """Parts of a block whose output at earlier positions does not reach the block's output at the last one.
 
-    Those of the queries, of what follows attention, and of the feed-forward part: most of a block's work.
+    Queries, what follows attention, the feed-forward part: most of a block's work. Only parts that treat every position
+    by itself count, the largest such parts alone.
 
     Parameters
     ----------
@@ -91,32 +92,52 @@ def read_at_last_positions(block: nn.Module, call: BlockCall, states: Tensor) ->
     states : Tensor of shape (1, T, D)
         Any states.
     """
-    outputs: dict[str, Tensor] = {}
+    seen: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
-    def note(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        return lambda module, args, output: outputs.update({name: output})
+    def note(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            if len(args) == 1 and not kwargs and all(map(shaped, (args[0], output))):
+                # Copies: a block may go on to add to what a part gave.
+                seen[name] = output, args[0].detach().clone(), output.detach().clone()
 
-    linear = {name: module for name, module in block.named_modules() if isinstance(module, nn.Linear)}
-    handles = [module.register_forward_hook(note(name)) for name, module in linear.items()]
+        return hook
+
+    def shaped(value: Any) -> bool:
+        return isinstance(value, Tensor) and value.ndim >= 3 and value.shape[:2] == states.shape[:2]
+
+    parts = {name: module for name, module in block.named_modules() if name}
+    handles = [module.register_forward_hook(note(name), with_kwargs=True) for name, module in parts.items()]
     with torch.enable_grad():
         last = call.run(block, states)[0, -1]
         # Not a plain sum, of which a norm may leave nothing.
         wanted = (last * torch.linspace(0.5, 1.5, len(last), device=last.device)).sum()
     for handle in handles:
         handle.remove()
-    shaped = {name: output for name, output in outputs.items() if output.shape[:2] == states.shape[:2]}
-    if not shaped:
+    outputs = {name: output for name, (output, *_) in seen.items() if output.requires_grad}
+    if not outputs:
         return ()
-    gradients = torch.autograd.grad(wanted, list(shaped.values()), allow_unused=True)
-    return tuple(
+    gradients = torch.autograd.grad(wanted, list(outputs.values()), allow_unused=True)
+    unread = [
         name
-        for name, gradient in zip(shaped, gradients, strict=True)
-        if gradient is not None and not gradient[0, :-1].any()
-    )
+        for name, gradient in zip(outputs, gradients, strict=True)
+        if gradient is not None and not gradient[0, :-1].any() and _is_by_position(parts[name], *seen[name][1:])
+    ]
+    return tuple(name for name in unread if not any(name.startswith(f"{other}.") for other in unread))
+
+
+@torch.no_grad()
+def _is_by_position(module: nn.Module, given: Tensor, output: Tensor) -> bool:
+    alone = module(given[:, -1:])
+    return _has_the_form(alone, output) and torch.allclose(alone, output[:, -1:], rtol=1e-4, atol=1e-5)
+
+
+def _has_the_form(alone: Any, output: Tensor) -> bool:
+    """Whether a part's answer for one position has the form of its answer for all."""
+    return isinstance(alone, Tensor) and alone.shape == output[:, -1:].shape
 
 
 class _LastOnly:
-    """Lets linear layers see each prompt's last position alone; elsewhere they give zeros.
+    """Lets parts of a block see each prompt's last position alone; elsewhere they give zeros.
 
     Parameters
     ----------
@@ -150,7 +171,7 @@ class _LastOnly:
     def _scatter(self, module: nn.Module, args: Any, output: Tensor) -> Tensor:
         if self._last is None:
             return output
-        every = output.new_zeros(len(output), self._length, output.shape[-1])
+        every = output.new_zeros(len(output), self._length, *output.shape[2:])
         rows = torch.arange(len(output), device=output.device)
         return every.index_put((rows, self._last), output[:, 0])
 
@@ -176,9 +197,9 @@ def pad_states(
     rows = [torch.tensor(list(prompt), dtype=torch.long) for prompt in prompts]
     lengths = torch.tensor([len(row) for row in rows])
     ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
     trained = list(hollow.blocks[-n_blocks:])
-    calls = capture(hollow, trained, input_ids=ids.to(device), attention_mask=mask.to(device))
+    # Without a mask of what is padding: nothing looks ahead, and attention that is causal alone is quicker.
+    calls = capture(hollow, trained, input_ids=ids.to(device))
     return WholeBatch(
         states=nn.utils.rnn.pad_sequence(list(states), batch_first=True).to(device),
         last=(lengths - 1).to(device),

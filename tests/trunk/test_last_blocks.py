@@ -470,8 +470,8 @@ def test_what_is_read_at_last_positions_alone_is_run_there_alone():
     network = odd_model("falcon")
     with pytest.warns(UserWarning, match="It is trained whole"):
         recipe = Recipe(network, 1, (PROMPTS[0], PROMPTS[1]), threading.RLock())
-    assert set(recipe.unread) >= {"mlp.dense_h_to_4h", "mlp.dense_4h_to_h"}
-    assert "self_attention.query_key_value" not in recipe.unread  # keys and values are read everywhere
+    assert "mlp" in recipe.unread
+    assert not {"self_attention", "self_attention.query_key_value"} & set(recipe.unread)  # keys are read everywhere
     blocks, batch = recipe.copy(), batch_of(recipe)
     seen = []
     layer = blocks.blocks[-1].mlp.dense_4h_to_h
