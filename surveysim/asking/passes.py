@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from torch import Tensor
 from surveysim.models.anatomy import UnfitModelError, dissect
 from surveysim.models.loaded import LoadedModel
 from surveysim.models.prefixes import PrefixGroup, group_by_prefix
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["PassBatch", "Passes", "State", "pass_overhead", "passes_of"]
 
@@ -317,7 +320,7 @@ class Passes:
 class _ExactLogits:
     """Logits of single vocabulary entries in float32, from the hidden state that a model hands to its output layer."""
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: PreTrainedModel) -> None:
         self._anatomy: Any = None
         try:
             self._anatomy = dissect(network)

@@ -108,10 +108,9 @@ def make_survey(
     >>> float(survey.truth_P.sum(axis=1).round(6).max())
     1.0
     """
-    _check_count("n_respondents", n_respondents, 1)
-    _check_count("n_backgrounds", n_backgrounds, 1)
-    _check_count("n_questions", n_questions, 1)
-    _check_count("unseen", unseen, 0)
+    least = {"n_respondents": 1, "n_backgrounds": 1, "n_questions": 1, "unseen": 0}
+    for name, value in zip(least, (n_respondents, n_backgrounds, n_questions, unseen), strict=True):
+        _check_count(name, value, least[name])
     levels = _each("n_levels", n_levels, n_backgrounds, 2)
     options = _each("n_options", n_options, n_questions, 2)
     scales = [bool(value) for value in _repeat("ordinal", ordinal, n_questions)]
@@ -133,11 +132,10 @@ def make_survey(
     if weighted:
         data["weight"] = pd.Series(weight)
     X, P, share = _all_cells(truth, list(dtypes), levels, shares)
-    last, dtype = list(dtypes.items())[-1]
-    not_drawn = dtype.categories[len(dtype.categories) - unseen :].tolist()
+    not_drawn = _levels_not_drawn(dtypes, unseen)
     report = Report()
-    if unseen:
-        report.note(last, "levels that no respondent has, as asked for", 0, ", ".join(not_drawn))
+    for name, without in not_drawn.items():
+        report.note(name, "levels that no respondent has, as asked for", 0, ", ".join(without))
     return Survey(
         data=pd.DataFrame(data),
         questions=questions,
@@ -149,11 +147,8 @@ def make_survey(
         truth_X=X,
         truth_P=P,
         truth_share=share,
-        margins={
-            name: pd.Series(p, index=pd.CategoricalIndex(dtype.categories, dtype=dtype), name="share")
-            for (name, dtype), p in zip(dtypes.items(), shares, strict=True)
-        },
-        unseen={last: not_drawn} if unseen else {},
+        margins=_margins(dtypes, shares),
+        unseen=not_drawn,
         variables=pd.DataFrame({"name": list(data)}),
         report=report.frame(),
         value_labels={},
@@ -161,6 +156,20 @@ def make_survey(
         terms="None: simulated.",
         source="make_survey",
     )
+
+
+def _margins(dtypes: Mapping[str, pd.CategoricalDtype], shares: Sequence[np.ndarray]) -> dict[str, pd.Series]:
+    """The population's shares of each background's levels."""
+    return {
+        name: pd.Series(p, index=pd.CategoricalIndex(dtype.categories, dtype=dtype), name="share")
+        for (name, dtype), p in zip(dtypes.items(), shares, strict=True)
+    }
+
+
+def _levels_not_drawn(dtypes: Mapping[str, pd.CategoricalDtype], unseen: int) -> dict[str, list[str]]:
+    """The last background and its last levels, which no respondent has; nothing where there are none."""
+    last, dtype = list(dtypes.items())[-1]
+    return {last: dtype.categories[len(dtype.categories) - unseen :].tolist()} if unseen else {}
 
 
 def _check_strengths(effect: float, interaction: float, noise: float, missing: float) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from surveysim.errors import SurveysimError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["Anatomy", "UnfitModelError", "dissect"]
 
@@ -61,7 +64,7 @@ class Anatomy:
         return {name: p for name, p in self.decoder.named_parameters() if id(p) in wanted}
 
 
-def dissect(network: Any) -> Anatomy:
+def dissect(network: PreTrainedModel) -> Anatomy:
     """Find the parts of a transformers causal language model, without a list of families.
 
     Parameters

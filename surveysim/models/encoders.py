@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from surveysim.models.own_torch import own_torch
 # One load at a time in the whole process, whatever is loaded; and bars only where loading takes long.
 from surveysim.models.registry import _loading, _progress_bars
 from surveysim.models.versions import check_transformers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["Encoder", "load_encoder"]
 
@@ -83,7 +86,9 @@ class Encoder:
         How the vectors of a text's tokens become one.
     """
 
-    def __init__(self, name: str, tokenizer: Any, network: Any, settings: _Settings) -> None:
+    def __init__(
+        self, name: str, tokenizer: PreTrainedTokenizerBase, network: PreTrainedModel, settings: _Settings
+    ) -> None:
         self.name = name
         self.pooling = settings.pooling
         self._settings = settings

@@ -6,7 +6,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["fingerprint"]
 
@@ -21,7 +24,7 @@ _PIECES = 16
 _VOLATILE = {"_name_or_path", "transformers_version"}
 
 
-def fingerprint(config: dict[str, Any], tokenizer: Any, weights: Sequence[Path]) -> str:
+def fingerprint(config: dict[str, Any], tokenizer: PreTrainedTokenizerBase, weights: Sequence[Path]) -> str:
     """The sha256, in hexadecimal, of what a model computes with.
 
     It covers the configuration, the tokenizer's vocabulary and chat template, and every tensor's name, type, shape and

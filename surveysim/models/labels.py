@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from surveysim.prompts import candidate_labels
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["Labels", "find_labels", "index_vocabulary"]
 
@@ -39,7 +42,7 @@ class Labels:
     variants: tuple[tuple[int, ...], ...]
 
 
-def index_vocabulary(tokenizer: Any, size: int) -> dict[str, tuple[int, ...]]:
+def index_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int) -> dict[str, tuple[int, ...]]:
     """Vocabulary entries by their text without surrounding spaces, for texts of at most four characters.
 
     Parameters

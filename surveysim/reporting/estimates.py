@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,9 @@ import pandas as pd
 from surveysim.reporting.columns import attributes_of, is_difference, statistic_of
 from surveysim.reporting.intervals import Interval, difference_interval
 from surveysim.reporting.written import WideTable, html_table, markdown_table, wide_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["GroupEstimates"]
 
@@ -119,7 +122,7 @@ class GroupEstimates(pd.DataFrame):
         estimates.attrs = {**self.attrs, "difference": "tables"}
         return estimates
 
-    def plot(self, ax: Any = None, *, question: str | None = None) -> Any:  # type: ignore[override]
+    def plot(self, ax: Axes | None = None, *, question: str | None = None) -> Any:  # type: ignore[override]
         """Draw the estimates of a question: a panel for each option, a row for each group, a mark for each source.
 
         Parameters

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
 
 from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
 from surveysim.trunk.recipe import OutputLayer, Probes, TrunkWay, difference_from_own_logits
@@ -125,7 +126,9 @@ class AdapterPass(nn.Module):
         The matrices A (rank, width) and B (outputs, rank) of each layer, in float32.
     """
 
-    def __init__(self, network: nn.Module, targets: list[str], seed: int, lock: AbstractContextManager[Any]) -> None:
+    def __init__(
+        self, network: PreTrainedModel, targets: list[str], seed: int, lock: AbstractContextManager[Any]
+    ) -> None:
         super().__init__()
         twin, layers = _with_adapters(network, targets)
         decoder = dissect(twin).decoder
@@ -194,7 +197,7 @@ def _targets(network: nn.Module, anatomy: Anatomy) -> list[str]:
     )
 
 
-def _with_adapters(network: nn.Module, targets: list[str]) -> tuple[nn.Module, list[Any]]:
+def _with_adapters(network: PreTrainedModel, targets: list[str]) -> tuple[PreTrainedModel, list[Any]]:
     """A twin of the network into which peft has put adapters without weights, and the layers that carry them."""
     from peft import LoraConfig, inject_adapter_in_model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ from surveysim.prompts import Template, render
 from surveysim.questions import Question
 from surveysim.trunk.store import EncodedPrompts
 
+if TYPE_CHECKING:
+    from surveysim.models.loaded import LoadedModel
+
 __all__ = ["encode_cells"]
 
 # Values that no two tokenizers are likely to begin alike: where their prompts part, the background begins.
@@ -19,7 +22,7 @@ _PROBES = ("0", "Q")
 
 
 def encode_cells(
-    model: Any,
+    model: LoadedModel,
     template: Template,
     backgrounds: pd.DataFrame,
     question_index: np.ndarray,

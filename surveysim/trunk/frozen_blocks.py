@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from surveysim.trunk.attention import NAME, Attention, Record, attending
 from surveysim.trunk.block_calls import capture
 from surveysim.trunk.packed_attention import Behind, Packing
 from surveysim.trunk.twin import twin_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["FrozenBlocks", "Prefix"]
 
@@ -56,7 +59,7 @@ class FrozenBlocks:
         False: every prompt is run as a whole, in padded batches.
     """
 
-    def __init__(self, network: Any, n_blocks: int) -> None:
+    def __init__(self, network: PreTrainedModel, n_blocks: int) -> None:
         self.own = dissect(twin_of(network))
         self.other = dissect(attending_twin(network))
         self.n_blocks = n_blocks
@@ -135,7 +138,7 @@ class FrozenBlocks:
         return call.states
 
 
-def attending_twin(network: Any) -> Any:
+def attending_twin(network: PreTrainedModel) -> Any:
     """A twin that attends by the library's own function; where a family knows no other attention than its own, not."""
     twin = twin_of(network)
     before = transformers_logging.get_verbosity()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from surveysim.trunk.last_blocks import LastBlocks, unread_projections
 from surveysim.trunk.state_batches import StateBatch, pack_states
 from surveysim.trunk.twin import hollow, twin_of
 from surveysim.trunk.whole_blocks import WholeBatch, WholeBlocks, pad_states, read_at_last_positions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["BUILT_OTHERWISE", "OutputLayer", "Recipe", "TrunkWay", "difference_from_own_logits"]
 
@@ -125,7 +128,9 @@ class Recipe(OutputLayer):
 
     trains_rows = True
 
-    def __init__(self, network: Any, n_blocks: int, probes: Probes, lock: AbstractContextManager[Any]) -> None:
+    def __init__(
+        self, network: PreTrainedModel, n_blocks: int, probes: Probes, lock: AbstractContextManager[Any]
+    ) -> None:
         super().__init__(dissect(network), lock)
         self.n_blocks = n_blocks
         if not 1 <= n_blocks <= len(self.anatomy.blocks):
@@ -141,7 +146,7 @@ class Recipe(OutputLayer):
             if self.reason is not None:
                 self._fall_back(network, probes)
 
-    def _fall_back(self, network: Any, probes: Probes) -> None:
+    def _fall_back(self, network: PreTrainedModel, probes: Probes) -> None:
         name = type(network).__name__
         self.way = "whole blocks"
         warn(
@@ -231,7 +236,7 @@ class Recipe(OutputLayer):
                 return False
         return True
 
-    def _mismatch(self, network: Any, probes: Probes) -> str | None:
+    def _mismatch(self, network: PreTrainedModel, probes: Probes) -> str | None:
         """Why the recipe does not reproduce the model's logits, or None."""
         short, long = sorted(probes, key=len)
         shared = 0
@@ -265,7 +270,7 @@ class Recipe(OutputLayer):
         return read_at_last_positions(block, call.float(), states[None])
 
 
-def _hollows(network: Any) -> tuple[Anatomy, Anatomy]:
+def _hollows(network: PreTrainedModel) -> tuple[Anatomy, Anatomy]:
     """Twins without blocks, one that attends as the model does and one by the library's own function."""
     own = dissect(twin_of(network))
     in_tuple = _answers_with_a_tuple(own)
@@ -286,7 +291,7 @@ def _answers_with_a_tuple(anatomy: Anatomy) -> bool:
 
 def difference_from_own_logits(
     recipe: OutputLayer,
-    network: Any,
+    network: PreTrainedModel,
     probes: Probes,
     hidden: Callable[[], Tensor],
 ) -> str | None:
@@ -320,5 +325,5 @@ def difference_from_own_logits(
     return None if difference <= tolerance else f"its logits differ by {difference:.1e} relative"
 
 
-def _last_logits(network: Any, ids: Sequence[int], device: torch.device) -> Tensor:
+def _last_logits(network: PreTrainedModel, ids: Sequence[int], device: torch.device) -> Tensor:
     return network(input_ids=torch.tensor([list(ids)], device=device), use_cache=False).logits[0, -1].float()

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -28,6 +28,9 @@ from surveysim.trunk.adapters import LoraRecipe, pad_tokens
 from surveysim.trunk.recipe import Recipe
 from surveysim.trunk.state_folder import StateFolder
 from surveysim.trunk.trunk_runs import Job, PassSize, make_jobs, read_results, run_group, run_job
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["MEMORY_BUDGET", "EncodedPrompts", "TrunkInputs", "TrunkStore", "store_of"]
 
@@ -155,7 +158,7 @@ class TrunkStore:
 
     def __init__(
         self,
-        network: Any,
+        network: PreTrainedModel,
         fingerprint: str,
         probes: tuple[Sequence[int], Sequence[int]],
         lock: Any,

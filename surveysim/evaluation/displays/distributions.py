@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,9 @@ from surveysim.evaluation.displays.rows import choose_rows, remarks_of, rows_sai
 from surveysim.evaluation.displays.style import BARS, CHARACTER, COLORS, INK, SOFT, bare, pyplot, whole_words
 from surveysim.option_columns import by_position
 from surveysim.questions import Question
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["DistributionDisplay"]
 
@@ -154,7 +157,7 @@ class DistributionDisplay:
         rows: Sequence[int] | None = None,
         name: str = "prediction",
         truth_name: str = "observed",
-        ax: Any = None,
+        ax: Axes | None = None,
         n_columns: int = 3,
     ) -> DistributionDisplay:
         """Draw predictions.
@@ -210,7 +213,7 @@ class DistributionDisplay:
         )
         return display.plot(ax=ax, n_columns=n_columns)
 
-    def plot(self, ax: Any = None, *, n_columns: int = 3) -> DistributionDisplay:
+    def plot(self, ax: Axes | None = None, *, n_columns: int = 3) -> DistributionDisplay:
         """Draw, into given axes or a new figure.
 
         Parameters
