@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from surveysim.models.anatomy import dissect
 from surveysim.models.loaded import LoadedModel
@@ -44,7 +45,7 @@ class WholePasses(OutputLayer):
 
 
 class _WholePass(nn.Module):
-    def __init__(self, network: nn.Module, n_blocks: int) -> None:
+    def __init__(self, network: PreTrainedModel, n_blocks: int) -> None:
         super().__init__()
         anatomy = dissect(twin_of(network))
         self.blocks = nn.ModuleList([copy.deepcopy(block).float() for block in anatomy.blocks[-n_blocks:]])

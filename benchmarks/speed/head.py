@@ -38,7 +38,7 @@ def head_seconds(options: Any, clock: Clock) -> dict[str, float]:
             head_dim=WIDTH // HEADS,
             intermediate_size=3 * WIDTH,
         )
-        network: nn.Module = Qwen3ForCausalLM(config)
+        network: Any = Qwen3ForCausalLM(config)
     recipe = Recipe(network.to(clock.device), 1, ([1, 2, 3], [1, 2, 4, 5]), threading.RLock())
     blocks, whole = recipe.copy(), WholeBlocks(recipe.frozen.own, 1)
 
