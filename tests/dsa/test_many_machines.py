@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 
 from surveysim.models import load_model
-from surveysim.trunk import trunk_runs
-from surveysim.trunk.store import store_of
-from surveysim.trunk.trunk_runs import make_jobs, run_job
+from surveysim.trunk import store, trunk_runs
+from surveysim.trunk.store import run_job_on, store_of
+from surveysim.trunk.trunk_runs import make_jobs
 from tests.clusters import begin, starts
 from tests.simulated import QUESTIONS, quick, simulate
 
 
 def noted_job(model, job, n_blocks):
-    """`run_job` by a worker that notes its start, and may be killed then."""
+    """`run_job_on` by a worker that notes its start, and may be killed then."""
     begin((job.prefixes, job.suffixes))
-    return run_job(model, job, n_blocks)
+    return run_job_on(model, job, n_blocks)
 
 
 @pytest.fixture
 def many_jobs(monkeypatch):
     monkeypatch.setattr(trunk_runs, "TOKENS_PER_JOB", 250)
-    monkeypatch.setattr(trunk_runs, "run_job", noted_job)
+    monkeypatch.setattr(store, "run_job_on", noted_job)
 
 
 def test_jobs_hold_every_prompt_once():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 import pytest
-import transformers
 
 from surveysim.models import clear_models, load_model, versions
 
@@ -17,7 +16,7 @@ def untold(monkeypatch):
 
 @pytest.mark.parametrize("version", ["4.57.1", "5.25.0.dev0", "6.0.0", "5.30"])
 def test_another_version_is_named_once_when_a_model_is_loaded(version, monkeypatch, tiny_folder):
-    monkeypatch.setattr(transformers, "__version__", version)
+    monkeypatch.setattr(versions.transformers, "__version__", version)
     clear_models()
     with pytest.warns(UserWarning, match=rf"transformers {version} .*tested with 5\.0 to 5\.24"):
         load_model(tiny_folder)
@@ -27,7 +26,7 @@ def test_another_version_is_named_once_when_a_model_is_loaded(version, monkeypat
 
 @pytest.mark.parametrize("version", ["5.0.0", "5.12.3", "5.24.0", "5.24.7"])
 def test_a_tested_version_says_nothing(version, monkeypatch):
-    monkeypatch.setattr(transformers, "__version__", version)
+    monkeypatch.setattr(versions.transformers, "__version__", version)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         versions.check_transformers()
