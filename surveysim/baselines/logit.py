@@ -97,7 +97,7 @@ class LogitRegressor(BaselineRegressor):
     12 distinct values is a quantity: its terms stand for 6 groups with about equally many distinct values. An ordered
     attribute of at least 3 levels - an ordered categorical or a number - also has a score, the category's rank or the
     number, standardised over the distinct training backgrounds. Texts whose levels read like an order ("18-29",
-    "30-44", "65 or older"; "low", "medium", "high"; degrees of education, see `surveysim.level_order.order_of`) count
+    "30-44", "65 or older"; "low", "medium", "high"; degrees of education, see ``surveysim.level_order``) count
     as ordered; anything else that has an order should be an ordered categorical.
 
     Prior variances for contrasts of degree 1 / 2 / 3 and more are .1 / .02 / .005 (levels) and .15 / .02 / .005 (linear

@@ -74,7 +74,7 @@ def plan_respondents(
     Returns
     -------
     RespondentPlan
-        ``print(plan)`` answers in words; `plan.groups`, `plan.precision` and `plan.questions` are tables.
+        ``print(plan)`` answers in words; ``plan.groups``, ``plan.precision`` and ``plan.questions`` are tables.
 
     Raises
     ------

@@ -98,7 +98,7 @@ def survey_estimates(
     See Also
     --------
     surveysim.tabulate : Cells, for models.
-    surveysim.inference.rectify : The same estimates with a model's help.
+    surveysim.rectify : The same estimates with a model's help.
 
     Notes
     -----

@@ -107,7 +107,7 @@ def tabulate(
     See Also
     --------
     poststratify : Distributions for a population from those of the cells.
-    surveysim.inference.survey_estimates : Shares, means and differences with design-based intervals.
+    surveysim.survey_estimates : Shares, means and differences with design-based intervals.
 
     Notes
     -----

@@ -79,7 +79,7 @@ def weigh_respondents(
     Notes
     -----
     J.-C. Deville and C.-E. Särndal (1992), Calibration estimators in survey sampling, JASA 87, 376-382. Variances that
-    take these weights as given (`surveysim.inference.survey_estimates`) are somewhat too large for questions that the
+    take these weights as given (`survey_estimates`) are somewhat too large for questions that the
     margins explain.
 
     Examples
