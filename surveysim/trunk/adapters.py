@@ -15,7 +15,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
-from surveysim.trunk.recipe import OutputLayer, Probes, TrunkWay, difference_from_own_logits
+from surveysim.trunk.position_tables import PositionTables
+from surveysim.trunk.recipe import OutputLayer, Probes, TrunkWay, difference_from_own_logits, own_hollow
 from surveysim.trunk.twin import twin_of
 
 __all__ = ["ALPHA", "RANK", "AdapterPass", "LoraRecipe", "TokenBatch", "pad_tokens"]
@@ -95,6 +96,7 @@ class LoraRecipe(OutputLayer):
         self._network = network
         self._targets = _targets(network, self.anatomy)
         with lock, torch.no_grad():
+            self._positions = PositionTables(own_hollow(network))
             batch = pad_tokens(sorted(probes, key=len), self.device)
             reason = difference_from_own_logits(self, network, probes, lambda: self.copy()(batch))
         if reason is not None:
@@ -103,7 +105,7 @@ class LoraRecipe(OutputLayer):
     def copy(self, seed: int = 0) -> AdapterPass:
         """New adapters: A uniform from `seed`, B zero, so that training starts at the model itself."""
         with self.lock:  # peft is told what it works on in the network's own attributes
-            return AdapterPass(self._network, self._targets, seed, self.lock)
+            return AdapterPass(self._network, self._targets, seed, self.lock, self._positions)
 
 
 class AdapterPass(nn.Module):
@@ -119,6 +121,8 @@ class AdapterPass(nn.Module):
         Of the first weights.
     lock : context manager
         Held during a pass: one fills a machine.
+    positions : PositionTables
+        Refuses prompts so long that positions would depend on their neighbours' length.
 
     Attributes
     ----------
@@ -127,9 +131,15 @@ class AdapterPass(nn.Module):
     """
 
     def __init__(
-        self, network: PreTrainedModel, targets: list[str], seed: int, lock: AbstractContextManager[Any]
+        self,
+        network: PreTrainedModel,
+        targets: list[str],
+        seed: int,
+        lock: AbstractContextManager[Any],
+        positions: PositionTables,
     ) -> None:
         super().__init__()
+        self._positions = positions
         twin, layers = _with_adapters(network, targets)
         decoder = dissect(twin).decoder
         self._outside = (decoder, lock)  # in a tuple, so that the twin does not become a submodule
@@ -161,6 +171,7 @@ class AdapterPass(nn.Module):
 
     def _run(self, batch: TokenBatch) -> Tensor:
         decoder, lock = self._outside
+        self._positions.check(batch.ids.shape[1])
         mask = (torch.arange(batch.ids.shape[1], device=batch.ids.device) < batch.length[:, None]).long()
         with lock:
             output = decoder(input_ids=batch.ids, attention_mask=mask, use_cache=False)

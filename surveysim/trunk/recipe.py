@@ -14,6 +14,7 @@ from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
 from surveysim.trunk.block_calls import BlockCall, capture, record_calls
 from surveysim.trunk.frozen_blocks import FrozenBlocks, Prefix, attending_twin
 from surveysim.trunk.last_blocks import LastBlocks, unread_projections
+from surveysim.trunk.position_tables import PositionTables
 from surveysim.trunk.state_batches import StateBatch, pack_states
 from surveysim.trunk.twin import hollow, twin_of
 from surveysim.trunk.whole_blocks import WholeBatch, WholeBlocks, pad_states, read_at_last_positions
@@ -21,7 +22,7 @@ from surveysim.trunk.whole_blocks import WholeBatch, WholeBlocks, pad_states, re
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["BUILT_OTHERWISE", "OutputLayer", "Recipe", "TrunkWay", "difference_from_own_logits"]
+__all__ = ["BUILT_OTHERWISE", "OutputLayer", "Recipe", "TrunkWay", "difference_from_own_logits", "own_hollow"]
 
 Probes: TypeAlias = tuple[Sequence[int], Sequence[int]]
 
@@ -115,6 +116,8 @@ class Recipe(OutputLayer):
         Why it is not the first of these.
     frozen : FrozenBlocks
         The trunk; says whether beginnings are shared.
+    positions : PositionTables
+        Refuses prompts so long that positions would depend on their length.
     unread : tuple of str
         Parts of the last block that need not see every token.
     trains_rows : bool
@@ -141,6 +144,7 @@ class Recipe(OutputLayer):
         with lock, torch.no_grad():
             self.frozen = FrozenBlocks(network, n_blocks)
             self._hollows = _hollows(network)
+            self.positions = PositionTables(self._hollows[0])
             self.frozen.shares = self._shares_rightly(max(probes, key=len))
             self.reason = self._mismatch(network, probes)
             if self.reason is not None:
@@ -168,7 +172,9 @@ class Recipe(OutputLayer):
         """How the model calls its trained blocks, over at least `length` positions."""
         with self.lock:  # else another thread could put calls of fewer positions in their place
             if not self._calls or self._calls[0].length < length:
-                self._calls = record_calls(self._hollows[1], self.n_blocks, -(-length // _STEP) * _STEP)
+                rounded = -(-length // _STEP) * _STEP
+                recorded = rounded if self.positions.same(rounded) else length
+                self._calls = record_calls(self._hollows[1], self.n_blocks, recorded)
             return self._calls
 
     def copy(self, seed: int = 0) -> nn.Module:
@@ -188,6 +194,7 @@ class Recipe(OutputLayer):
     def states(self, prefix: Prefix, suffixes: Sequence[Sequence[int]]) -> list[Tensor]:
         """Trunk states of what follows a prefix; see `FrozenBlocks.states`."""
         with self.lock, torch.no_grad():
+            self.positions.check(len(prefix.ids) + max(map(len, suffixes)))
             return self.frozen.states(prefix, suffixes)
 
     def batch(
@@ -272,12 +279,16 @@ class Recipe(OutputLayer):
 
 def _hollows(network: PreTrainedModel) -> tuple[Anatomy, Anatomy]:
     """Twins without blocks, one that attends as the model does and one by the library's own function."""
-    own = dissect(twin_of(network))
-    in_tuple = _answers_with_a_tuple(own)
     other = dissect(attending_twin(network))
-    hollow(own, in_tuple)
-    hollow(other, in_tuple)
-    return own, other
+    hollow(other, _answers_with_a_tuple(dissect(twin_of(network))))
+    return own_hollow(network), other
+
+
+def own_hollow(network: PreTrainedModel) -> Anatomy:
+    """A twin without blocks that attends as the model does."""
+    own = dissect(twin_of(network))
+    hollow(own, _answers_with_a_tuple(own))
+    return own
 
 
 def _answers_with_a_tuple(anatomy: Anatomy) -> bool:
