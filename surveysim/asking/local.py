@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from surveysim.asking.asks import Answer, Ask
 from surveysim.asking.chunks import make_chunks
@@ -20,6 +19,7 @@ from surveysim.asking.passes import PassBatch, Passes, State, pass_overhead, pas
 from surveysim.models.loaded import LoadedModel
 from surveysim.models.own_torch import own_torch
 from surveysim.models.processes import ModelAddress, n_processes, spread
+from surveysim.progress import progress
 from surveysim.prompts import Prompt
 
 __all__ = ["LocalAnswerer"]
@@ -107,7 +107,7 @@ class LocalAnswerer:
         """
         tokens = self._encode(asks)
         answers: list[Answer | None] = [None] * len(asks)
-        with tqdm(total=len(asks), desc="answers", disable=not verbose, leave=False) as bar:
+        with progress(int(verbose), total=len(asks), desc="answers") as bar:
 
             def report(position: int, answer: Answer) -> None:
                 answers[position] = answer

@@ -104,7 +104,7 @@ class DSARegressor(IntervalsByRefits):
     local_files_only : bool, default=False
         Never download.
     verbose : int, default=0
-        1: progress bars.
+        0: progress bars in a terminal or notebook for what takes over two seconds; 1: always; -1: never.
     random_state : int, RandomState, Generator or None, default=None
         Batch order and, where no `folds` are passed to `fit`, the choice of held-out respondents.
 

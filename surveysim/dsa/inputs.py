@@ -92,7 +92,7 @@ def trunk_inputs(
         prompts,
         folder=options.trunk_cache,
         address=ModelAddress.of(model, device=options.device, local_files_only=options.local_files_only),
-        progress=options.verbose > 0,
+        verbose=options.verbose,
     )
 
 

@@ -1,8 +1,8 @@
-"""A progress bar over epochs, or nothing."""
+"""A progress bar over epochs."""
 
 from __future__ import annotations
 
-from tqdm.auto import tqdm
+from surveysim.progress import progress
 
 __all__ = ["EpochBar"]
 
@@ -13,13 +13,11 @@ class EpochBar:
     Parameters
     ----------
     verbose : int
-        0: nothing is shown.
+        0: shown in a terminal or notebook after two seconds; 1: always; -1: never.
     """
 
     def __init__(self, verbose: int) -> None:
-        self._bar = tqdm(
-            desc="fit", unit=" epochs", disable=not verbose, bar_format="{desc} [{n_fmt} epochs, {elapsed}]"
-        )
+        self._bar = progress(verbose, desc="fit", unit=" epochs", bar_format="{desc} [{n_fmt} epochs, {elapsed}]")
 
     def __enter__(self) -> EpochBar:
         return self

@@ -96,7 +96,7 @@ class ZeroShotElicitor(DistributionRegressor):
     device, dtype, revision, local_files_only
         Of a local model, as in `DSARegressor`.
     verbose : int, default=0
-        1: progress bars.
+        0: progress bars in a terminal or notebook for what takes over two seconds; 1: always; -1: never.
     random_state : int, RandomState, Generator or None, default=None
         Of the draws. An integer makes every call of `predict` and `elicit` repeat itself, whatever else is asked in
         it; with a `journal`, None stands for 0, so that a run that is started again finds its answers.

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from surveysim.models.loaded import LoadedModel
 from surveysim.models.processes import ModelAddress, n_processes, spread
+from surveysim.progress import progress as show_progress
 from surveysim.trunk.adapters import LoraRecipe, pad_tokens
 from surveysim.trunk.recipe import Recipe
 from surveysim.trunk.state_folder import StateFolder
@@ -204,7 +204,7 @@ class TrunkStore:
         *,
         folder: str | os.PathLike | None = None,
         address: ModelAddress | None = None,
-        progress: bool = False,
+        verbose: int = 0,
     ) -> TrunkInputs:
         """What the last `n_blocks` blocks read for these prompts; the trunk runs for those not seen before.
 
@@ -219,8 +219,8 @@ class TrunkStore:
         address : ModelAddress, optional
             Where other processes find the model: the prompts then go to the workers of joblib's active backend, if it
             has more than one.
-        progress : bool, default=False
-            Show a progress bar.
+        verbose : int, default=0
+            0: a progress bar in a terminal or notebook after two seconds; 1: always; -1: never.
 
         Returns
         -------
@@ -248,7 +248,7 @@ class TrunkStore:
                     missing.setdefault(group, {}).setdefault(key, row)
             groups = {group: list(rows.values()) for group, rows in missing.items()}
             total = sum(map(len, groups.values()))
-            bar = tqdm(total=total, desc="trunk", unit="prompt", disable=not progress or not total, leave=False)
+            bar = show_progress(verbose if total else -1, total=total, desc="trunk", unit="prompt")
             collect = partial(self._collect, prefix_keys=prefix_keys, keys=keys, held=held, disk=disk, bar=bar)
             alone = address is None or not groups or n_processes(recipe.device) == 1
             if alone:

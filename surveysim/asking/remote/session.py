@@ -9,14 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tqdm import tqdm
-
 from surveysim.asking.asks import Answer, Ask, LabelProbabilitiesUnavailable
 from surveysim.asking.remote.exchange import Exchange, Reply
 from surveysim.asking.remote.requests import build_request
 from surveysim.asking.remote.troubles import Outcome, RemoteError, Trouble
 from surveysim.asking.remote.workers import Workers
 from surveysim.errors import warn
+from surveysim.progress import progress
 
 __all__ = ["Session"]
 
@@ -76,7 +75,7 @@ class Session:
             calls.extend(self._work(call))
             return ()
 
-        with tqdm(total=len(asks), desc=self._model, unit="answer", disable=verbose < 1) as bar:
+        with progress(verbose, total=len(asks), desc=self._model, unit="answer") as bar:
             self._bar = bar
             # The first of each kind goes alone: what it finds out about key, model and server holds for all others.
             for kind in ("label", "text"):
