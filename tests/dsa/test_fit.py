@@ -280,7 +280,8 @@ def test_members_are_averaged(tiny_folder, survey):
         one._load(check=True), one._run_options(), one._validate_predict(survey.X), three._fitted.members
     )
     np.testing.assert_allclose(three.predict(survey.X), np.mean(parts, axis=0))
-    np.testing.assert_array_equal(parts[0], one.predict(survey.X))
+    # with several threads, float32 sums are not bit for bit those of one thread (measured: 5e-7)
+    np.testing.assert_allclose(parts[0], one.predict(survey.X), rtol=5e-6)
     assert np.nanmax(np.abs(parts[0] - parts[1])) > 0
 
 
