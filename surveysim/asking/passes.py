@@ -37,8 +37,6 @@ _OVERHEAD_ACCELERATOR = 2048
 # Largest difference between batched and plain logits, relative to the largest logit.
 _TOLERANCE = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 8e-2}
 
-MODES = ("shared", "padded", "plain")
-
 
 @dataclass(frozen=True)
 class PassBatch:
