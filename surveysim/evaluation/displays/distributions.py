@@ -102,6 +102,7 @@ class DistributionDisplay:
         *,
         level: float | None = 0.9,
         name: str | None = None,
+        random_state: int | np.random.Generator | None = None,
         **parameters: Any,
     ) -> DistributionDisplay:
         """Predict with a fitted estimator and draw.
@@ -116,6 +117,8 @@ class DistributionDisplay:
             Of the intervals, if the estimator has ``predict_interval``; None: no intervals.
         name : str, optional
             What the legend calls the estimator; default: its class.
+        random_state : int, Generator or None, default=None
+            For the draws behind the intervals; None: the estimator's own, where it has one.
         **parameters
             As in `from_predictions`.
 
@@ -131,7 +134,8 @@ class DistributionDisplay:
         interval = None
         if level is not None and hasattr(estimator, "predict_interval"):
             ends = [np.full_like(whole, np.nan) for _ in range(2)]
-            for end, values in zip(ends, estimator.predict_interval(some, level=level), strict=True):
+            drawn = {} if random_state is None else {"random_state": random_state}
+            for end, values in zip(ends, estimator.predict_interval(some, level=level, **drawn), strict=True):
                 end[chosen] = values
             interval = (ends[0], ends[1])
         if parameters.get("question") is None:
