@@ -109,6 +109,7 @@ html_sidebars = {**{page: [] for page in _SINGLE}, "**": ["sidebar-nav-bs"]}
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["page.css"]
+html_js_files = ["page.js"]
 html_show_sourcelink = False
 html_copy_source = False
 
