@@ -104,7 +104,8 @@ class Cells:
 
         Parameters
         ----------
-        mask : boolean array of shape (n_cells,), or array of integer positions
+        mask : array of bool of shape (n_cells,), or array of int
+            Which cells, or their positions.
 
         Returns
         -------

@@ -33,7 +33,7 @@ def adjust_nonresponse(
     ----------
     sample : DataFrame of shape (n_asked, n_columns)
         Everybody who was asked, with what is known of them.
-    responded : str or boolean array of shape (n_asked,)
+    responded : str or array of bool of shape (n_asked,)
         Who answered.
     cells : list of str, optional
         Columns whose crossing makes the groups; missing values are a level.

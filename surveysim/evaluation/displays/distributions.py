@@ -60,7 +60,10 @@ class DistributionDisplay:
 
     See Also
     --------
-    RespondentCurveDisplay, GroupAlignmentDisplay, ShiftDisplay, TrainingHistoryDisplay
+    RespondentCurveDisplay : models by the size of their sample.
+    GroupAlignmentDisplay : any figure of the group report, the worst first.
+    ShiftDisplay : predicted against observed shifts.
+    TrainingHistoryDisplay : what was tried on held-out respondents, and the final training.
 
     Examples
     --------
