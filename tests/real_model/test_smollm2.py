@@ -37,7 +37,11 @@ def test_it_is_the_model_that_the_package_carries(smollm2: LoadedModel):
 
 def test_special_tokens_and_chat_template_come_from_the_file(smollm2: LoadedModel):
     tokenizer = smollm2.tokenizer
-    assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token) == ("<|im_start|>", "<|im_end|>", "<|im_end|>")
+    assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token) == (
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|im_end|>",
+    )
     assert smollm2.to_text(Prompt("Be brief.", "Yes or no?")) == (
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nYes or no?<|im_end|>\n<|im_start|>assistant\n"
     )
