@@ -66,7 +66,7 @@ def _document(function: Any) -> Any:
 
 @_document
 def read_ess(path: str | Path, round: int, *, countries: Any = None, verify: bool = True, **parameters: Any) -> Survey:
-    """European Social Survey, rounds 9, 10 and 11.
+    """Read the European Social Survey, rounds 9, 10 and 11.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def read_ess(path: str | Path, round: int, *, countries: Any = None, verify: boo
 def read_wvs(
     path: str | Path, wave: int | str = 7, *, countries: Any = None, verify: bool = True, **parameters: Any
 ) -> Survey:
-    """World Values Survey, wave 7, and two extracts that come with R packages.
+    """Read the World Values Survey, wave 7, or one of two extracts that come with R packages.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def read_wvs(
 
 @_document
 def read_gss(path: str | Path, year: int, *, verify: bool = True, **parameters: Any) -> Survey:
-    """General Social Survey of the United States: 2018, 2021, 2022 or 2024.
+    """Read the General Social Survey of the United States: 2018, 2021, 2022 or 2024.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def read_gss(path: str | Path, year: int, *, verify: bool = True, **parameters: 
 
 @_document
 def read_cgss(path: str | Path, year: int = 2017, **parameters: Any) -> Survey:
-    """Chinese General Social Survey, 2017.
+    """Read the Chinese General Social Survey, 2017.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def read_cgss(path: str | Path, year: int = 2017, **parameters: Any) -> Survey:
 
 @_document
 def read_cfps(path: str | Path, wave: int, **parameters: Any) -> Survey:
-    """China Family Panel Studies, person files of 2018 and 2020.
+    """Read the China Family Panel Studies, person files of 2018 and 2020.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def read_cfps(path: str | Path, wave: int, **parameters: Any) -> Survey:
 
 @_document
 def read_wellcome_monitor(path: str | Path, year: int = 2018, *, countries: Any = None, **parameters: Any) -> Survey:
-    """Wellcome Global Monitor, 2018.
+    """Read the Wellcome Global Monitor, 2018.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def read_wellcome_monitor(path: str | Path, year: int = 2018, *, countries: Any 
 
 @_document
 def read_pew_atp(path: str | Path, wave: int, **parameters: Any) -> Survey:
-    """Pew Research Center's American Trends Panel, any wave.
+    """Read Pew Research Center's American Trends Panel, any wave.
 
     Parameters
     ----------

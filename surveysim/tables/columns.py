@@ -109,7 +109,7 @@ def _as_mapping(
 def check_names(
     missing: Missing, labels: Mapping[str, Any] | None, backgrounds: list[str], questions: Mapping[str, Question]
 ) -> None:
-    """Raise where `missing` or `labels` name columns that are no question, or no background."""
+    """Raise where `missing` or `labels` name columns that are not questions, or not backgrounds."""
     unknown = [column for column in missing.question_columns() if column not in questions]
     if unknown:
         raise ValueError(f"missing declares codes for {unknown}, which are not questions: {list(questions)}")
