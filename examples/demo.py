@@ -40,6 +40,7 @@ from study import (
     difference,
     divergence,
     load_study,
+    points,
 )
 
 from surveysim import DSARegressor
@@ -113,6 +114,14 @@ def table(study: Study) -> str:
         )
         bits = study.bits_per_answer.get(method)
         lines.append(f"{method:<22}{numbers}" + (f"{bits:11.4f}" if bits is not None else ""))
+    return "\n".join(lines)
+
+
+def table_of_points(study: Study) -> str:
+    """The same in percentage points, which readers of surveys know."""
+    lines = [f"{'':22}" + "".join(f"{named(study, level):>22}" for level in LEVELS)]
+    for method in METHODS:
+        lines.append(f"{method:<22}" + "".join(f"{points(study, method, level):22.1f}" for level in LEVELS))
     return "\n".join(lines)
 
 
@@ -327,6 +336,8 @@ def main(arguments: list[str] | None = None) -> Study:
     say(f"  Jensen-Shannon divergence in thousandths of a bit, mean over the groups of {ENOUGH} and more held-out")
     say("  respondents (how many groups in brackets). Debiased: without the truth's own sampling noise.\n")
     say(textwrap.indent(table(study), "  "))
+    say("\n  In percentage points: how many of a hundred answers are on a wrong option, the truth's noise included.\n")
+    say(textwrap.indent(table_of_points(study), "  "))
 
     results = all_samples(study, options)
     if len(results) > 1:

@@ -105,7 +105,7 @@ class MissingBook:
         return None if reading.kind or reading.is_suspect else self._given.get(key_of(value))
 
     def is_declared(self, value: Hashable, label: str | None = None) -> bool:
-        """Whether the file or the user says that a value is no answer."""
+        """Whether the file or the user says that a value is not an answer."""
         key = key_of(value)
         if key in self._answers:
             return False

@@ -68,7 +68,7 @@ def fetch_file(name: str, url: str, sha256: str, folder: Path, *, download: bool
 def fetch_nonvoters(
     *, data_home: str | Path | None = None, download: bool = True, age_bands: Sequence[float] = AGE_BANDS
 ) -> Survey:
-    """FiveThirtyEight/Ipsos survey of voters and non-voters: 5,836 US citizens, September 2020, 61 questions.
+    """Fetch the FiveThirtyEight/Ipsos survey of voters and non-voters: 5,836 US citizens, September 2020, 61 questions.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def read_subpop(
     respondents: float | Mapping[str, float] | None = None,
     context: str | None = None,
 ) -> QuestionSet:
-    """SubPOP: distributions of answers of 22 US subpopulations to questions of Pew's panel and the GSS.
+    """Read SubPOP: distributions of answers of 22 US subpopulations to questions of Pew's panel and the GSS.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def read_global_opinion_qa(
     respondents: float | Mapping[str, float] | None = None,
     source: str | None = None,
 ) -> QuestionSet:
-    """GlobalOpinionQA: answers of countries to 2,556 questions of Pew's Global Attitudes and the World Values Survey.
+    """Read GlobalOpinionQA: answers by country to 2,556 questions of Pew's Global Attitudes and of the WVS.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def read_global_opinion_qa(
             report.warn(key, "lines that cannot be read, left out", 0, str(error))
             continue
         if not isinstance(selections, dict):
-            report.warn(key, "lines that cannot be read, left out", 0, f"selections is no mapping: {text[:60]!r}")
+            report.warn(key, "lines that cannot be read, left out", 0, f"selections is not a mapping: {text[:60]!r}")
             continue
         keep = [k for k, option in enumerate(options) if missing_kind(option) is None]
         if len(keep) < 2 or len(set(options)) < len(options):
@@ -186,7 +186,7 @@ def read_global_opinion_qa(
                 values = [float(share) for share in shares]
             except (TypeError, ValueError):
                 report.warn(
-                    key, "distributions that are no lists of numbers, left out", 0, f"{country}: {shares!r}"[:80]
+                    key, "distributions that are not lists of numbers, left out", 0, f"{country}: {shares!r}"[:80]
                 )
                 continue
             if len(values) != len(options):

@@ -56,7 +56,7 @@ def build_set(
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, dict[str, Question]]:
     """X, Y and n of published distributions, sorted by question.
 
-    Rows whose shares are no distribution are left out and counted; n is capped at the survey's respondents.
+    Rows whose shares are not a distribution are left out and counted; n is capped at the survey's respondents.
     """
     K = max((question.n_options for question in questions.values()), default=0)
     kept, Y, n = [], [], []
@@ -67,7 +67,7 @@ def build_set(
             report.warn(row.question, "distributions with another number of options, left out", int(row.respondents))
             continue
         if np.isnan(shares).any() or (shares < 0).any() or abs(shares.sum() - 1) > SUM_TOLERANCE:
-            report.warn(row.question, "shares that are no distribution, left out", int(row.respondents),
+            report.warn(row.question, "shares that are not a distribution, left out", int(row.respondents),
                         f"{dict(row.group)}: {np.round(shares, 3).tolist()}")  # fmt: skip
             continue
         if not row.respondents > 0:
@@ -196,7 +196,7 @@ def as_list(value: object, where: str, column: str) -> list:
     if isinstance(value, str):
         value = parse_literal(value, where, column)
     if not isinstance(value, list | tuple | np.ndarray):
-        raise ValueError(f"{where}: {column} is no list: {str(value)[:60]!r}")
+        raise ValueError(f"{where}: {column} is not a list: {str(value)[:60]!r}")
     return list(value)
 
 

@@ -91,7 +91,7 @@ def read_ess(
     verify: bool = True,
     **parameters: Unpack[ReadingParameters],
 ) -> Survey:
-    """European Social Survey, rounds 9, 10 and 11.
+    """Read the European Social Survey, rounds 9, 10 and 11.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def read_wvs(
     verify: bool = True,
     **parameters: Unpack[ReadingParameters],
 ) -> Survey:
-    """World Values Survey, wave 7, and two extracts that come with R packages.
+    """Read the World Values Survey, wave 7, or one of two extracts that come with R packages.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def read_wvs(
 
 @_document
 def read_gss(path: str | Path, year: int, *, verify: bool = True, **parameters: Unpack[ReadingParameters]) -> Survey:
-    """General Social Survey of the United States: 2018, 2021, 2022 or 2024.
+    """Read the General Social Survey of the United States: 2018, 2021, 2022 or 2024.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def read_gss(path: str | Path, year: int, *, verify: bool = True, **parameters: 
 
 @_document
 def read_cgss(path: str | Path, year: int = 2017, **parameters: Unpack[ReadingParameters]) -> Survey:
-    """Chinese General Social Survey, 2017.
+    """Read the Chinese General Social Survey, 2017.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def read_cgss(path: str | Path, year: int = 2017, **parameters: Unpack[ReadingPa
 
 @_document
 def read_cfps(path: str | Path, wave: int, **parameters: Unpack[ReadingParameters]) -> Survey:
-    """China Family Panel Studies, person files of 2018 and 2020.
+    """Read the China Family Panel Studies, person files of 2018 and 2020.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def read_wellcome_monitor(
     countries: Sequence[str] | None = None,
     **parameters: Unpack[ReadingParameters],
 ) -> Survey:
-    """Wellcome Global Monitor, 2018.
+    """Read the Wellcome Global Monitor, 2018.
 
     Parameters
     ----------
@@ -274,7 +274,7 @@ def read_wellcome_monitor(
 
 @_document
 def read_pew_atp(path: str | Path, wave: int, **parameters: Unpack[ReadingParameters]) -> Survey:
-    """Pew Research Center's American Trends Panel, any wave.
+    """Read Pew Research Center's American Trends Panel, any wave.
 
     Parameters
     ----------

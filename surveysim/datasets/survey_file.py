@@ -50,7 +50,7 @@ def read_survey(
         SPSS (.sav, .zsav, .por), Stata (.dta), SAS (.sas7bdat, .xpt), CSV (.csv, .tsv, .tab), Excel (.xlsx) or Parquet;
         or a table that you have read yourself.
     questions : list of str or mapping of str to Question, optional
-        Variables that are questions. None proposes every variable with value labels that is no background, weight or
+        Variables that are questions. None proposes every variable with value labels that is not a background, weight or
         identifier. In a mapping, a Question is taken as given and None is proposed.
     backgrounds : list of str or mapping of str to str, optional
         Variables that describe respondents; a mapping gives them the names that `data` and the prompt shall have,

@@ -67,7 +67,7 @@ def read_csv(path: Path, encoding: str | None) -> RawSurvey:
         where = f" (byte {error.start:,})" if isinstance(error, UnicodeDecodeError) else ""
         raise ValueError(f"{path.name} is not {encoding or 'UTF-8'} text{where}: give {ENCODINGS}") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise ValueError(f"{path.name} is no readable CSV file: {error}") from None
+        raise ValueError(f"{path.name} is not a readable CSV file: {error}") from None
     return _as_survey(path, data, names, separator)
 
 
@@ -86,7 +86,7 @@ def read_excel(path: Path) -> RawSurvey:
         sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=object, keep_default_na=False,
                                na_values=list(BLANKS), engine="openpyxl")  # fmt: skip
     except Exception as error:  # zip, XML and openpyxl's own errors have no common class
-        raise ValueError(f"{path.name} is no readable Excel workbook: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{path.name} is not a readable Excel workbook: {str(error).splitlines()[0]}") from None
     filled = {name: sheet for name, sheet in sheets.items() if len(sheet) > 1 and sheet.shape[1] > 0}
     if not filled:
         raise ValueError(f"{path.name} has no sheet with a line of names and respondents")

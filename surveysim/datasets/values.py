@@ -231,7 +231,7 @@ def fit_question(
     try:
         seen, uniques = pd.factorize(column.astype(object))
     except TypeError:  # lists, as Parquet can hold
-        raise ValueError(f"{name!r} cannot be a question: its values are no single values") from None
+        raise ValueError(f"{name!r} cannot be a question: its values are not single values") from None
     values = list(uniques)
     book, kinds, matcher = LabelBook(labels, report, name), MissingBook(declared, overrides), OptionMatcher(question)
     target, unknown = [], []

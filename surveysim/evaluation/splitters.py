@@ -339,7 +339,7 @@ def _background_columns(X: pd.DataFrame, columns: str | Sequence[str] | None, qu
     if absent:
         raise ValueError(f"columns names {absent}, which X does not have: it has {list(X.columns)}")
     if question_column in chosen:
-        raise ValueError(f"{question_column!r} names the questions, it is no background: use LeaveQuestionsOut")
+        raise ValueError(f"{question_column!r} names the questions, it is not a background: use LeaveQuestionsOut")
     return chosen
 
 

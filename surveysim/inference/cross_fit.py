@@ -51,7 +51,7 @@ def cross_fit(model: Predictor, cells: Cells, people: pd.DataFrame, *, refit: bo
     Raises
     ------
     ValueError
-        If there are no folds, or predictions are no distributions.
+        If there are no folds, or predictions are not distributions.
     """
     rows = population_rows(cells, people)
     shape = (len(cells), cells.Y.shape[1])

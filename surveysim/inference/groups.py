@@ -80,7 +80,7 @@ def pair_groups(groups: Groups, difference: str | Mapping[str, tuple[object, obj
     TypeError
         If it is neither.
     ValueError
-        If it is no column of the groups, there is no such level, or no two groups can be compared.
+        If it is not a column of the groups, there is no such level, or no two groups can be compared.
     """
     column, chosen = _read_difference(difference)
     frame = groups.frame

@@ -165,7 +165,7 @@ _PRISTINE = copy.deepcopy(_SCORERS)
 
 
 def get_scorer(name: str) -> Any:
-    """A fresh copy of the scorer of that name.
+    """Get a fresh copy of the scorer with that name.
 
     Scorers are called as ``scorer(estimator, X, Y)`` and go wherever scikit-learn takes ``scoring=``. With metadata
     routing enabled, ``set_score_request(sample_weight=True)`` makes the weights in ``params={"sample_weight": n}``
@@ -204,7 +204,7 @@ def get_scorer(name: str) -> Any:
 
 
 def scorer_names() -> list[str]:
-    """The names that `get_scorer` knows, sorted.
+    """List the names that `get_scorer` knows, sorted.
 
     Returns
     -------

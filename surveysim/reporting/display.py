@@ -24,7 +24,7 @@ LABEL_ROOM = 2.1
 
 
 class EstimatesDisplay:
-    """Draws one question's estimates.
+    """Draw one question's estimates.
 
     Use ``estimates.plot()``.
 

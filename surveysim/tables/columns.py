@@ -111,7 +111,7 @@ def check_names(
     backgrounds: list[str],
     questions: Mapping[str, Question],
 ) -> None:
-    """Raise where `missing` or `labels` name columns that are no question, or no background."""
+    """Raise where `missing` or `labels` name columns that are not questions, or not backgrounds."""
     unknown = [column for column in missing.question_columns() if column not in questions]
     if unknown:
         raise ValueError(f"missing declares codes for {unknown}, which are not questions: {list(questions)}")

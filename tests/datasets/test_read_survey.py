@@ -394,7 +394,7 @@ class TestAnomalies:
             read_survey(table, value_labels=LABELS, weight="weight")
         with pytest.raises(ValueError, match="zero or missing for everybody"):
             read_survey(table.assign(weight=0.0), value_labels=LABELS, weight="weight")
-        with pytest.raises(ValueError, match="is no number"):
+        with pytest.raises(ValueError, match="is not a number"):
             read_survey(table.assign(weight="heavy"), value_labels=LABELS, weight="weight")
 
     def test_infinite_weights_are_not_taken(self):
@@ -456,7 +456,7 @@ class TestAnomalies:
         assert list(survey.questions) == ["q"]
         question = Question("Which?", ["a", "b"])
         for parameters in ({"questions": ["many"]}, {"questions": {"many": question}}, {"backgrounds": ["many"]}):
-            with pytest.raises(ValueError, match=r"'many' cannot be a .*no single values"):
+            with pytest.raises(ValueError, match=r"'many' cannot be a .*not single values"):
                 read_survey(tmp_path / "s.parquet", **parameters)
 
     def test_numbers_among_texts_are_one_answer_however_written(self):
