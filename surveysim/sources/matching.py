@@ -250,7 +250,7 @@ def _match_column(
         matching.lacking("level", f"{attribute}: {level}", why, quiet=why.startswith("no training cell"))
     if not match.ours:
         matching.lacking("attribute", attribute, "no level matches: summed out")
-        return np.full(len(own), TOTAL), []
+        return np.where(own.isin(match.left_out), OUTSIDE, TOTAL), []
     if (stated == NOT_STATED).any():
         why = "respondents who did not state it have no level of the target"
         matching.lacking("level", f"{attribute}: not stated", why, quiet=True)

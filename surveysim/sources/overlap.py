@@ -35,7 +35,7 @@ def distinct_tables(question: np.ndarray, table: np.ndarray, is_total: np.ndarra
         own = np.flatnonzero(question == q)
         rows: dict[tuple[int, bytes], list[int]] = {}
         for row in own:
-            rows.setdefault((int(table[row]), is_total[row].tobytes()), []).append(row)
+            rows.setdefault((int(table[row]), is_total[row].tobytes()), []).append(int(row))
         tables = [(np.array(members), ~is_total[members[0]], float(n[members].sum())) for members in rows.values()]
         for i, (members, stated, size) in enumerate(tables):
             kept[members] = not any(

@@ -84,7 +84,7 @@ def population_weights(answers: Answers, population: pd.DataFrame) -> np.ndarray
     stated = answers.backgrounds[columns].notna().all(axis=1).to_numpy()
     unknown = (answers.backgrounds[columns] == NOT_STATED).any(axis=1).to_numpy()
     result[unknown] = 0.0
-    stated &= ~unknown
+    stated = stated & ~unknown
     if not stated.any():
         raise ValueError(f"no cell states all of {listed(columns)}, the attributes of population")
     own, known = _joint_codes(answers.backgrounds.loc[stated, columns], population[columns])

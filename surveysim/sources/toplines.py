@@ -93,8 +93,8 @@ def _long(frame: pd.DataFrame) -> Toplines:
             raise ValueError(f"toplines: row {i} repeats the option {option!r} of {X.iloc[row].to_dict()}")
         Y[row, place] = share
     for row, name in enumerate(names):  # an option that a group's rows do not list was chosen by nobody
-        own = Y[row, : len(options[name])]
-        own[np.isnan(own)] = 0.0
+        told = Y[row, : len(options[name])]
+        told[np.isnan(told)] = 0.0
     sizes = frame.groupby(cell)["n"]
     if (sizes.nunique() > 1).any():
         row = int(np.flatnonzero(sizes.nunique().to_numpy() > 1)[0])
