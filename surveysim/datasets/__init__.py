@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from surveysim.datasets.readers import read_pew_atp as read_pew_atp
     from surveysim.datasets.readers import read_wellcome_monitor as read_wellcome_monitor
     from surveysim.datasets.readers import read_wvs as read_wvs
-    from surveysim.datasets.simulated import SurveyTruth as SurveyTruth
     from surveysim.datasets.simulated import make_survey as make_survey
+    from surveysim.datasets.simulated_truth import SurveyTruth as SurveyTruth
+    from surveysim.datasets.simulated_waves import make_next_wave as make_next_wave
     from surveysim.datasets.survey import QuestionSet as QuestionSet
     from surveysim.datasets.survey import Survey as Survey
     from surveysim.datasets.survey import SurveyWarning as SurveyWarning
@@ -31,12 +32,13 @@ if TYPE_CHECKING:
 _ROOMS = {
     "QuestionSet": "survey",
     "Survey": "survey",
-    "SurveyTruth": "simulated",
+    "SurveyTruth": "simulated_truth",
     "SurveyWarning": "survey",
     "fetch_nonvoters": "fetch",
     "list_readers": "mappings",
     "load_anes96": "examples",
     "load_fair": "examples",
+    "make_next_wave": "simulated_waves",
     "make_survey": "simulated",
     "read_cfps": "readers",
     "read_cgss": "readers",
