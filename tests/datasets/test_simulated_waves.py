@@ -33,7 +33,7 @@ def test_opinions_move_as_far_as_stated(many_questions):
     level, shifts = moves(many_questions, later)
     # the standard error of a standard deviation of 300 draws is 4%
     assert level.std() == pytest.approx(0.3, rel=0.12)
-    assert np.sqrt((shifts**2).mean(axis=0)) == pytest.approx(0.1, rel=0.2)
+    assert np.sqrt((shifts**2).mean()) == pytest.approx(0.1, rel=0.12)  # over the levels of a background
     assert abs(level.mean()) < 0.06
 
 
