@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from surveysim.baselines.joint import JointPrior, QuestionData
-from surveysim.baselines.learning import LOG_TOLERANCE, Hyperparameters, JointFit, LogitFamily, Prior
+from surveysim.baselines.learning import Hyperparameters, JointFit, LogitFamily, Prior
 from surveysim.baselines.optimum import Optimum
 from surveysim.baselines.priors import PriorTable
 from surveysim.baselines.question_stacks import Quadratic
@@ -17,6 +17,9 @@ from surveysim.fusion.series import Series
 from surveysim.fusion.slopes import SlopeList
 
 __all__ = ["FusedFamily", "FusedHyperparameters", "make_family"]
+
+DRIFT_TOLERANCE = 0.05
+"""Learning stops when no drift's variance changes by more than 5% in a round (and no slope by .05)."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class FusedFamily(LogitFamily):
         assert isinstance(found, FusedHyperparameters)
         assert isinstance(updated, FusedHyperparameters)
         moved = max((old.change(new) for old, new in zip(found.drifts, updated.drifts, strict=True)), default=0.0)
-        return super()._close(found, updated) and moved <= LOG_TOLERANCE
+        return super()._close(found, updated) and moved <= DRIFT_TOLERANCE
 
     def draw(self, fit: JointFit, generator: np.random.Generator) -> Hyperparameters:
         """Variances from their approximate posterior, those of drifts among them."""
