@@ -23,12 +23,16 @@ TERM_SHARE = 0.02
 """Where those of attributes' effects start, as a share of the fixed prior variances of these effects."""
 
 SOURCE_COEFFICIENTS = 2.0
-"""How many coefficients 1 counts for when the factor of a whole series is learned."""
+"""How many coefficients 1 counts for when the factor is learned by which a series' levels moved farther."""
 
-FACTOR_COEFFICIENTS = 8.0
+TERM_COEFFICIENTS = 100.0
+"""How many coefficients that factor counts for when the one of all terms is learned: where levels of a source are far
+off, its groups are not trusted, either, before many respondents speak for them."""
+
+FACTOR_COEFFICIENTS = 30.0
 """The same for the factors of attributes and degrees."""
 
-ENTRY_COEFFICIENTS = 8.0
+ENTRY_COEFFICIENTS = 30.0
 """How many coefficients the start, times the factors, counts for in a single variance."""
 
 LEVEL_COEFFICIENTS = 2.0
@@ -38,7 +42,10 @@ SCALE_COEFFICIENTS = 4.0
 """How many coefficients 1 counts for in the scale of one question's drift: degrees of freedom of its tails."""
 
 SLOPE_DEVIATION = 0.3
-"""Prior standard deviation of the level's slope around 1, and of attributes' slopes around the level's."""
+"""Prior standard deviation of the level's slope around 1."""
+
+ATTRIBUTE_DEVIATION = 0.15
+"""The same of attributes' slopes around the level's."""
 
 OVERRELAXATION = 1.7
 """By how much slopes go farther than the EM algorithm would: it is slow where respondents say little, and any factor
@@ -96,7 +103,7 @@ class Drift:
 
     @classmethod
     def start(cls, blocks: Sequence[Block], *, ordered: bool, n_links: int, n_questions: int) -> Drift:
-        """What is expected before anything is seen: the questions moved a little, groups less."""
+        """What is expected before anything is seen: questions moved a little, groups less."""
         table = PriorTable.fixed(blocks, ordered=ordered)
         table = PriorTable(table.blocks, TERM_SHARE * table.variances)
         n_parts = len(parts(blocks))
@@ -109,6 +116,11 @@ class Drift:
             np.full(HIGHEST_CLASS + 1, LEVEL_COEFFICIENTS),
         )
 
+    def seen(self, slope: float, factor: float) -> Drift:
+        """Where learning begins after a first look at the levels: their slope, and how much farther they moved."""
+        table = PriorTable(self.table.blocks, factor * self.table.variances)
+        return replace(self, table=table, levels=factor * self.levels, slopes=np.full(len(self.slopes), slope))
+
     def variances(self, degree: np.ndarray) -> np.ndarray:
         """Variances (C, F) of a question's coefficients per unit of time, its own scale apart."""
         found = 1.0 / self.table.precision(degree)
@@ -120,7 +132,11 @@ class Drift:
         return self.slopes[part_of_columns(self.table.blocks)]
 
     def learned(
-        self, start: Drift, moments: Sequence[Moments], gaps: np.ndarray, degrees: Sequence[np.ndarray]
+        self,
+        start: Drift,
+        moments: Sequence[Moments],
+        gaps: np.ndarray,
+        degrees: Sequence[np.ndarray],
     ) -> Drift:
         """Variances, slopes and scales after one more step of learning.
 
@@ -154,8 +170,8 @@ class Drift:
         moved = float((level_total / start.levels).sum()) + SOURCE_COEFFICIENTS
         moved /= float(level_determined.sum()) + SOURCE_COEFFICIENTS
         table = PriorTable(start.table.blocks, moved * start.table.variances)
-        whole = float((total / table.variances).sum()) + FACTOR_COEFFICIENTS
-        table = PriorTable(table.blocks, table.variances * whole / (float(determined.sum()) + FACTOR_COEFFICIENTS))
+        whole = float((total / table.variances).sum()) + TERM_COEFFICIENTS
+        table = PriorTable(table.blocks, table.variances * whole / (float(determined.sum()) + TERM_COEFFICIENTS))
         table = scaled_table(table, total, determined, FACTOR_COEFFICIENTS)
         variances = (total + ENTRY_COEFFICIENTS * table.variances) / (determined + ENTRY_COEFFICIENTS)
         levels = level_total + LEVEL_COEFFICIENTS * start.levels
@@ -191,10 +207,10 @@ class Drift:
             variance = self.variances(degree) * gap * self.scales[-1, q]
             np.add.at(product, place, (moments.product[q] / variance).sum(axis=0))
             np.add.at(square, place, (moments.target[q] / variance).sum(axis=0))
-        weight = SLOPE_DEVIATION**-2
+        weight, own_weight = SLOPE_DEVIATION**-2, ATTRIBUTE_DEVIATION**-2
         found = np.empty(len(self.slopes))
         found[0] = (product[0] + weight) / (square[0] + weight)
-        found[1:] = (product[1:] + weight * found[0]) / (square[1:] + weight)
+        found[1:] = (product[1:] + own_weight * found[0]) / (square[1:] + own_weight)
         return np.maximum(found, 0.0)
 
     def drawn(self, generator: np.random.Generator) -> Drift:

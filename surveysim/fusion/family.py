@@ -12,7 +12,9 @@ from surveysim.baselines.learning import Hyperparameters, JointFit, LogitFamily,
 from surveysim.baselines.optimum import Optimum
 from surveysim.baselines.priors import PriorTable
 from surveysim.baselines.question_stacks import Quadratic
-from surveysim.fusion.drift import Drift
+from surveysim.fusion.drift import LEVEL_COEFFICIENTS, SLOPE_DEVIATION, Drift
+from surveysim.fusion.first_look import agreement, levels_of
+from surveysim.fusion.people import quadratics
 from surveysim.fusion.series import Series
 from surveysim.fusion.slopes import SlopeList
 
@@ -20,7 +22,6 @@ __all__ = ["FusedFamily", "FusedHyperparameters", "make_family"]
 
 DRIFT_TOLERANCE = 0.05
 """Learning stops when no drift's variance changes by more than 5% in a round (and no slope by .05)."""
-
 
 @dataclass(frozen=True)
 class FusedHyperparameters(Hyperparameters):
@@ -83,10 +84,30 @@ class FusedFamily(LogitFamily):
             Drift.start(table.blocks, ordered=ordered, n_links=len(one.names), n_questions=len(degrees))
             for one in self.series
         )
-        start = self.start
+        self._expected = drifts
+        respondents = sum(data.respondents.sum() for data in questions)
+        self._middle = sum(data.respondents @ data.design for data in questions) / respondents
+        own = quadratics(questions, degrees, table)
+        self._levels = levels_of(own, degrees, table, self._middle)
+        start, seen = self.start, tuple(self._first_look(*both) for both in zip(self.series, drifts, strict=True))
         self.start: FusedHyperparameters = FusedHyperparameters(
-            start.table, start.levels, start.resemblance, drifts, np.zeros(len(slopes))
+            start.table, start.levels, start.resemblance, seen, np.zeros(len(slopes))
         )
+
+    def _first_look(self, series: Series, drift: Drift) -> Drift:
+        """Where learning of a series' drift begins."""
+        newest = [next((one for one in reversed(of_question) if one.matrix.any()), of_question[-1])
+                  for of_question in zip(*series.information, strict=True)]  # fmt: skip
+        source = levels_of(newest, self.degrees, self.start.table, self._middle)
+        slope, factor = agreement(
+            self._levels,
+            source,
+            self.degrees,
+            series.gaps[-1] * drift.levels,
+            slope_deviation=SLOPE_DEVIATION,
+            coefficients=LEVEL_COEFFICIENTS,
+        )
+        return drift.seen(slope, factor)
 
     def prior(self, found: Hyperparameters) -> JointPrior:
         """The Gaussian prior with these variances, and what people said elsewhere."""
@@ -124,7 +145,7 @@ class FusedFamily(LogitFamily):
         means, covariances = self._posterior(fit.optimum)
         centers = self._centers(found)
         drifts = []
-        for series, drift, start in zip(self.series, found.drifts, self.start.drifts, strict=True):
+        for series, drift, start in zip(self.series, found.drifts, self._expected, strict=True):
             moments = series.moments(drift, self.degrees, centers, means, covariances)
             drifts.append(drift.learned(start, moments, series.gaps, self.degrees))
         expected = np.where(self._is_mean, fit.optimum.slopes, 0.0)

@@ -18,7 +18,7 @@ from surveysim.fusion.series import Series
 from surveysim.questions import Question
 from surveysim.sources.evidence import Evidence
 
-__all__ = ["PeopleSeries", "all_backgrounds", "information", "with_told_questions"]
+__all__ = ["PeopleSeries", "all_backgrounds", "information", "quadratics", "with_told_questions"]
 
 
 @dataclass(frozen=True)
@@ -159,15 +159,26 @@ def information(
     if not data:
         return {}
     table = PriorTable.fixed(encoder.blocks, ordered=ordered)
+    return dict(zip(names, quadratics(data, degrees, table), strict=True))
+
+
+def quadratics(
+    questions: Sequence[QuestionData], degrees: Sequence[np.ndarray], table: PriorTable
+) -> list[Quadratic]:
+    """Minus the log likelihood of each question's coefficients, by a Gaussian around its largest value with a prior.
+
+    Covariates are left out: the coefficients are those of the terms alone.
+    """
+    data = [QuestionData.without_covariates(one.design, one.counts, one.contrasts) for one in questions]
     family = LogitFamily(data, degrees, table, prior="fixed")
     coefficients = family.solve(family.start).coefficients
-    found: dict[str, Quadratic] = {}
+    found: list[Quadratic | None] = [None] * len(data)
     for stack in stacks(data, [np.zeros(B.shape, dtype=bool) for B in coefficients]):
         B = gather(coefficients, stack)
         gradients, hessians = stack.derivatives(B, np.zeros(0))
         for i, q in enumerate(stack.which):
-            found[names[q]] = Quadratic(hessians[i], hessians[i] @ B[i].ravel() - gradients[i])
-    return found
+            found[q] = Quadratic(hessians[i], hessians[i] @ B[i].ravel() - gradients[i])
+    return [one for one in found if one is not None]
 
 
 def _pooled(terms: np.ndarray, counts: np.ndarray, contrasts: np.ndarray) -> QuestionData:
