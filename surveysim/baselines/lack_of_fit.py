@@ -80,6 +80,8 @@ class LackOfFit:
         log_prior = -(TAIL + 1) / 2 * np.log1p((GRID / SCALE) ** 2 / TAIL) + np.log(np.gradient(GRID))
         log_probability = np.tile(log_prior, (len(DEGREE_RATIOS), 1))
         for q, (data, degree) in enumerate(zip(questions, degrees, strict=True)):
+            if not data.counts.any():
+                continue
             square, known = _residuals(data, optimum, q)
             classes = np.minimum(degree, HIGHEST_CLASS)
             surplus = np.multiply.outer(GRID**2, known * DEGREE_RATIOS[classes])

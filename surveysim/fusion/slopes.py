@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,8 @@ class Slope:
         attribute, the elicited rest.
     of : str
         The number of options ("mean", "level"), the attribute ("shift"), or "".
+    source : str
+        The model whose elicited distributions it multiplies; "" for a mean.
     contrast : int
         For "mean" the contrast's position; for "shift" the class of degree (0 no order, 1, 2, 3 and more).
     """
@@ -46,6 +48,7 @@ class Slope:
     kind: str
     of: str = ""
     contrast: int = -1
+    source: str = ""
 
     @property
     def scale(self) -> float:
@@ -62,14 +65,12 @@ class SlopeList:
         The degrees of each question's contrasts (one array per question, of length K_q - 1).
     attributes : sequence of str
         The attributes whose elicited shifts get slopes; none without an elicitor.
-    elicited : bool
-        Whether levels get slopes.
-    combinations : bool
-        Whether the rest gets one.
+    combinations : mapping of str to bool
+        For each model whether the rest gets a slope; empty without models.
     """
 
     def __init__(
-        self, degrees: Sequence[np.ndarray], attributes: Sequence[str], *, elicited: bool, combinations: bool
+        self, degrees: Sequence[np.ndarray], attributes: Sequence[str], combinations: Mapping[str, bool]
     ) -> None:
         sizes = sorted({len(degree) + 1 for degree in degrees})
         # unordered contrasts mean something else in every question: they have no common mean
@@ -77,11 +78,11 @@ class SlopeList:
         self.slopes = [
             Slope("mean", str(size), c) for size in sorted(ordered) for c in range(size - 1) if len(degrees) > 1
         ]
-        if elicited:
-            classes = sorted({int(d) for degree in degrees for d in np.minimum(degree, HIGHEST_CLASS)})
-            self.slopes += [Slope("level", str(size)) for size in sizes]
-            self.slopes += [Slope("shift", name, d) for name in attributes for d in classes]
-            self.slopes += [Slope("rest")] * combinations
+        classes = sorted({int(d) for degree in degrees for d in np.minimum(degree, HIGHEST_CLASS)})
+        for source, rest in combinations.items():
+            self.slopes += [Slope("level", str(size), source=source) for size in sizes]
+            self.slopes += [Slope("shift", name, d, source) for name in attributes for d in classes]
+            self.slopes += [Slope("rest", source=source)] * rest
         self._attribute = {name: a for a, name in enumerate(attributes)}
 
     def __len__(self) -> int:
@@ -98,25 +99,35 @@ class SlopeList:
         return np.array([slope.scale**-2 for slope in self.slopes])
 
     def covariates(
-        self, parts: ElicitedParts, rows: np.ndarray, contrasts: np.ndarray, degree: np.ndarray
+        self, parts: Mapping[str, ElicitedParts], rows: np.ndarray, contrasts: np.ndarray, degree: np.ndarray
     ) -> np.ndarray:
-        """What the slopes multiply in some rows of one question, (n, J, C)."""
+        """What the slopes multiply in some rows of one question, (n, J, C).
+
+        Parameters
+        ----------
+        parts : mapping of str to ElicitedParts
+            What each model said.
+        rows : int array of shape (n,)
+            Which of their rows.
+        contrasts, degree : arrays of shapes (C, K) and (C,)
+            Of the question's options.
+        """
         n_options = contrasts.shape[1]
         classes = np.minimum(degree, HIGHEST_CLASS)
-        level = parts.level[rows, :n_options] @ contrasts.T
-        shifts = parts.shifts[rows, :, :n_options] @ contrasts.T
-        rest = parts.rest[rows, :n_options] @ contrasts.T
         M = np.zeros((len(rows), len(self.slopes), len(degree)))
         for j, slope in enumerate(self.slopes):
-            if slope.kind == "shift":
-                M[:, j] = np.where(classes == slope.contrast, shifts[:, self._attribute[slope.of]], 0.0)
-            elif slope.kind == "rest":
-                M[:, j] = rest
-            elif slope.of == str(n_options):
-                if slope.kind == "level":
-                    M[:, j] = level
-                elif degree.all():
+            if slope.kind == "mean":
+                if slope.of == str(n_options) and degree.all():
                     M[:, j, slope.contrast] = 1.0
+                continue
+            own = parts[slope.source]
+            if slope.kind == "shift":
+                shift = own.shifts[rows, self._attribute[slope.of], :n_options] @ contrasts.T
+                M[:, j] = np.where(classes == slope.contrast, shift, 0.0)
+            elif slope.kind == "rest":
+                M[:, j] = own.rest[rows, :n_options] @ contrasts.T
+            elif slope.of == str(n_options):
+                M[:, j] = own.level[rows, :n_options] @ contrasts.T
         return M
 
     def as_frame(self, values: np.ndarray, variances: np.ndarray) -> pd.DataFrame:
