@@ -69,8 +69,9 @@ def read_align_survey(path: str | Path, *, attributes: Sequence[str] = (), conte
     ----------
     path : str or Path
         A JSON, JSON Lines, CSV or Parquet file of *survey response* records: ``instruction`` (with the person, the
-        question and its lettered options), ``output`` and, if it has them, ``respondent_id``. To get it: ``PiLab-ZJU/AlignSurvey`` on the Hugging Face hub. Terms: academic and non-commercial use; those of
-        the sources hold.
+        question and its lettered options), ``output`` and, if it has them, ``respondent_id``. To get it:
+        ``PiLab-ZJU/AlignSurvey`` on the Hugging Face hub. Terms: academic and non-commercial use; those of the sources
+        hold.
     attributes : list of str, optional
         What groups are made of, in the words of the instruction without "your": ``["sex", "education"]``. They are
         crossed. Default: none, so that each question has one row, the total.
