@@ -16,10 +16,10 @@ __all__ = ["LEVEL", "Drift", "Moments"]
 LEVEL = "level"
 """The part of a drift that concerns questions' levels; the other parts are attributes."""
 
-LEVEL_DRIFT = np.array([0.005, 0.005, 0.002, 0.001])
+LEVEL_DRIFT = np.array([0.002, 0.002, 0.001, 0.0005])
 """Where the variances of levels' drift start, for contrasts without order and of degrees 1, 2, 3 and more."""
 
-TERM_SHARE = 0.02
+TERM_SHARE = 0.01
 """Where those of attributes' effects start, as a share of the fixed prior variances of these effects."""
 
 SOURCE_COEFFICIENTS = 2.0

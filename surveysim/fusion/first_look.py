@@ -12,7 +12,7 @@ from surveysim.baselines.question_stacks import Quadratic
 
 __all__ = ["Levels", "agreement", "levels_of"]
 
-SLOPES = np.linspace(0.0, 1.3, 14)
+SLOPES = np.linspace(0.0, 1.0, 11)
 FACTORS = np.geomspace(0.1, 3000.0, 32)
 """What is tried: slopes of the source's levels on the respondents', and factors of the drift that is expected."""
 
