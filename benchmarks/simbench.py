@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from surveysim import ZeroShotElicitor
 from surveysim.datasets import QuestionSet, read_simbench
 from surveysim.datasets.contamination import overlapping
 from surveysim.distributions import option_mask
+from surveysim.elicitation.methods import MethodName
 from surveysim.evaluation import SimBenchScore, simbench_score
 
 __all__ = ["equal_shares", "main", "other_groups", "score"]
@@ -92,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, SimBenchScore]:
     parser.add_argument("file", type=Path, help="a file of SimBench, or of results in its layout")
     parser.add_argument("--datasets", nargs="+", help="source data sets; default: all")
     parser.add_argument("--model", help="a language model to ask, such as nano")
-    parser.add_argument("--method", default="verbalized", help="how it is asked")
+    parser.add_argument("--method", default="verbalized", choices=get_args(MethodName), help="how it is asked")
     parser.add_argument("--rows", type=int, help="score a random sample of so many rows")
     parser.add_argument("--output", type=Path, help="a JSON file for the figures")
     options = parser.parse_args(arguments)
@@ -120,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, SimBenchScore]:
     return results
 
 
-def _asked(simbench: QuestionSet, model: str, method: str) -> np.ndarray:
+def _asked(simbench: QuestionSet, model: str, method: MethodName) -> np.ndarray:
     """What a model says of each group, which the prompt describes by SimBench's own sentence."""
     X = pd.DataFrame({"question": simbench.X["question"], "group": simbench.groups})
     elicitor = ZeroShotElicitor(model, method=method, question=simbench.questions, on_failure="nan", random_state=0)

@@ -106,16 +106,16 @@ fits = {
     "200 interviews alone": FusedRegressor(None, question=asked),
     "with the study of 1996": FusedRegressor(of_1996, question=asked, time=2000),
 }
-summary = {"1996 alone": {"divergence": 1000 * js_divergence(exact, logit.predict(cells))}}
+lines = {"1996 alone": {"divergence": 1000 * js_divergence(exact, logit.predict(cells))}}
 for name, model in fits.items():
     model.fit(sample.X, sample.Y, sample_weight=sample.n)
     low, high = model.predict_interval(cells, random_state=0)
-    summary[name] = {
+    lines[name] = {
         "divergence": 1000 * js_divergence(exact, model.predict(cells)),
         "90% interval, width in points": 100 * (high - low).mean(),
         "holds the truth": ((low <= exact) & (exact <= high)).mean(),
     }
-summary = pd.DataFrame(summary).T
+summary = pd.DataFrame(lines).T
 summary.round(2)
 
 # %%

@@ -69,6 +69,7 @@ class Wave:
     Attributes
     ----------
     kind : "people"
+    time : float, date or None
 
     Raises
     ------
@@ -129,11 +130,18 @@ class Wave:
         self.attributes = attributes
         self.levels = levels
         self.options = options
-        self.time = None if time is None else read_time(time)
+        known = None if time is None else read_time(time)
+        # formats of plain values hold texts, not dates
+        self._time = known.isoformat() if isinstance(known, date) else known
         self.population = population
         self.name = name
         self._answers = read_answers(cells)
         self._weight = self._answers.weight if population is None else population_weights(self._answers, population)
+
+    @property
+    def time(self) -> float | date | None:
+        """When people were asked: a number, or a date."""
+        return None if self._time is None else read_time(self._time)
 
     def evidence(self, questions: Mapping[str, Question] | Question, backgrounds: pd.DataFrame) -> Evidence:
         """The answers in a target's words.

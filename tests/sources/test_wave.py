@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,10 @@ from sklearn.base import clone
 from surveysim import FusedRegressor, Question, tabulate
 from surveysim.baselines import LogitRegressor
 from surveysim.cells import FitCells
-from surveysim.datasets import make_survey
+from surveysim.datasets import make_next_wave, make_survey
 from surveysim.errors import SurveysimWarning
 from surveysim.sources import Wave, same_respondents
+from surveysim.trusted import skops_types
 
 YES_NO = Question("Do you trust the police?", ["no", "yes"])
 TRAINING = pd.DataFrame({"sex": ["f", "m"], "age": ["18-29", "30+"]})
@@ -283,3 +285,16 @@ def test_a_wave_can_be_cloned_and_pickled(survey):
     assert repr(again) == repr(wave)
     assert repr(wave).startswith("Wave 'spring'(")
     assert wave.kind == "people"
+    assert again.time == date(2024, 3, 1)
+
+
+@pytest.mark.parametrize("time", ["2024-03-01", 2024, None])
+def test_a_fitted_estimator_with_a_wave_goes_through_skops(survey, time):
+    io = pytest.importorskip("skops.io")
+    later = make_next_wave(survey, 100, random_state=1)
+    cells = later.tabulate()
+    model = FusedRegressor(Wave(survey.tabulate(), time=time), question=later.questions)
+    model.fit(cells.X, cells.Y, sample_weight=cells.n)
+    again = io.loads(io.dumps(model), trusted=skops_types())
+    np.testing.assert_array_equal(again.predict(cells.X), model.predict(cells.X))
+    assert again.elicitor.time == model.elicitor.time
