@@ -42,6 +42,14 @@ class SimBenchScore:
     n_rows, n_missing : int
         Rows that were scored, and rows without a prediction.
     confidence : float
+
+    Examples
+    --------
+    >>> from surveysim.evaluation import simbench_score
+    >>> human, model = [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], [[0.8, 0.2], [0.5, 0.5], [0.3, 0.7]]
+    >>> result = simbench_score(human, model, group_size=100)
+    >>> round(result.score, 1), round(result.ceiling, 1)
+    (62.5, 88.2)
     """
 
     score: float

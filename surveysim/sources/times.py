@@ -63,6 +63,12 @@ class WaveOrder:
         Years from the first wave on; where times are numbers, their differences, whatever their unit.
     now : float or None
         The target's time on the same scale.
+
+    Examples
+    --------
+    >>> from surveysim.sources import WaveOrder
+    >>> WaveOrder(("2016", "2020", "2021"), (0.0, 4.0, 5.0), now=8.0).gaps
+    (4.0, 1.0, 3.0)
     """
 
     names: tuple[str, ...]
