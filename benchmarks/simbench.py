@@ -1,7 +1,8 @@
 """SimBench's score of recorded answers, of an estimator, and of what needs no model, beside the noise floor.
 
 Run ``python -m benchmarks.simbench SimBenchGrouped.csv``; add ``--model nano`` to ask a model, or record answers in a
-column ``Response_Distribution`` of the file, as SimBench's own scripts do. `score` takes any fitted estimator.
+column ``Response_Distribution`` of the file, as SimBench's own scripts do. `score` takes any fitted estimator. With
+``--simulate`` it shows how far the debiased score is from the score against known populations.
 
 Three opponents need no model: equal shares, which score 0 by definition; *other groups*, the answers to the same
 question of groups that share nobody with the row's own (never those of people who may be in it); and a perfect
@@ -11,12 +12,14 @@ prediction, whose score is the ceiling that the sampling noise of the human answ
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from surveysim import ZeroShotElicitor
 from surveysim.datasets import QuestionSet, read_simbench
@@ -25,7 +28,7 @@ from surveysim.distributions import option_mask
 from surveysim.elicitation.methods import MethodName
 from surveysim.evaluation import SimBenchScore, simbench_score
 
-__all__ = ["equal_shares", "main", "other_groups", "score"]
+__all__ = ["equal_shares", "main", "other_groups", "score", "simulated"]
 
 
 def score(simbench: QuestionSet, P: Any, *, confidence: float = 0.9) -> SimBenchScore:
@@ -90,13 +93,19 @@ def _rows(simbench: QuestionSet, rows: np.ndarray) -> QuestionSet:
 def main(arguments: Sequence[str] | None = None) -> dict[str, SimBenchScore]:
     """Score, print and return."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, help="a file of SimBench, or of results in its layout")
+    parser.add_argument("file", type=Path, nargs="?", help="a file of SimBench, or of results in its layout")
+    parser.add_argument("--simulate", action="store_true", help="check the debiased score on known populations instead")
     parser.add_argument("--datasets", nargs="+", help="source data sets; default: all")
     parser.add_argument("--model", help="a language model to ask, such as nano")
     parser.add_argument("--method", default="verbalized", choices=get_args(MethodName), help="how it is asked")
     parser.add_argument("--rows", type=int, help="score a random sample of so many rows")
     parser.add_argument("--output", type=Path, help="a JSON file for the figures")
     options = parser.parse_args(arguments)
+    if options.simulate:
+        print(simulated().round(1).to_string(index=False))
+        return {}
+    if options.file is None:
+        parser.error("a file is needed, or --simulate")
     simbench = read_simbench(options.file, datasets=options.datasets)
     if options.rows is not None and options.rows < len(simbench.X):
         chosen = np.sort(np.random.default_rng(0).choice(len(simbench.X), options.rows, replace=False))
@@ -119,6 +128,29 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, SimBenchScore]:
     if options.output is not None:
         options.output.write_text(_table(results).to_json(orient="records", indent=1), encoding="utf-8")
     return results
+
+
+def simulated(n_samples: int = 8, n_rows: int = 200) -> pd.DataFrame:
+    """Mean scores of simulated predictions against samples, beside the score against the populations themselves.
+
+    Populations are Dirichlet draws over five options, spread widely (concentration 1) or near equal shares (5);
+    predictions are their log shares plus normal errors.
+    """
+    rng = np.random.default_rng(0)
+    lines = []
+    for concentration, n, error in itertools.product((1.0, 5.0), (50, 200, 1000), (0.0, 0.1, 0.3, 1.0)):
+        found = []
+        for _ in range(n_samples):
+            P = rng.dirichlet(np.full(5, concentration), n_rows)
+            Q = softmax(np.log(P + 1e-3) + rng.normal(0, error, P.shape), axis=1) if error else P
+            sample = np.array([rng.multinomial(n, p) / n for p in P])
+            result = simbench_score(sample, Q, group_size=n, n_draws=1)
+            exact = simbench_score(P, Q, n_draws=1).score
+            found.append((exact, result.score, result.debiased, result.ceiling))
+        line = {"concentration": concentration, "group size": n, "error": error}
+        line |= dict(zip(("exact", "published", "debiased", "ceiling"), np.mean(found, axis=0), strict=True))
+        lines.append(line)
+    return pd.DataFrame(lines)
 
 
 def _asked(simbench: QuestionSet, model: str, method: MethodName) -> np.ndarray:

@@ -136,10 +136,10 @@ def simbench_score(
     does: the score of a perfect prediction is not 100 but the `ceiling`. Total variation has no unbiased estimate, so
     the truth is moved towards the prediction, within each data set by the factor that leaves the mean squared distance
     that there is without sampling noise (which has an unbiased estimate), and what samples around it add on average,
-    summed exactly over binomial counts, is subtracted from TV(P_i, Q_i); likewise for TV(P_i, U_i). In 24 simulated
-    settings (200 rows of five options, 50 to 1,000 respondents a group, predictions from perfect to worse than equal
-    shares) of which a perfect prediction scored 42 to 94 as published, its mean was within 4 points of the score
-    against the population, but for a perfect prediction of groups of 50 that hardly differ from equal shares (91).
+    summed exactly over binomial counts, is subtracted from TV(P_i, Q_i); likewise for TV(P_i, U_i). It is not clipped.
+    In 24 simulated settings (``python -m benchmarks.simbench --simulate``: five options, 50 to 1,000 respondents a group,
+    predictions from perfect to worse than equal shares) it was 94 to 100 on average for perfect predictions, which
+    scored 45 to 94 as published, and else within 2 points of the score against the population.
 
     *Intervals* draw the questions of each data set with replacement; data sets stay. They say how far the score would
     be off for other questions of the same surveys, not for other surveys.

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.simbench import main, other_groups, score
+from benchmarks.simbench import main, other_groups, score, simulated
 from surveysim.baselines import MarginalRegressor
 from surveysim.datasets import read_simbench
 
@@ -61,6 +61,14 @@ def test_any_estimator_is_scored(file):
     simbench = read_simbench(file)
     model = MarginalRegressor(question=simbench.questions).fit(simbench.X, simbench.Y, simbench.n)
     assert 0 < score(simbench, model).score < 100
+
+
+def test_the_debiased_score_is_near_the_exact_one():
+    table = simulated(n_samples=1, n_rows=100)
+    assert len(table) == 24
+    off = (table["debiased"] - table["exact"]).abs()
+    assert off.median() < 3
+    assert off.median() < (table["published"] - table["exact"]).abs().median()
 
 
 def test_a_sample_of_rows(file, capsys):
