@@ -17,7 +17,7 @@ from surveysim.baselines.logit import LogitRegressor
 from surveysim.baselines.posterior import ROWS_AT_ONCE, PosteriorState, draw_distributions, draw_states
 from surveysim.baselines.priors import PriorTable
 from surveysim.cells import FitCells, PredictCells
-from surveysim.fusion.covariates import ElicitedParts
+from surveysim.fusion.covariates import ElicitedParts, with_average
 from surveysim.fusion.family import make_family
 from surveysim.fusion.people import PeopleSeries, all_backgrounds
 from surveysim.fusion.slopes import SlopeList
@@ -94,6 +94,7 @@ class FusionModel:
         people : sequence of PeopleSeries
             What people said elsewhere.
         """
+        parts = with_average(parts)
         backgrounds = all_backgrounds(cells.backgrounds, [one for series in people for one in series.evidence])
         encoder = BackgroundEncoder(linear=bool(base.ordered), pairs=bool(base.interactions)).fit(backgrounds)
         design = encoder.transform(cells.backgrounds).with_constant
@@ -102,7 +103,7 @@ class FusionModel:
         degrees = [degree for _, degree in bases]
         slopes = SlopeList(
             degrees,
-            list(cells.backgrounds.columns),
+            list(cells.backgrounds.columns) if parts else [],
             {name: bool((np.abs(own.rest) > 1e-8).any()) for name, own in parts.items()},
         )
         questions, has_level = [], []
@@ -127,6 +128,7 @@ class FusionModel:
     def predict(self, cells: PredictCells, parts: Mapping[str, ElicitedParts], n_columns: int) -> np.ndarray:
         """Distributions (n, n_columns) at the optimum, NaN-padded."""
         P = np.full((len(cells), n_columns), np.nan)
+        parts = with_average(parts)
         matrix = self.encoder.transform(cells.backgrounds).with_constant
         optimum = self.fit.optimum
         for index, _, question, rows in cells.by_question():
@@ -148,6 +150,7 @@ class FusionModel:
         an attribute that training did not show has them, too, but drawn for each row by itself. Every cell has its own
         deviation from the sum of its terms (`LackOfFit`).
         """
+        parts = with_average(parts)
         states = draw_states(self.family, self.fit, self.lack_of_fit, n_draws, generator)
         design = self.encoder.transform(cells.backgrounds)
         for index, _, question, rows in cells.by_question():
