@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -196,6 +196,10 @@ class JointLogit:
         system = self._system(B, shared, prior)
         value = self.objective(B, shared[: self.n_slopes], prior)
         return self._optimum(*self._moved(B, shared, system, 1.0), system, prior, value, 1)
+
+    def at(self, coefficients: Sequence[np.ndarray], slopes: np.ndarray) -> Optimum:
+        """A point to start from, without curvature."""
+        return replace(self._origin(), coefficients=list(coefficients), shared=self._shared(coefficients, slopes))
 
     def _origin(self) -> Optimum:
         nothing: list[np.ndarray] = []

@@ -121,6 +121,10 @@ class Drift:
         table = PriorTable(self.table.blocks, factor * self.table.variances)
         return replace(self, table=table, levels=factor * self.levels, slopes=np.full(len(self.slopes), slope))
 
+    def of_links(self, links: Sequence[int]) -> Drift:
+        """The same for a series of some of the waves."""
+        return replace(self, scales=self.scales[list(links)])
+
     def variances(self, degree: np.ndarray) -> np.ndarray:
         """Variances (C, F) of a question's coefficients per unit of time, its own scale apart."""
         found = 1.0 / self.table.precision(degree)
@@ -155,11 +159,12 @@ class Drift:
         degrees : sequence of int arrays of shape (C,)
             Of each question's contrasts.
         """
+        units = {degree.tobytes(): self.variances(degree) for degree in degrees}
         total, determined = np.zeros_like(self.table.variances), np.zeros_like(self.table.variances)
         level_total, level_determined = np.zeros(HIGHEST_CLASS + 1), np.zeros(HIGHEST_CLASS + 1)
         for link, own in enumerate(moments):
             for q, degree in enumerate(degrees):
-                unit = self.variances(degree)
+                unit = units[degree.tobytes()]
                 factor = gaps[link] * self.scales[link, q]
                 square, informed = own.square[q] / factor, 1.0 - own.variance[q] / (unit * factor)
                 total += self.table.add_up(square, degree)
@@ -192,10 +197,12 @@ class Drift:
     ) -> np.ndarray:
         """The scale of each question, given the variances that were found."""
         scales = np.ones_like(self.scales)
+        before = {degree.tobytes(): self.variances(degree) for degree in degrees}
+        after = {degree.tobytes(): found.variances(degree) for degree in degrees}
         for link, own in enumerate(moments):
             for q, degree in enumerate(degrees):
-                informed = 1.0 - own.variance[q] / (self.variances(degree) * gaps[link] * self.scales[link, q])
-                relative = float((own.square[q] / (found.variances(degree) * gaps[link])).sum()) + SCALE_COEFFICIENTS
+                informed = 1.0 - own.variance[q] / (before[degree.tobytes()] * gaps[link] * self.scales[link, q])
+                relative = float((own.square[q] / (after[degree.tobytes()] * gaps[link])).sum()) + SCALE_COEFFICIENTS
                 scales[link, q] = relative / (float(informed.sum()) + SCALE_COEFFICIENTS)
         return scales
 

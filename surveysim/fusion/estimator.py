@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from surveysim.base import DistributionRegressor
@@ -14,10 +15,11 @@ from surveysim.baselines.logit import LogitRegressor, check_interval_arguments
 from surveysim.cells import FitCells, PredictCells
 from surveysim.fusion.covariates import ElicitedParts
 from surveysim.fusion.elicited import ElicitedKnowledge
-from surveysim.fusion.model import FusionModel, effective_respondents
+from surveysim.fusion.model import FusionModel
 from surveysim.fusion.named import Source, Time, named_sources, people_series
 from surveysim.fusion.people import with_told_questions
 from surveysim.fusion.sources import ready_base, ready_elicitor
+from surveysim.fusion.worth import drift_frame, effective_respondents, sources_frame, total_worth
 from surveysim.interfaces import Estimator, RandomState, Table
 from surveysim.levels import MOST_COEFFICIENTS
 from surveysim.parameters import as_generator, check_random_state
@@ -243,9 +245,23 @@ class FusedRegressor(DistributionRegressor):
         self.level_variances_ = fit.found.levels
         self.prior_variances_ = fit.found.table.as_frame()
         self.n_iter_ = max(fit.n_rounds, 1)
-        self.effective_respondents_ = effective_respondents(self._model)
-        alone = effective_respondents(FusionModel.train(cells, base, {})) if parts or self._people else None
-        self.model_worth_ = 0.0 if alone is None else self.effective_respondents_ - alone
+        questions = self._model.family.problem.questions
+        self.effective_respondents_ = effective_respondents(questions, fit.optimum)
+        kinds = {name: "model" for name in parts} | {name: "people" for one in self._people for name in one.names}
+        self.drift_ = drift_frame(self._model)
+        if isinstance(self.elicitor, Mapping) or self._people:
+            self.model_worth_ = total_worth(self._model, cells, base)
+            self.sources_ = sources_frame(self._model, cells, base, parts, kinds)
+            return
+        alone = self.effective_respondents_
+        if parts:
+            nothing = FusionModel.train(cells, base, {})
+            alone = effective_respondents(nothing.family.problem.questions, nothing.fit.optimum)
+        self.model_worth_ = self.effective_respondents_ - alone
+        worth = {"alone": self.model_worth_, "given others": self.model_worth_}
+        self.sources_ = pd.DataFrame(
+            [{"source": name, "kind": "model"} | worth for name in parts], columns=["source", "kind", *worth]
+        )
 
     # --- predict ------------------------------------------------------------------------------------------------------
 

@@ -13,15 +13,16 @@ from surveysim.baselines.optimum import Optimum
 from surveysim.baselines.priors import PriorTable
 from surveysim.baselines.question_stacks import Quadratic
 from surveysim.fusion.drift import LEVEL_COEFFICIENTS, SLOPE_DEVIATION, Drift
-from surveysim.fusion.first_look import agreement, levels_of
+from surveysim.fusion.first_look import Levels, agreement, levels_of
 from surveysim.fusion.people import quadratics
 from surveysim.fusion.series import Series
 from surveysim.fusion.slopes import SlopeList
 
-__all__ = ["FusedFamily", "FusedHyperparameters", "make_family"]
+__all__ = ["FusedFamily", "FusedHyperparameters", "by_slopes", "make_family"]
 
 DRIFT_TOLERANCE = 0.05
 """Learning stops when no drift's variance changes by more than 5% in a round (and no slope by .05)."""
+
 
 @dataclass(frozen=True)
 class FusedHyperparameters(Hyperparameters):
@@ -79,28 +80,34 @@ class FusedFamily(LogitFamily):
         )
         self.series = list(series)
         self._is_mean = np.array([slope.kind == "mean" for slope in slopes.slopes], dtype=bool)
-        self._by_slopes = [_by_slopes(data) for data in questions]
+        self._by_slopes = [by_slopes(data) for data in questions]
         drifts = tuple(
             Drift.start(table.blocks, ordered=ordered, n_links=len(one.names), n_questions=len(degrees))
             for one in self.series
         )
         self._expected = drifts
-        respondents = sum(data.respondents.sum() for data in questions)
-        self._middle = sum(data.respondents @ data.design for data in questions) / respondents
-        own = quadratics(questions, degrees, table)
-        self._levels = levels_of(own, degrees, table, self._middle)
-        start, seen = self.start, tuple(self._first_look(*both) for both in zip(self.series, drifts, strict=True))
+        start = self.start
         self.start: FusedHyperparameters = FusedHyperparameters(
-            start.table, start.levels, start.resemblance, seen, np.zeros(len(slopes))
+            start.table, start.levels, start.resemblance, drifts, np.zeros(len(slopes))
         )
 
-    def _first_look(self, series: Series, drift: Drift) -> Drift:
+    def fit(self) -> JointFit:
+        """As in `LogitFamily`, from where a first look at each series' levels says."""
+        respondents = sum(data.respondents.sum() for data in self.problem.questions)
+        middle = sum(data.respondents @ data.design for data in self.problem.questions) / respondents
+        own = quadratics(self.problem.questions, self.degrees, self.start.table)
+        levels = levels_of(own, self.degrees, self.start.table, middle)
+        seen = [self._first_look(*both, levels, middle) for both in zip(self.series, self._expected, strict=True)]
+        self.start = replace(self.start, drifts=tuple(seen))
+        return super().fit()
+
+    def _first_look(self, series: Series, drift: Drift, levels: Levels, middle: np.ndarray) -> Drift:
         """Where learning of a series' drift begins."""
         newest = [next((one for one in reversed(of_question) if one.matrix.any()), of_question[-1])
                   for of_question in zip(*series.information, strict=True)]  # fmt: skip
-        source = levels_of(newest, self.degrees, self.start.table, self._middle)
+        source = levels_of(newest, self.degrees, self.start.table, middle)
         slope, factor = agreement(
-            self._levels,
+            levels,
             source,
             self.degrees,
             series.gaps[-1] * drift.levels,
@@ -142,7 +149,7 @@ class FusedFamily(LogitFamily):
         updated = super()._round(fit)
         found = fit.found
         assert isinstance(found, FusedHyperparameters)
-        means, covariances = self._posterior(fit.optimum)
+        means, covariances = self.posterior(fit.optimum)
         centers = self._centers(found)
         drifts = []
         for series, drift, start in zip(self.series, found.drifts, self._expected, strict=True):
@@ -155,7 +162,7 @@ class FusedFamily(LogitFamily):
 
         return replace(updated, found=with_drifts(updated.found), doubtful=with_drifts(updated.doubtful))
 
-    def _posterior(self, optimum: Optimum) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def posterior(self, optimum: Optimum) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Means and covariances of each question's coefficients, covariates included."""
         means, covariances = [], []
         for q, moves in enumerate(self._by_slopes):
@@ -205,7 +212,7 @@ def _added(first: Quadratic, second: Quadratic) -> Quadratic:
     return Quadratic(first.matrix + second.matrix, first.linear + second.linear)
 
 
-def _by_slopes(data: QuestionData) -> np.ndarray:
+def by_slopes(data: QuestionData) -> np.ndarray:
     """How a question's coefficients move with the slopes, (C * F, J): its covariates as sums of its terms.
 
     By least squares over the rows; what the elicited combination of values adds is no sum of terms and left out.

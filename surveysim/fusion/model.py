@@ -11,18 +11,19 @@ from scipy.special import softmax
 from surveysim.baselines.common import option_basis
 from surveysim.baselines.features import BackgroundEncoder
 from surveysim.baselines.joint import QuestionData
-from surveysim.baselines.lack_of_fit import LackOfFit, score_covariances
-from surveysim.baselines.learning import JointFit, LogitFamily
+from surveysim.baselines.lack_of_fit import LackOfFit
+from surveysim.baselines.learning import JointFit, LogitFamily, Prior
 from surveysim.baselines.logit import LogitRegressor
 from surveysim.baselines.posterior import ROWS_AT_ONCE, PosteriorState, draw_distributions, draw_states
 from surveysim.baselines.priors import PriorTable
 from surveysim.cells import FitCells, PredictCells
-from surveysim.fusion.covariates import ElicitedParts
+from surveysim.fusion.covariates import ElicitedParts, with_average
 from surveysim.fusion.family import make_family
 from surveysim.fusion.people import PeopleSeries, all_backgrounds
+from surveysim.fusion.series import Series
 from surveysim.fusion.slopes import SlopeList
 
-__all__ = ["FusionModel", "effective_respondents"]
+__all__ = ["FusionModel", "assemble"]
 
 LEVEL_VARIANCES = (0.7, 0.7, 0.3, 0.2)
 """Where the variances of the levels start: how far a question's level is from what is expected of it, for contrasts of
@@ -94,32 +95,15 @@ class FusionModel:
         people : sequence of PeopleSeries
             What people said elsewhere.
         """
+        parts = with_average(parts)
         backgrounds = all_backgrounds(cells.backgrounds, [one for series in people for one in series.evidence])
         encoder = BackgroundEncoder(linear=bool(base.ordered), pairs=bool(base.interactions)).fit(backgrounds)
-        design = encoder.transform(cells.backgrounds).with_constant
         asked = [(index, question, rows) for index, _, question, rows in cells.by_question()]
-        bases = [option_basis(question, base.ordered) for _, question, _ in asked]
-        degrees = [degree for _, degree in bases]
-        slopes = SlopeList(
-            degrees,
-            list(cells.backgrounds.columns),
-            {name: bool((np.abs(own.rest) > 1e-8).any()) for name, own in parts.items()},
-        )
-        questions, has_level = [], []
-        for (_, question, rows), (contrasts, degree) in zip(asked, bases, strict=True):
-            counts = cells.counts[rows, : question.n_options]
-            covariates = slopes.covariates(parts, rows, contrasts, degree)
-            questions.append(QuestionData(design[rows], counts, contrasts, covariates))
-            has_level.append(not parts or any(own.has_level[rows[0]] for own in parts.values()))
-        table = PriorTable.fixed(encoder.blocks, ordered=bool(base.ordered))
         names = [list(cells.questions)[index] for index, _, _ in asked]
         told = [series.of_questions(names, cells, encoder, ordered=bool(base.ordered)) for series in people]
-        family = make_family(
-            questions, degrees, table, prior=base.prior, slopes=slopes, has_level=has_level, series=told,
-            ordered=bool(base.ordered), levels=LEVEL_VARIANCES,
-        )  # fmt: skip
+        slopes, family = assemble(cells, base, parts, encoder, told, prior=base.prior)
         fit = family.fit()
-        lack_of_fit = LackOfFit.learn(encoder.blocks, questions, degrees, fit.optimum)
+        lack_of_fit = LackOfFit.learn(encoder.blocks, family.problem.questions, family.degrees, fit.optimum)
         place = {index: position for position, (index, _, _) in enumerate(asked)}
         tail_degrees = TAIL_DEGREES if parts else np.inf
         return cls(encoder, slopes, family, fit, lack_of_fit, place, bool(base.ordered), tail_degrees)
@@ -127,6 +111,7 @@ class FusionModel:
     def predict(self, cells: PredictCells, parts: Mapping[str, ElicitedParts], n_columns: int) -> np.ndarray:
         """Distributions (n, n_columns) at the optimum, NaN-padded."""
         P = np.full((len(cells), n_columns), np.nan)
+        parts = with_average(parts)
         matrix = self.encoder.transform(cells.backgrounds).with_constant
         optimum = self.fit.optimum
         for index, _, question, rows in cells.by_question():
@@ -148,6 +133,7 @@ class FusionModel:
         an attribute that training did not show has them, too, but drawn for each row by itself. Every cell has its own
         deviation from the sum of its terms (`LackOfFit`).
         """
+        parts = with_average(parts)
         states = draw_states(self.family, self.fit, self.lack_of_fit, n_draws, generator)
         design = self.encoder.transform(cells.backgrounds)
         for index, _, question, rows in cells.by_question():
@@ -176,19 +162,51 @@ class FusionModel:
         return scale[:, None, None] * generator.standard_normal((n_draws, *precision.shape)) / np.sqrt(precision)
 
 
-def effective_respondents(model: FusionModel) -> float:
-    """How many respondents of a simple random sample say as much of a cell as the posterior does, over all cells.
+def assemble(
+    cells: FitCells,
+    base: LogitRegressor,
+    parts: Mapping[str, ElicitedParts],
+    encoder: BackgroundEncoder,
+    series: Sequence[Series],
+    *,
+    prior: Prior,
+) -> tuple[SlopeList, LogitFamily]:
+    """The shared slopes and the logits of a fusion, before anything is learned.
 
-    ``sum_b (1 - sum_k p_bk^2) / sum_b trace(Cov(p_b))``: a sample of n has the trace ``(1 - sum_k p_k^2) / n``.
+    Parameters
+    ----------
+    cells, base
+        As in `FusionModel.train`.
+    parts : mapping of str to ElicitedParts
+        What each model said of the cells, their average included.
+    encoder : BackgroundEncoder
+        Fitted.
+    series : sequence of Series
+        What people said elsewhere of the questions' coefficients.
+    prior : {"auto", "fixed", "eb"}
+        Of the family.
     """
-    spread = error = 0.0
-    optimum = model.fit.optimum
-    for q, data in enumerate(model.family.problem.questions):
-        if not data.counts.any():
-            continue
-        P = data.probabilities(optimum.coefficients[q], optimum.slopes)
-        slope = P[:, :, None] * (data.contrasts.T[None] - (P @ data.contrasts.T)[:, None, :])  # dp / dscore, (n, K, C)
-        covariance = score_covariances(data, optimum, q)
-        spread += float(np.sum(1.0 - (P**2).sum(axis=1)))
-        error += float(np.einsum("nkc,ncd,nkd->", slope, covariance, slope, optimize=True))
-    return spread / error
+    design = encoder.transform(cells.backgrounds).with_constant
+    asked = [(question, rows) for _, _, question, rows in cells.by_question()]
+    bases = [option_basis(question, base.ordered) for question, _ in asked]
+    degrees = [degree for _, degree in bases]
+    rests = {name: bool((np.abs(own.rest) > 1e-8).any()) for name, own in parts.items()}
+    slopes = SlopeList(degrees, list(cells.backgrounds.columns) if parts else [], rests)
+    questions, has_level = [], []
+    for (question, rows), (contrasts, degree) in zip(asked, bases, strict=True):
+        counts = cells.counts[rows, : question.n_options]
+        covariates = slopes.covariates(parts, rows, contrasts, degree)
+        questions.append(QuestionData(design[rows], counts, contrasts, covariates))
+        has_level.append(not parts or any(own.has_level[rows[0]] for own in parts.values()))
+    family = make_family(
+        questions,
+        degrees,
+        PriorTable.fixed(encoder.blocks, ordered=bool(base.ordered)),
+        prior=prior,
+        slopes=slopes,
+        has_level=has_level,
+        series=series,
+        ordered=bool(base.ordered),
+        levels=LEVEL_VARIANCES,
+    )
+    return slopes, family

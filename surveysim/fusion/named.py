@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import numbers
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -90,7 +91,11 @@ def people_series(people: Mapping[str, Wave], cells: FitCells, time: Time) -> tu
         _check(name, own, cells)
     _check_apart(evidence)
     unmatched = [own.unmatched.assign(source=name) for name, own in evidence.items() if len(own.unmatched)]
-    listed = pd.concat(unmatched, ignore_index=True) if unmatched else pd.DataFrame(columns=["kind", "name", "why", "source"])
+    listed = (
+        pd.concat(unmatched, ignore_index=True)
+        if unmatched
+        else pd.DataFrame(columns=["kind", "name", "why", "source"])
+    )
     if len(listed):
         shown = "; ".join(f"{row.kind} {row.name!r}" for row in listed.head(5).itertuples(index=False))
         warn(f"of the people sources {len(listed)} things did not match and were left out ({shown}): see unmatched_")
@@ -106,19 +111,27 @@ def people_series(people: Mapping[str, Wave], cells: FitCells, time: Time) -> tu
 
 def _check(name: str, own: Evidence, cells: FitCells) -> None:
     if not (own.n > 0).any():
-        raise ValueError(f"source {name!r} has no question and cell in common with the survey: nothing is known from it")
-    if same_respondents(own, cells):
+        raise ValueError(
+            f"source {name!r} has no question and cell in common with the survey: nothing is known from it"
+        )
+    if _alike(own, cells) and same_respondents(own, cells):
         raise ValueError(
             f"source {name!r} holds the respondents of fit themselves (the same cells with the same answers): they would "
             "count twice"
         )
 
 
+def _alike(first: Evidence, second: Evidence | FitCells) -> bool:
+    """Whether most cells of the second have an answer and a number that some cell of the first has, too."""
+    marks = [np.round(np.nan_to_num(one.Y[:, 0]) + 2.0 * one.n, 5) for one in (first, second)]
+    return bool(np.isin(marks[1], marks[0]).mean() > 0.5)
+
+
 def _check_apart(evidence: Mapping[str, Evidence]) -> None:
     names = list(evidence)
     for i, first in enumerate(names):
         for second in names[i + 1 :]:
-            if same_respondents(evidence[first], evidence[second]):
+            if _alike(evidence[first], evidence[second]) and same_respondents(evidence[first], evidence[second]):
                 raise ValueError(
                     f"sources {first!r} and {second!r} hold the same respondents (the same cells with the same "
                     "answers): they would count twice"
@@ -152,7 +165,7 @@ def _chains(times: Mapping[str, float], evidence: Mapping[str, Evidence], target
     """Waves before the target, and those after it in reverse: both end at the target."""
     names = sorted(times, key=lambda name: times[name])
     order = [times[name] for name in names]
-    for first, second in zip(names, names[1:], strict=False):
+    for first, second in pairwise(names):
         if times[first] == times[second]:
             raise ValueError(
                 f"times do not order: sources {first!r} and {second!r} have the same time. Where two surveys were made "

@@ -162,9 +162,7 @@ def information(
     return dict(zip(names, quadratics(data, degrees, table), strict=True))
 
 
-def quadratics(
-    questions: Sequence[QuestionData], degrees: Sequence[np.ndarray], table: PriorTable
-) -> list[Quadratic]:
+def quadratics(questions: Sequence[QuestionData], degrees: Sequence[np.ndarray], table: PriorTable) -> list[Quadratic]:
     """Minus the log likelihood of each question's coefficients, by a Gaussian around its largest value with a prior.
 
     Covariates are left out: the coefficients are those of the terms alone.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,15 @@ class Series:
     names: tuple[str, ...]
     gaps: np.ndarray
     information: list[list[Quadratic]]
+
+    def only(self, names: Collection[str]) -> Series | None:
+        """The waves with these names; what lies between two of them is one gap. None if there are none."""
+        kept = [link for link, name in enumerate(self.names) if name in names]
+        if not kept:
+            return None
+        ends = [*kept[1:], len(self.names)]
+        gaps = np.array([self.gaps[start:stop].sum() for start, stop in zip(kept, ends, strict=True)])
+        return Series(tuple(self.names[i] for i in kept), gaps, [self.information[i] for i in kept])
 
     def evidence(self, drift: Drift, degrees: Sequence[np.ndarray], centers: Sequence[np.ndarray]) -> list[Quadratic]:
         """For each question what the series says of the target's coefficients.

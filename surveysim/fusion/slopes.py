@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.baselines.priors import HIGHEST_CLASS
-from surveysim.fusion.covariates import ElicitedParts
+from surveysim.fusion.covariates import AVERAGE, ElicitedParts
 
 __all__ = ["Slope", "SlopeList"]
 
@@ -27,6 +27,9 @@ with 1, 5 and all questions at a time: .5 for levels is better than 1 and 2 (wit
 nothing); .25 for means is 1 to 3% better than .5 with few questions and equal with all; for shifts .25, .5 and 1 are
 within 5% of each other, and .5 is what stage 2 of `DSARegressor` uses."""
 
+OWN_SHARE = 0.5
+"""What remains of these for a model beside the average of several."""
+
 
 @dataclass(frozen=True)
 class Slope:
@@ -41,6 +44,8 @@ class Slope:
         The number of options ("mean", "level"), the attribute ("shift"), or "".
     source : str
         The model whose elicited distributions it multiplies; "" for a mean.
+    beside_average : bool
+        Whether the average of several models has slopes, too.
     contrast : int
         For "mean" the contrast's position; for "shift" the class of degree (0 no order, 1, 2, 3 and more).
     """
@@ -49,11 +54,13 @@ class Slope:
     of: str = ""
     contrast: int = -1
     source: str = ""
+    beside_average: bool = False
 
     @property
     def scale(self) -> float:
         """Prior standard deviation."""
-        return {"mean": MEAN_SCALE, "level": LEVEL_SCALE}.get(self.kind, SHIFT_SCALE)
+        scale = {"mean": MEAN_SCALE, "level": LEVEL_SCALE}.get(self.kind, SHIFT_SCALE)
+        return scale * OWN_SHARE if self.beside_average else scale
 
 
 class SlopeList:
@@ -80,9 +87,10 @@ class SlopeList:
         ]
         classes = sorted({int(d) for degree in degrees for d in np.minimum(degree, HIGHEST_CLASS)})
         for source, rest in combinations.items():
-            self.slopes += [Slope("level", str(size), source=source) for size in sizes]
-            self.slopes += [Slope("shift", name, d, source) for name in attributes for d in classes]
-            self.slopes += [Slope("rest", source=source)] * rest
+            own = len(combinations) > 1 and source != AVERAGE
+            self.slopes += [Slope("level", str(size), source=source, beside_average=own) for size in sizes]
+            self.slopes += [Slope("shift", name, d, source, own) for name in attributes for d in classes]
+            self.slopes += [Slope("rest", source=source, beside_average=own)] * rest
         self._attribute = {name: a for a, name in enumerate(attributes)}
 
     def __len__(self) -> int:
