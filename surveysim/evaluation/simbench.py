@@ -137,9 +137,9 @@ def simbench_score(
     the truth is moved towards the prediction, within each data set by the factor that leaves the mean squared distance
     that there is without sampling noise (which has an unbiased estimate), and what samples around it add on average,
     summed exactly over binomial counts, is subtracted from TV(P_i, Q_i); likewise for TV(P_i, U_i). It is not clipped.
-    In 24 simulated settings (``python -m benchmarks.simbench --simulate``: five options, 50 to 1,000 respondents a group,
-    predictions from perfect to worse than equal shares) it was 94 to 100 on average for perfect predictions, which
-    scored 45 to 94 as published, and else within 2 points of the score against the population.
+    In 24 simulated settings (``python -m benchmarks.simbench --simulate``: five options, 50 to 1,000 respondents a
+    group, predictions from perfect to worse than equal shares) it was 94 to 100 on average for perfect predictions,
+    which scored 45 to 94 as published, and else within 2 points of the score against the population.
 
     *Intervals* draw the questions of each data set with replacement; data sets stay. They say how far the score would
     be off for other questions of the same surveys, not for other surveys.
