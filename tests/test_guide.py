@@ -77,6 +77,16 @@ def test_the_landing_page_shows_a_result(
     assert "Of people under 30, 68% expected to vote for Clinton (90% interval " in capsys.readouterr().out
 
 
+def test_evidence() -> None:
+    names = pages.run("evidence")
+    assert len(names["model"].predict(names["this_year"].truth_X)) == 96
+    evidence = names["evidence"]
+    # 95% of 200 + 250 men and 210 + 260 women; satisfied: 60% of all of them, and 70 and 60%
+    np.testing.assert_allclose(evidence.n, [427.5, 446.5])
+    np.testing.assert_allclose(evidence.Y[:, 1] * 0.95, [0.6, (210 * 0.7 + 260 * 0.6) / 470])
+    assert names["trend"].predict(names["this_year"].truth_X).shape == (96, 5)
+
+
 def test_inference() -> None:
     names = pages.run("inference")
     assert names["trend"]["wave"].unique().tolist() == ["2024 - 2022"]

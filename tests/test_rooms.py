@@ -40,7 +40,7 @@ ORDER = [
     {"datasets", "prompts", "inference"},
     {"models"},
     {"asking", "trunk", "baselines"},
-    {"elicitation"},
+    {"elicitation", "sources"},
     {"calibration", "fusion"},
     {"dsa"},
     {"evaluation"},
