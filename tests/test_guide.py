@@ -64,6 +64,16 @@ def test_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (tmp_path / file).stat().st_size > 10_000
 
 
+def test_evidence() -> None:
+    names = run("evidence")
+    assert len(names["model"].predict(names["this_year"].truth_X)) == 96
+    evidence = names["evidence"]
+    # 95% of 200 + 250 men and 210 + 260 women; satisfied: 60% of all of them, and 70 and 60%
+    np.testing.assert_allclose(evidence.n, [427.5, 446.5])
+    np.testing.assert_allclose(evidence.Y[:, 1] * 0.95, [0.6, (210 * 0.7 + 260 * 0.6) / 470])
+    assert names["trend"].predict(names["this_year"].truth_X).shape == (96, 5)
+
+
 def test_inference() -> None:
     names = run("inference")
     assert names["trend"]["wave"].unique().tolist() == ["2024 - 2022"]

@@ -37,6 +37,21 @@ class Evidence:
         Effective respondents behind each row.
     unmatched : DataFrame
         What was not matched: ``kind`` ("question", "attribute", "level" or "option"), ``name`` and ``why``.
+
+    Notes
+    -----
+    Rows that state the same attributes are different people. Those that state others, such as a question's shares by
+    age and its shares by sex, may be the same people again.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from surveysim import Question
+    >>> from surveysim.sources import Wave
+    >>> toplines = pd.DataFrame({"sex": ["F", "M"], "yes": [0.6, 0.4], "no": [0.4, 0.6], "n": [520, 480]})
+    >>> evidence = Wave(toplines).evidence(Question("Q?", ["no", "yes"]), pd.DataFrame({"sex": ["m", "f"]}))
+    >>> len(evidence), evidence.backgrounds["sex"].tolist(), evidence.Y[0].tolist()
+    (2, ['f', 'm'], [0.4, 0.6])
     """
 
     backgrounds: pd.DataFrame
@@ -63,6 +78,17 @@ def same_respondents(evidence: Evidence, cells: FitCells | Evidence) -> bool:
     bool
         True where nine tenths of the cells, of 20 respondents or more in all, are found with the same n and the same
         distribution in the evidence.
+
+    Examples
+    --------
+    >>> from surveysim.datasets import make_survey
+    >>> from surveysim.sources import Wave, same_respondents
+    >>> survey = make_survey(400, random_state=0)
+    >>> halves = [survey.subset(range(200)), survey.subset(range(200, 400))]
+    >>> backgrounds = survey.data[survey.backgrounds]
+    >>> one, other = (Wave(half.tabulate()).evidence(survey.questions, backgrounds) for half in halves)
+    >>> same_respondents(one, one), same_respondents(one, other)
+    (True, False)
     """
     known = {_cell(*row) for row in _rows(evidence)}
     found = [_cell(*row) in known for row in _rows(cells)]
