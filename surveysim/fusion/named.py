@@ -6,7 +6,7 @@ import datetime
 import numbers
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from surveysim.sources import Evidence, Wave, same_respondents
 __all__ = ["Source", "Time", "named_sources", "people_series"]
 
 Source: TypeAlias = Estimator | Wave
-"""What a fusion joins with a sample: an estimator that predicts what a model says, or people who were asked elsewhere."""
+"""What a fusion joins with a sample: an estimator that says what a model says, or people who were asked elsewhere."""
 
 Time: TypeAlias = float | datetime.date | None
 """When people were asked: a number such as a year, or a date."""
@@ -53,9 +53,9 @@ def named_sources(elicitor: Source | Mapping[str, Source] | None) -> tuple[dict[
         if kind not in ("model", "people"):
             raise ValueError(f'source {name!r}: its kind must be "model" or "people", got {kind!r}')
         if kind == "people":
-            people[name] = source
+            people[name] = cast(Wave, source)
         else:
-            models[name] = source
+            models[name] = cast(Estimator, source)
     return models, people
 
 
@@ -116,8 +116,8 @@ def _check(name: str, own: Evidence, cells: FitCells) -> None:
         )
     if _alike(own, cells) and same_respondents(own, cells):
         raise ValueError(
-            f"source {name!r} holds the respondents of fit themselves (the same cells with the same answers): they would "
-            "count twice"
+            f"source {name!r} holds the respondents of fit themselves (the same cells with the same answers): they "
+            "would count twice"
         )
 
 
