@@ -103,7 +103,6 @@ class BankAnswerer:
         head = bank_head(self.model, self.bank, lengths)
         prompts = _shared(self.model.encode(texts))
         inputs = bank_inputs(self.model, self.bank, prompts, address=self.address, verbose=verbose)
-        number = np.array([lengths.index(K) for K in n_options])
         return run_head(head, inputs, np.array([lengths.index(K) for K in n_options], dtype=int), verbose)
 
 
