@@ -67,20 +67,21 @@ def predictions(held_out: str, n: int, options: argparse.Namespace) -> Iterator[
         start = time.process_time()
         near = nearest_margins(margins, embed(table.questions, folder), lengths)
         yield NEAREST, test, spread(near), time.process_time() - start
+    device = "cpu" if options.cpu else "auto"
     for name in options.banks:
         if name in options.banks_of_all and n < max(options.sizes):
             continue
         start = time.process_time()
         bank = train_bank(
             table, options.model, held_out_surveys=surveys, trunk_cache=options.cache if name != "LoRA" else None,
-            random_state=options.seed, max_epochs=options.epochs, device="cpu" if options.cpu else "auto", **BANKS[name],
+            random_state=options.seed, max_epochs=options.epochs, device=device, **BANKS[name],
         )  # fmt: skip
         seconds = time.process_time() - start
         told = bank.history.loc[bank.history["held_out"].idxmin()]
         print(f"  {name}: weight {bank.weight}, {len(bank.history)} epochs, best {told['epoch']:.0f}, {seconds:.0f} s")
         chosen = [list(table.questions).index(question) for question in test.question_names]
         cells = PredictCells(test.X[test.backgrounds], np.array(chosen), dict(table.questions))
-        model = load_model(options.model, device="cpu" if options.cpu else "auto")
+        model = load_model(options.model, device=device)
         yield name, test, predict_cells(bank, model, cells, folder=options.cache), seconds
 
 

@@ -1,6 +1,6 @@
 """The surveys of ``benchmarks.bank`` as tables of single-attribute groups, and how they are held out.
 
-Global Dialogues asks many of its questions in several rounds: each wording is kept once, in the first round that asks it.
+Global Dialogues asks many of its questions in several rounds: each wording is kept once, in the first round that has it.
 Of each question at most `GROUPS` groups with at least `MIN_RESPONDENTS` are used, drawn with a fixed seed.
 """
 
@@ -64,9 +64,7 @@ def some_questions(cells: Cells, surveys: list[str], n: int, seed: int = 0) -> C
 def _dialogues(folder: Path) -> dict[str, Any]:
     """The rounds as surveys, each wording in the first that has it."""
     attributes = ["age", "gender", "religion", "environment", "AI concern"]
-    found = read_global_dialogues(
-        folder / "global_dialogues", attributes=attributes, min_respondents=MIN_RESPONDENTS
-    )
+    found = read_global_dialogues(folder / "global_dialogues", attributes=attributes, min_respondents=MIN_RESPONDENTS)
     seen: set[str] = set()
     rounds: dict[str, list[str]] = {}
     for name, question in sorted(found.questions.items()):

@@ -16,7 +16,7 @@ LIKED, HATED = (0.7, 0.2, 0.1), (0.1, 0.2, 0.7)
 
 
 def topics(things: list[str], column: str = "age", context: str | None = None) -> QuestionSet:
-    """Two questions on each thing, whether people like it (most do) and whether they hate it (few do), of two groups."""
+    """Two questions on each thing, asked of two groups: whether people like it (most do), and hate it (few do)."""
     groups = {"age": ["18-29", "65+"], "sex": ["man", "woman"]}[column]
     questions, rows, Y = {}, [], []
     for thing in things:

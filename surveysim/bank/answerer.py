@@ -85,6 +85,8 @@ class BankAnswerer:
         """
         if any(ask.kind != "label" for ask in asks):
             raise ValueError("a question bank was trained to choose among labels, and writes no texts")
+        if not asks:
+            return []
         texts = [self.model.to_text(ask.prompt) for ask in asks]
         lengths = [len(ask.labels) for ask in asks]
         distinct = list(dict.fromkeys(zip(texts, lengths, strict=True)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,9 @@ from surveysim.bank_training.holding_out import hold_out
 def questions(**surveys: list[str]) -> dict[str, Question]:
     """Surveys by name, each with these texts."""
     return {
-        f"{survey}/q{i}": Question(text, ["yes", "no"]) for survey, texts in surveys.items() for i, text in enumerate(texts)
+        f"{survey}/q{i}": Question(text, ["yes", "no"])
+        for survey, texts in surveys.items()
+        for i, text in enumerate(texts)
     }
 
 
@@ -51,9 +55,9 @@ def test_no_wording_is_on_both_sides(texts, share, seed):
     except ValueError:
         return  # too few questions are left, which is said
     sides = [parts.training, parts.questions, parts.surveys["s0"]]
-    wordings = [{asked[name].text for name in side} for side in sides]
-    assert not (wordings[0] & wordings[1] or wordings[0] & wordings[2] or wordings[1] & wordings[2])
-    assert sorted([*sum(sides, []), *parts.repeated]) == sorted(asked)
+    for one, other in itertools.combinations([{asked[name].text for name in side} for side in sides], 2):
+        assert not one & other
+    assert sorted([*(name for side in sides for name in side), *parts.repeated]) == sorted(asked)
 
 
 def test_errors_say_what_is_there():

@@ -96,7 +96,9 @@ def test_where_words_say_nothing_the_mean_is_kept(tiny_folder):
     assert js["bank"] == pytest.approx(js["mean of the training questions"])
 
 
-@pytest.mark.parametrize("parameters", [{"n_blocks": 2}, {"tuning": "lora"}, {"shift_weight": 3.0, "shift_reference": "zero"}])
+@pytest.mark.parametrize(
+    "parameters", [{"n_blocks": 2}, {"tuning": "lora"}, {"shift_weight": 3.0, "shift_reference": "zero"}]
+)
 def test_blocks_adapters_and_shifts(tiny_folder, parameters, tmp_path):
     bank = small_bank(tiny_folder, max_epochs=2, **parameters)
     assert np.isfinite(bank.report["js"]).all()
@@ -221,7 +223,9 @@ class TestParts:
         assert question_means(margins) == {2: pytest.approx((0.4, 0.6)), 3: pytest.approx((1 / 3,) * 3)}
 
     def test_weighed_logits_are_a_product_of_shares(self):
-        P = weighed(np.log([[0.5, 0.25, 0.25], [0.5, 0.5, 0.0 + 1]]), np.array([[0, np.log(4), 0], [0, 0, np.nan]]), 0.5)
+        P = weighed(
+            np.log([[0.5, 0.25, 0.25], [0.5, 0.5, 0.0 + 1]]), np.array([[0, np.log(4), 0], [0, 0, np.nan]]), 0.5
+        )
         np.testing.assert_allclose(P[0], np.array([0.5, 0.5, 0.25]) / 1.25)
         np.testing.assert_allclose(P[1], [0.5, 0.5, 0.0])
 
