@@ -32,8 +32,14 @@ from surveysim.tables.joining import survey_of
 
 MEAN, NEAREST, EQUAL, FLOOR = "mean of the training questions", "nearest by embedding", "equal shares", "noise floor"
 
+CHOOSES = {"pew": "nonvoters_2020", "small surveys": "pew", "dialogues": "pew"}
+"""The survey of another house that chooses epochs and weight for each held-out set, in the banks that say so."""
+
+BY_SURVEY = ", chosen by a survey"
+
 BANKS: dict[str, dict[str, Any]] = {
     "1 block": {},
+    f"1 block{BY_SURVEY}": {},
     "2 blocks": {"n_blocks": 2},
     "LoRA": {"tuning": "lora"},
     "1 block, shifts": {"shift_weight": 1.5},
@@ -72,10 +78,18 @@ def predictions(held_out: str, n: int, options: argparse.Namespace) -> Iterator[
         if name in options.banks_of_all and n < max(options.sizes):
             continue
         start = time.process_time()
+        choosing = [CHOOSES[held_out]] if name.endswith(BY_SURVEY) else []
         bank = train_bank(
-            table, options.model, held_out_surveys=surveys, trunk_cache=options.cache if name != "LoRA" else None,
-            random_state=options.seed, max_epochs=options.epochs, device=device, **BANKS[name],
-        )  # fmt: skip
+            table,
+            options.model,
+            held_out_surveys=surveys,
+            choose_by_surveys=choosing,
+            trunk_cache=options.cache if name != "LoRA" else None,
+            random_state=options.seed,
+            max_epochs=options.epochs,
+            device=device,
+            **BANKS[name],
+        )
         seconds = time.process_time() - start
         told = bank.history.loc[bank.history["held_out"].idxmin()]
         print(f"  {name}: weight {bank.weight}, {len(bank.history)} epochs, best {told['epoch']:.0f}, {seconds:.0f} s")

@@ -1,7 +1,7 @@
 """The surveys of ``benchmarks.bank`` as tables of single-attribute groups, and how they are held out.
 
-Global Dialogues asks many of its questions in several rounds: each wording is kept once, in the first round that has it.
-Of each question at most `GROUPS` groups with at least `MIN_RESPONDENTS` are used, drawn with a fixed seed.
+Global Dialogues asks many of its questions in several rounds: each wording is kept once, in the first round
+that has it. Of each question at most `GROUPS` groups of `MIN_RESPONDENTS` or more are used, drawn with a fixed seed.
 """
 
 from __future__ import annotations

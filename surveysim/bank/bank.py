@@ -66,6 +66,28 @@ class QuestionBank:
         One row per epoch.
     about : dict
         Numbers of surveys, questions and cells, and which questions were held out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import surveysim
+    >>> from surveysim.datasets import QuestionSet
+    >>> things = ["tea", "rain", "snow", "bread", "music", "boats"]
+    >>> cells = QuestionSet(
+    ...     X=pd.DataFrame({"question": things, "age": "18-29"}),
+    ...     Y=np.tile([0.7, 0.3], (6, 1)),
+    ...     n=np.full(6, 150.0),
+    ...     questions={thing: surveysim.Question(f"Do you like {thing}?", ["yes", "no"]) for thing in things},
+    ... )
+    >>> bank = surveysim.train_bank(cells, "nano", held_out_share=0.4, max_epochs=1, random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bank.save(Path(folder) / "bank")
+    ...     again = surveysim.load(Path(folder) / "bank")
+    >>> np.round(again.means[2], 3).tolist(), again.digest == bank.digest
+    ([0.7, 0.3], True)
     """
 
     model_name: str

@@ -24,7 +24,7 @@ class HeldOut:
     ----------
     training : list of str
     questions : list of str
-        Held out of surveys that train.
+        Those by which epochs and the weight are chosen.
     surveys : dict of str to list of str
         Questions of whole surveys that are held out.
     repeated : list of str
@@ -38,7 +38,11 @@ class HeldOut:
 
 
 def hold_out(
-    questions: Mapping[str, Question], surveys: Sequence[str], share: float, generator: np.random.Generator
+    questions: Mapping[str, Question],
+    surveys: Sequence[str],
+    share: float,
+    generator: np.random.Generator,
+    choosing: Sequence[str] = (),
 ) -> HeldOut:
     """Divide questions, so that one wording is never on both sides.
 
@@ -51,29 +55,36 @@ def hold_out(
     share : float
         Of the wordings of each other survey, rounded to whole ones.
     generator : numpy Generator
+    choosing : sequence of str, default=()
+        Surveys that choose, in place of a share of each.
 
     Raises
     ------
     ValueError
-        If a survey is unknown, or fewer than two questions are left to train on or to choose by.
+        If a survey is unknown or named twice, or fewer than two questions are left to train on or to choose by.
     """
     by_survey: dict[str, list[str]] = {}
     for name in questions:
         by_survey.setdefault(survey_of(name), []).append(name)
-    unknown = [survey for survey in surveys if survey not in by_survey]
-    if unknown:
-        raise ValueError(f"held_out_surveys names {unknown}; the table has the surveys {list(by_survey)}")
+    for what, named in (("held_out_surveys", surveys), ("choose_by_surveys", choosing)):
+        unknown = [survey for survey in named if survey not in by_survey]
+        if unknown:
+            raise ValueError(f"{what} names {unknown}; the table has the surveys {list(by_survey)}")
+    both = sorted(set(surveys) & set(choosing))
+    if both:
+        raise ValueError(f"held_out_surveys and choose_by_surveys both name {both}: what chooses is not held out")
     outside = {survey: by_survey.pop(survey) for survey in dict.fromkeys(surveys)}
     asked_outside = {_wording(questions[name]) for names in outside.values() for name in names}
     repeated, chosen = [], set()
     kept: list[str] = []
-    for names in by_survey.values():
+    for survey, names in by_survey.items():
         repeated += [name for name in names if _wording(questions[name]) in asked_outside]
         own = [name for name in names if _wording(questions[name]) not in asked_outside]
         kept += own
         wordings = list(dict.fromkeys(_wording(questions[name]) for name in own))
         free = [wording for wording in wordings if wording not in chosen]
-        wanted = int(np.floor(share * len(wordings) + 0.5)) - (len(wordings) - len(free))
+        own_share = float(survey in choosing) if choosing else share
+        wanted = int(np.floor(own_share * len(wordings) + 0.5)) - (len(wordings) - len(free))
         chosen |= {free[i] for i in generator.permutation(len(free))[: max(0, wanted)]}
     training = [name for name in kept if _wording(questions[name]) not in chosen]
     held_out = [name for name in kept if _wording(questions[name]) in chosen]

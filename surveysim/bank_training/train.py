@@ -54,6 +54,7 @@ def train_bank(
     folder: str | os.PathLike[str] | None = None,
     held_out_surveys: Sequence[str] = (),
     held_out_share: float = 0.2,
+    choose_by_surveys: Sequence[str] = (),
     template: str | Template = "default",
     tuning: Tuning = "last-block",
     n_blocks: int = 1,
@@ -94,6 +95,10 @@ def train_bank(
     held_out_share : float, default=0.2
         Share of each other survey's questions by which epochs and the weight are chosen. They are not trained on
         either: the report describes the bank as it is.
+    choose_by_surveys : sequence of str, default=()
+        Surveys by whose questions epochs and the weight are chosen, in place of `held_out_share`; they are not trained
+        on. Questions of one survey resemble each other, so that a share of each says how far to trust the bank on
+        further questions of the *same* surveys. Where it is meant for other surveys, let a survey choose.
     template : str or Template, default="default"
         The wording of the prompts.
     tuning : {"last-block", "lora"}, default="last-block"
@@ -152,15 +157,16 @@ def train_bank(
     """
     given: dict[str, Any] = dict(locals())
     del given["cells"], given["folder"], given["held_out_surveys"], given["held_out_share"], given["patience"]
+    del given["choose_by_surveys"]
     if folder is not None and random_state is None:
         given["random_state"] = 0
     estimator = DSARegressor(init=None, question=dict(cells.questions), **given)
-    _check(estimator, held_out_surveys, held_out_share, patience)
+    _check(estimator, held_out_surveys, choose_by_surveys, held_out_share, patience)
     wording = get_template(template)
     checked = estimator._validate_fit(cells.X, cells.Y, cells.n)
     generator = as_generator(given["random_state"])
     names = {name: checked.questions[name] for name in dict.fromkeys(checked.question_names)}
-    parts = hold_out(names, list(held_out_surveys), held_out_share, generator)
+    parts = hold_out(names, list(held_out_surveys), held_out_share, generator, list(choose_by_surveys))
     parameters = estimator.get_params(deep=False)
     loaded = load_base_model(parameters, None)
     job = _Job(
@@ -175,15 +181,18 @@ def train_bank(
     return job.run()
 
 
-def _check(estimator: DSARegressor, surveys: Sequence[str], share: float, patience: int) -> None:
+def _check(
+    estimator: DSARegressor, surveys: Sequence[str], choosing: Sequence[str], share: float, patience: int
+) -> None:
     check_parameters(estimator.get_params(deep=False))
     if estimator.shift_weight == "auto" or estimator.shift_reference not in ("zero", "baseline"):
         raise ValueError(
             "shift_weight must be a number and shift_reference 'zero' or 'baseline' for a bank, got "
             f"{estimator.shift_weight!r} and {estimator.shift_reference!r}"
         )
-    if isinstance(surveys, str):
-        raise TypeError(f"held_out_surveys must be a list of names, got the string {surveys!r}")
+    for name, value in (("held_out_surveys", surveys), ("choose_by_surveys", choosing)):
+        if isinstance(value, str):
+            raise TypeError(f"{name} must be a list of names, got the string {value!r}")
     check_number("held_out_share", share, low=0.0, high=0.9, open_low=True)
     check_number("patience", patience, integer=True, low=1)
 

@@ -101,14 +101,15 @@ def join_cells(surveys: Mapping[str, Any]) -> Cells:
 
 
 def survey_of(question: str) -> str:
-    """The survey of a question in a joined table; the whole name where there is no survey before it.
+    """The survey of a question in a joined table; an empty text in a table of one survey.
 
     Examples
     --------
-    >>> survey_of("town/vote")
-    'town'
+    >>> survey_of("town/vote"), survey_of("vote")
+    ('town', '')
     """
-    return question.partition(SURVEY_SEPARATOR)[0]
+    survey, separator, _ = question.partition(SURVEY_SEPARATOR)
+    return survey if separator else ""
 
 
 def _checked(name: object, table: Any) -> CellTable:

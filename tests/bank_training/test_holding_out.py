@@ -43,6 +43,14 @@ def test_what_a_held_out_survey_also_asks_is_left_out_of_training():
     assert "a/q10" not in [*parts.training, *parts.questions]
 
 
+def test_whole_surveys_choose_where_they_are_named():
+    parts = hold_out(
+        questions(a=ten("A"), b=[*ten("B"), "A 3?"], c=ten("C")), ["c"], 0.3, np.random.default_rng(0), ["b"]
+    )
+    assert parts.questions == ["a/q3", *(f"b/q{i}" for i in range(11))]  # and what they also ask
+    assert parts.training == [f"a/q{i}" for i in range(10) if i != 3]
+
+
 @given(
     texts=st.lists(st.lists(st.integers(0, 12), min_size=6, max_size=9), min_size=2, max_size=4),
     share=st.floats(0.25, 0.6),
@@ -63,5 +71,9 @@ def test_no_wording_is_on_both_sides(texts, share, seed):
 def test_errors_say_what_is_there():
     with pytest.raises(ValueError, match=r"names \['z'\]; the table has the surveys \['a'\]"):
         hold_out(questions(a=ten("A")), ["z"], 0.3, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"choose_by_surveys names \['y'\]"):
+        hold_out(questions(a=ten("A")), [], 0.3, np.random.default_rng(0), ["y"])
+    with pytest.raises(ValueError, match=r"both name \['b'\]"):
+        hold_out(questions(a=ten("A"), b=ten("B")), ["b"], 0.3, np.random.default_rng(0), ["b"])
     with pytest.raises(ValueError, match=r"0 questions are left held out, to choose by, at least 2 .* has 10"):
         hold_out(questions(a=ten("A")), [], 0.01, np.random.default_rng(0))
