@@ -53,7 +53,7 @@ class QuestionBank:
     tensors : dict of str to Tensor
         The trained weights.
     means : dict of int to tuple of float
-        The mean margin of the training questions by number of options.
+        The mean margin of all questions but those of held-out surveys, by number of options.
     weight : float
         Of the model beside the mean, from 0 to 1.
     report : DataFrame
@@ -61,7 +61,9 @@ class QuestionBank:
         `held_out_surveys`) and each of "bank", "untuned model", "mean of the training questions" and "equal shares":
         ``n_questions``, ``n_cells``, ``cross_entropy`` (nats, the mean over questions), ``js`` and ``js_debiased``
         (means over questions of the mean Jensen-Shannon divergence of their cells, base 2). The weights were chosen on
-        the held-out questions, which makes their figures a little too good; those of held-out surveys are not.
+        the held-out questions, which makes their figures a little too good; those of held-out surveys are not. The
+        mean beside which held-out questions are measured is that of the training questions alone; afterwards it takes
+        in the held-out ones as well, and so it is in the rows of held-out surveys.
     history : DataFrame
         One row per epoch.
     about : dict

@@ -214,14 +214,16 @@ class _Job:
         train, held_out = (BankCells.of(self.cells, names) for names in (self.parts.training, self.parts.questions))
         margins = question_margins(train.cells, train.Y, train.n)
         means = question_means(margins)
+        # once all is chosen, the mean takes in the questions that chose
+        final = question_means(margins | question_margins(held_out.cells, held_out.Y, held_out.n))
         with EpochBar(self.training.options.verbose) as bar:
             trainer = self._trainer(train, bar)
-            judged = self._batches(trainer, held_out)
+            choosing = self._batches(trainer, held_out)
             offset = start_logits(margins, len(self.cells.questions), train.Y.shape[1])[train.cells.question_index]
             run = BankRun(
                 trainer,
                 self._objectives(trainer, train, offset),
-                HeldOutCells(judged, held_out.counts, self._means(means, held_out)),
+                HeldOutCells(choosing, held_out.counts, self._means(means, held_out)),
                 self.training.settings.max_epochs,
                 self.patience,
                 self._checkpoints(),
@@ -233,8 +235,10 @@ class _Job:
                 for name, value in head.items()
                 if name != "bias"
             }
-            report = self._report(trainer, rounded, weight, means, {HELD_OUT: held_out})
-        return self._bank(rounded, weight, means, report, history, train)
+            surveys = {survey: BankCells.of(self.cells, names) for survey, names in self.parts.surveys.items()}
+            judged = {HELD_OUT: (held_out, means), **{name: (found, final) for name, found in surveys.items()}}
+            report = self._report(trainer, rounded, weight, judged)
+        return self._bank(rounded, weight, final, report, history, train)
 
     def _trainer(self, train: BankCells, bar: EpochBar) -> Trainer:
         training = self.training
@@ -296,12 +300,11 @@ class _Job:
         trainer: Trainer,
         head: dict[str, Tensor],
         weight: float,
-        means: dict[int, tuple[float, ...]],
-        held_out: dict[str, BankCells],
+        judged: dict[str, tuple[BankCells, dict[int, tuple[float, ...]]]],
     ) -> pd.DataFrame:
-        surveys = {survey: BankCells.of(self.cells, names) for survey, names in self.parts.surveys.items()}
+        """What was held out, by name, each with the means that go with it."""
         rows: list[dict[str, Any]] = []
-        for name, cells in {**held_out, **surveys}.items():
+        for name, (cells, means) in judged.items():
             batches = self._batches(trainer, cells)
             trainer.head.reset()
             logits = {UNTUNED: option_logits(trainer.head, batches)}
