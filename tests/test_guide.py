@@ -12,7 +12,17 @@ from tests import pages
 
 pytest.importorskip("statsmodels")
 
-HERE = {"fine_tuning", "unseen", "poststratification", "tables", "inference", "deployment", "index", "quickstart"}
+HERE = {
+    "evidence",
+    "fine_tuning",
+    "unseen",
+    "poststratification",
+    "tables",
+    "inference",
+    "deployment",
+    "index",
+    "quickstart",
+}
 ELSEWHERE = {"elicitation", "calibration", "evaluation"}  # tests/elicitation, tests/calibration, tests/evaluation
 WORDS = 1200
 COLUMNS = 88

@@ -101,9 +101,7 @@ def _read(folder: Path, file: str) -> tuple[Any, Any]:
 
     options: dict[str, Any] = {"gguf_file": file, "local_files_only": True, "trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, output_loading_info=True, **options
-    )
+    loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **options)
     network, report = loaded
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
