@@ -181,6 +181,6 @@ def with_average(parts: Mapping[str, ElicitedParts]) -> dict[str, ElicitedParts]
             mean([own.level for own in values]),
             mean([own.shifts for own in values]),
             mean([own.rest for own in values]),
-            has.any(axis=0),
+            np.asarray(has.any(axis=0)),
         )
     return found

@@ -247,7 +247,7 @@ class FusedRegressor(DistributionRegressor):
         self.n_iter_ = max(fit.n_rounds, 1)
         questions = self._model.family.problem.questions
         self.effective_respondents_ = effective_respondents(questions, fit.optimum)
-        kinds = {name: "model" for name in parts} | {name: "people" for one in self._people for name in one.names}
+        kinds = dict.fromkeys(parts, "model") | {name: "people" for one in self._people for name in one.names}
         self.drift_ = drift_frame(self._model)
         if isinstance(self.elicitor, Mapping) or self._people:
             self.model_worth_ = total_worth(self._model, cells, base)

@@ -6,13 +6,12 @@ import datetime
 import numbers
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 import pandas as pd
 
 from surveysim.cells import FitCells
-from surveysim.errors import warn
 from surveysim.fusion.people import PeopleSeries
 from surveysim.interfaces import Estimator
 from surveysim.sources import Evidence, Wave, same_respondents
@@ -20,7 +19,7 @@ from surveysim.sources import Evidence, Wave, same_respondents
 __all__ = ["Source", "Time", "named_sources", "people_series"]
 
 Source: TypeAlias = Estimator | Wave
-"""What a fusion joins with a sample: an estimator that predicts what a model says, or people who were asked elsewhere."""
+"""What a fusion joins with a sample: an estimator that says what a model says, or people who were asked elsewhere."""
 
 Time: TypeAlias = float | datetime.date | None
 """When people were asked: a number such as a year, or a date."""
@@ -53,9 +52,9 @@ def named_sources(elicitor: Source | Mapping[str, Source] | None) -> tuple[dict[
         if kind not in ("model", "people"):
             raise ValueError(f'source {name!r}: its kind must be "model" or "people", got {kind!r}')
         if kind == "people":
-            people[name] = source
+            people[name] = cast(Wave, source)
         else:
-            models[name] = source
+            models[name] = cast(Estimator, source)
     return models, people
 
 
@@ -80,11 +79,6 @@ def people_series(people: Mapping[str, Wave], cells: FitCells, time: Time) -> tu
     ------
     ValueError
         If two sources, or a source and the training cells, are of the same respondents, or times do not order.
-
-    Warns
-    -----
-    UserWarning
-        If something of a source did not match.
     """
     evidence = {name: wave.evidence(cells.questions, cells.backgrounds) for name, wave in people.items()}
     for name, own in evidence.items():
@@ -96,9 +90,6 @@ def people_series(people: Mapping[str, Wave], cells: FitCells, time: Time) -> tu
         if unmatched
         else pd.DataFrame(columns=["kind", "name", "why", "source"])
     )
-    if len(listed):
-        shown = "; ".join(f"{row.kind} {row.name!r}" for row in listed.head(5).itertuples(index=False))
-        warn(f"of the people sources {len(listed)} things did not match and were left out ({shown}): see unmatched_")
     timed = {name: _as_number(name, wave.time) for name, wave in people.items() if wave.time is not None}
     series = [
         PeopleSeries((name,), np.ones(1), (evidence[name],)) for name, wave in people.items() if wave.time is None
@@ -116,8 +107,8 @@ def _check(name: str, own: Evidence, cells: FitCells) -> None:
         )
     if _alike(own, cells) and same_respondents(own, cells):
         raise ValueError(
-            f"source {name!r} holds the respondents of fit themselves (the same cells with the same answers): they would "
-            "count twice"
+            f"source {name!r} holds the respondents of fit themselves (the same cells with the same answers): they "
+            "would count twice"
         )
 
 

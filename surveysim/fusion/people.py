@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,7 +109,7 @@ def all_backgrounds(backgrounds: pd.DataFrame, evidence: Sequence[Evidence]) -> 
     return pd.concat(tables, ignore_index=True)
 
 
-def _common_dtype(target: pd.Series, column: pd.Series) -> object:
+def _common_dtype(target: pd.Series, column: pd.Series) -> Any:
     """The target's type, if it can hold the values."""
     if isinstance(target.dtype, pd.CategoricalDtype):
         known = column.isna() | column.isin(target.dtype.categories)

@@ -121,9 +121,9 @@ def _less_means(model: FusionModel, q: int) -> np.ndarray:
 
 
 def drift_frame(model: FusionModel) -> pd.DataFrame:
-    """How far each series of waves is from the survey: a row per part (level, attributes).
+    """How far each series of waves is from the survey: a row for the level and each attribute.
 
-    Columns: series (names of its waves), part, slope, and per class of degree the standard deviation of the drift in one
+    Columns: source (names of its waves), of, slope, and per class of degree the standard deviation of the drift in one
     step of typical length, on the scale of logits.
     """
     columns = ["source", "of", "slope", "no order", "degree 1", "degree 2", "degree 3+"]
