@@ -106,7 +106,7 @@ class FusedFamily(LogitFamily):
         newest = [next((one for one in reversed(of_question) if one.matrix.any()), of_question[-1])
                   for of_question in zip(*series.information, strict=True)]  # fmt: skip
         source = levels_of(newest, self.degrees, self.start.table, middle)
-        slope, factor = agreement(
+        slope, factor, scales = agreement(
             levels,
             source,
             self.degrees,
@@ -114,7 +114,7 @@ class FusedFamily(LogitFamily):
             slope_deviation=SLOPE_DEVIATION,
             coefficients=LEVEL_COEFFICIENTS,
         )
-        return drift.seen(slope, factor)
+        return drift.seen(slope, factor, scales)
 
     def prior(self, found: Hyperparameters) -> JointPrior:
         """The Gaussian prior with these variances, and what people said elsewhere."""

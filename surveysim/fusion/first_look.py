@@ -16,6 +16,12 @@ SLOPES = np.linspace(0.0, 1.0, 11)
 FACTORS = np.geomspace(0.1, 3000.0, 32)
 """What is tried: slopes of the source's levels on the respondents', and factors of the drift that is expected."""
 
+TAIL_DEGREES = 4.0
+"""Degrees of freedom of the distribution of a question's distance."""
+
+FAR = 3.0
+"""Mean squared standardised distance from which on a question has a drift of its own size."""
+
 FEWEST = 3
 """Questions of one size from which on their mean is taken for what is expected of each."""
 
@@ -71,7 +77,7 @@ def agreement(
     *,
     slope_deviation: float,
     coefficients: float,
-) -> tuple[float, float]:
+) -> tuple[float, float, np.ndarray]:
     """The likeliest slope of a source's levels, and by how much they moved farther than is expected.
 
     The marginal likelihood of the source's levels given the respondents', on a grid, so that no start decides: for a
@@ -94,15 +100,20 @@ def agreement(
     -------
     slope, factor : float
         1 and 1 without a question in common.
+    scales : float64 array of shape (Q,)
+        By how much the variance of a question's drift is larger than that of the others: above 1 for those that are
+        far from what slope and factor say.
     """
     log_probability = -0.5 * ((SLOPES[:, None] - 1.0) / slope_deviation) ** 2
     log_probability = log_probability - 0.5 * coefficients * (np.log(FACTORS) + 1.0 / FACTORS)
+    seen = []
     for key in {(len(degree), bool(degree.all())) for degree in degrees}:
         which = [q for q, degree in enumerate(degrees) if (len(degree), bool(degree.all())) == key]
         t, s_t, s, s_s = (
             np.array([values[q] for q in which])
             for values in (target.scores, target.variances, source.scores, source.variances)
         )
+        which = np.array(which)
         known = ~np.isnan(t).any(axis=1) & ~np.isnan(s).any(axis=1)
         if not known.any():
             continue
@@ -116,6 +127,19 @@ def agreement(
         for i, slope in enumerate(SLOPES):
             left = s - mean - slope * expected
             variance = slope**2 * spread * (1.0 - reliability) + s_s + FACTORS[:, None, None] * unit
-            log_probability[i] -= 0.5 * (np.log(variance) + left**2 / variance).sum(axis=(1, 2))
+            # heavy tails for a question as a whole: a few that are far off do not speak against the others
+            size = left.shape[1]
+            distance = (left**2 / variance).sum(axis=2)
+            tails = 0.5 * (TAIL_DEGREES + size) * np.log1p(distance / TAIL_DEGREES)
+            log_probability[i] -= (0.5 * np.log(variance).sum(axis=2) + tails).sum(axis=1)
+        seen.append((which[known], s, mean, spread, reliability, expected, s_s, unit))
     best = np.unravel_index(int(log_probability.argmax()), log_probability.shape)
-    return float(SLOPES[best[0]]), float(FACTORS[best[1]])
+    slope, factor = float(SLOPES[best[0]]), float(FACTORS[best[1]])
+    scales = np.ones(len(degrees))
+    for questions, s, mean, spread, reliability, expected, s_s, unit in seen:
+        left = s - mean - slope * expected
+        noise = slope**2 * spread * (1.0 - reliability) + s_s
+        far = (left**2 / (noise + factor * unit)).mean(axis=1) > FAR
+        surplus = np.maximum(left**2 - noise, 0.0) / (factor * unit)
+        scales[questions[far]] = np.maximum(surplus.mean(axis=1)[far], 1.0)
+    return slope, factor, scales

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from surveysim.cells import FitCells
-from surveysim.errors import warn
 from surveysim.fusion.people import PeopleSeries
 from surveysim.interfaces import Estimator
 from surveysim.sources import Evidence, Wave, same_respondents
@@ -80,11 +79,6 @@ def people_series(people: Mapping[str, Wave], cells: FitCells, time: Time) -> tu
     ------
     ValueError
         If two sources, or a source and the training cells, are of the same respondents, or times do not order.
-
-    Warns
-    -----
-    UserWarning
-        If something of a source did not match.
     """
     evidence = {name: wave.evidence(cells.questions, cells.backgrounds) for name, wave in people.items()}
     for name, own in evidence.items():
@@ -96,9 +90,6 @@ def people_series(people: Mapping[str, Wave], cells: FitCells, time: Time) -> tu
         if unmatched
         else pd.DataFrame(columns=["kind", "name", "why", "source"])
     )
-    if len(listed):
-        shown = "; ".join(f"{row.kind} {row.name!r}" for row in listed.head(5).itertuples(index=False))
-        warn(f"of the people sources {len(listed)} things did not match and were left out ({shown}): see unmatched_")
     timed = {name: _as_number(name, wave.time) for name, wave in people.items() if wave.time is not None}
     series = [
         PeopleSeries((name,), np.ones(1), (evidence[name],)) for name, wave in people.items() if wave.time is None

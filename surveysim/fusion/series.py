@@ -18,7 +18,7 @@ class _Passed:
     """Information that passed a link, for Q questions of S coefficients each.
 
     With precision W and linear term g of the state before the link, ``state = next + drift`` and drift of variance D:
-    `kept` is ``(W + D^-1)^-1 W`` and `pull` ``(W + D^-1)^-1 g``; `spread` the diagonal of ``(W + D^-1)^-1``.
+    `kept` is ``(W + D^-1)^-1 W`` and `pull` ``(W + D^-1)^-1 g``; `spread` is ``(W + D^-1)^-1``.
     """
 
     precision: np.ndarray
@@ -97,7 +97,7 @@ class Series:
                 own = passed[link]
                 moved = np.einsum("qij,qj->qi", own.kept, mean) - own.pull
                 kept = own.kept @ covariance
-                variance = own.spread + np.einsum("qij,qij->qi", kept, own.kept)
+                variance = np.diagonal(own.spread, axis1=1, axis2=2) + np.einsum("qij,qij->qi", kept, own.kept)
                 product = np.zeros_like(mean)
                 if link == len(self.names) - 1:
                     shared = np.diagonal(by_target, axis1=1, axis2=2) - np.einsum("qij,qji->qi", own.kept, by_target)
@@ -111,9 +111,7 @@ class Series:
                 if link:
                     mean = mean - moved
                     rest = kept - covariance  # minus (I - kept) covariance
-                    covariance = rest @ own.kept.swapaxes(1, 2) - rest
-                    diagonal = np.arange(covariance.shape[1])
-                    covariance[:, diagonal, diagonal] += own.spread
+                    covariance = own.spread + rest @ own.kept.swapaxes(1, 2) - rest
         return found
 
     def _filtered(
@@ -152,7 +150,7 @@ def _pass(precision: np.ndarray, linear: np.ndarray, root: np.ndarray) -> _Passe
         linear=pull / root**2,
         kept=kept,
         pull=pull,
-        spread=np.diagonal(spread, axis1=1, axis2=2),
+        spread=spread,
     )
 
 
