@@ -10,7 +10,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 TORCH  ?=
 JOBS   ?= 2
-# folders or files of tests, for test-fast, test-lowest and test-newest
+# folders or files of tests, for test-fast, test-lowest, test-newest and coverage
 ROOMS  ?= tests
 
 PY     := $(VENV)/bin/python
@@ -25,7 +25,7 @@ SET_UP := pyproject.toml Makefile tools/lock.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-lowest test-newest newest check format docs lock nano clean
+.PHONY: help demo test test-fast test-lowest test-newest newest coverage check format docs lock nano clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -45,10 +45,14 @@ test-lowest: $(LOWEST)/.done  ## the fast tests with the lowest versions that py
 test-newest: $(NEWEST)/.done  ## the fast tests with today's newest versions
 	$(call pytest,$(NEWEST)) -m "not slow" $(ROOMS)
 
-check: $(VENV)/.dev  ## lint, format and types
+coverage: $(VENV)/.dev  ## the fast tests, and which lines they do not reach, into build/coverage
+	$(call pytest,$(VENV)) -m "not slow" --cov --cov-report=term --cov-report=html:build/coverage $(ROOMS)
+
+check: $(VENV)/.dev  ## lint, format, types and spelling
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/codespell
 
 format: $(VENV)/.dev  ## mend what ruff can mend
 	$(VENV)/bin/ruff check --fix .
@@ -64,7 +68,7 @@ nano: $(VENV)/.dev  ## train the embedded model anew (about 90 minutes on 2 core
 	$(PY) -m tools.nano.train --minutes 85
 
 clean:  ## remove what was built here
-	rm -rf $(VENV) $(LOWEST) $(NEWEST) $(UV) docs/_build docs/gallery docs/tutorial docs/api/generated docs/api/backreferences build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) $(NEWEST) $(UV) docs/_build docs/gallery docs/tutorial docs/api/generated docs/api/backreferences build *.egg-info .pytest_cache .mypy_cache .ruff_cache .coverage*
 
 # --- set-up ----------------------------------------------------------------------------------------------------------
 

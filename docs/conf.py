@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).parent))  # gallery_look
+sys.path.insert(0, str(Path(__file__).parent))  # gallery_look, page_head
 
 from sphinx.util.nodes import make_refnode
 
 import surveysim
+
+HERE = Path(__file__).parent
+# The code of the guide runs in kernels: they find the package, and draw as the gallery does.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
 
 project = "surveysim"
 author = "the surveysim developers"
@@ -26,14 +31,16 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx-mathjax-offline",
     "sphinx_design",
-    "myst_parser",
+    "myst_nb",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "sphinx_copybutton",
+    "page_head",
 ]
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "inventories"]
+exclude_patterns = ["_build", "inventories", "**/*.ipynb"]  # the gallery leaves its notebooks beside its pages
 nitpicky = True  # a link that leads nowhere is an error
 intersphinx_mapping = {
     "python": ("https://docs.python.org/3", "inventories/python.inv"),
@@ -50,6 +57,19 @@ toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 python_use_unqualified_type_names = True
+
+# Every code cell of the guide is run when its page is built; one that fails fails the build. `-D nb_execution_mode=off`
+# runs none. Warnings are errors where the tests run the same cells, so that standard error holds progress bars alone.
+nb_execution_mode = "auto"
+nb_execution_in_temp = True
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_output_stderr = "remove"
+nb_merge_streams = True
+nb_number_source_lines = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
 
 # Every example is run when the documentation is built; one that fails fails the build. `-D plot_gallery=0` runs none.
 sphinx_gallery_conf = {
@@ -86,8 +106,10 @@ html_theme_options = {
 _SINGLE = ("index", "installation", "quickstart", "methods", "measured", "origins", "limits", "glossary")
 _SINGLE += ("architecture", "changelog", "search", "genindex")
 html_sidebars = {**{page: [] for page in _SINGLE}, "**": ["sidebar-nav-bs"]}
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["page.css"]
+html_js_files = ["page.js"]
 html_show_sourcelink = False
 html_copy_source = False
 

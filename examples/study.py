@@ -13,7 +13,8 @@ import statsmodels.api as sm
 
 from surveysim import DSARegressor, Question, tabulate
 from surveysim.baselines import LogitRegressor, MarginalRegressor
-from surveysim.metrics import cross_entropy, js_divergence
+from surveysim.evaluation import noise_floor
+from surveysim.metrics import cross_entropy, js_divergence, total_variation
 from surveysim.tables import Cells
 
 QUESTION = Question(
@@ -166,6 +167,14 @@ def divergence(study: Study, method: str, level: str) -> tuple[float, float]:
         return -1000 * js_divergence(truth, truth, truth_respondents=n), 0.0
     P = study.predicted(method, level)
     return 1000 * js_divergence(truth, P), 1000 * js_divergence(truth, P, truth_respondents=n)
+
+
+def points(study: Study, method: str, level: str) -> float:
+    """Of a hundred answers, how many a method puts on a wrong option (total variation), the truth's noise included."""
+    truth, n = study.compared(level)
+    if method == FLOOR:
+        return 100 * noise_floor(truth, n, "total_variation")
+    return 100 * total_variation(truth, study.predicted(method, level))
 
 
 def difference(study: Study, method: str, other: str, seed: int, n_draws: int = 400) -> tuple[float, float]:

@@ -182,3 +182,10 @@ class _Ascii:
 
     def flush(self) -> None:
         """Nothing to do."""
+
+
+def test_points_are_shares_on_a_wrong_option(demo, study) -> None:
+    truth, _ = study.compared(demo.POPULATION)
+    off = np.abs(truth.to_numpy() - study.predicted(demo.SAMPLE, demo.POPULATION)).sum() / 2
+    assert demo.points(study, demo.SAMPLE, demo.POPULATION) == pytest.approx(100 * off)
+    assert 0 < demo.points(study, demo.FLOOR, demo.POPULATION) < demo.points(study, demo.FLOOR, demo.CELLS)

@@ -17,6 +17,7 @@ import sklearn
 
 import surveysim
 
+PROJECT = Path(__file__).resolve().parents[1]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -44,7 +45,7 @@ def test_examples_run(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: obje
 
 def documented() -> list[str]:
     """Classes and functions of the API reference, and all that `surveysim` exports."""
-    index = (Path(__file__).resolve().parents[1] / "docs" / "api" / "index.rst").read_text(encoding="utf-8")
+    index = (PROJECT / "docs" / "api" / "index.rst").read_text(encoding="utf-8")
     found = {f"surveysim.{name}" for name in surveysim.__all__ if name != "__version__"}
     for line in index.splitlines():
         if module := re.match(r"\.\. currentmodule:: (\S+)", line):
@@ -73,3 +74,16 @@ def test_public_objects_are_in_the_reference(place: str) -> None:
     module = importlib.import_module(place)
     things = [getattr(module, name) for name in module.__all__]
     assert [thing for thing in things if inspect.isclass(thing) or inspect.isroutine(thing) if thing not in shown] == []
+
+
+def test_docstrings_keep_numpydoc_rules() -> None:
+    """Those of [tool.numpydoc_validation] in pyproject.toml, which the pre-commit hook reads, too."""
+    hook = pytest.importorskip("numpydoc.hooks.validate_docstrings")
+    config = hook.parse_config(str(PROJECT))
+    assert len(config["checks"]) > 10
+    found = [
+        f"{path.relative_to(PROJECT)}:{line}: {check} {text}"
+        for path in sorted((PROJECT / "surveysim").rglob("*.py"))
+        for line, _, check, text in hook.process_file(str(path), config)
+    ]
+    assert found == []

@@ -1,6 +1,6 @@
 """scikit-learn's own checks of estimators, for every estimator of the library.
 
-The checks fit targets that are no distributions, so each estimator gets a test-only mixin that maps a target y to
+The checks fit targets that are not distributions, so each estimator gets a test-only mixin that maps a target y to
 the distribution (p, 1 - p) and predictions back to one column. To add an estimator, define its class with the mixin
 (a module-level class, so that it can be pickled) and append an instance to `ESTIMATORS`, with the checks that it cannot
 pass and why.

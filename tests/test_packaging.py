@@ -231,7 +231,8 @@ class TestMake:
         assert not (clone / ".venv-newest" / "old").exists()
 
     @pytest.mark.parametrize(
-        "target", ["demo", "test", "test-fast", "test-lowest", "test-newest", "check", "docs", "lock", "clean"]
+        "target",
+        ["demo", "test", "test-fast", "test-lowest", "test-newest", "coverage", "check", "docs", "lock", "clean"],
     )
     def test_helps(self, make, target):
         said, _ = make("help")

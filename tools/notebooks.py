@@ -1,9 +1,10 @@
-"""Makes the notebooks of `examples/` from scripts of the gallery: `python -m tools.notebooks`."""
+"""Makes the notebooks of `examples/` from scripts of the gallery, and runs them: `python -m tools.notebooks`."""
 
 from __future__ import annotations
 
 import json
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ NOTEBOOKS = {
 
 
 def make_notebook(script: Path) -> dict[str, Any]:
-    """A gallery script as a notebook, not executed.
+    """A gallery script as a notebook without outputs.
 
     Parameters
     ----------
@@ -47,6 +48,40 @@ def make_notebook(script: Path) -> dict[str, Any]:
     return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 
 
+def with_outputs(notebook: dict[str, Any]) -> dict[str, Any]:
+    """The notebook after its cells have run: tables and pictures, without what differs from one run to the next.
+
+    Parameters
+    ----------
+    notebook : dict
+        As `make_notebook` gives it.
+
+    Returns
+    -------
+    dict
+        The same with outputs.
+    """
+    import nbclient
+    import nbformat
+
+    node = nbformat.reads(json.dumps(notebook), as_version=4)
+    with tempfile.TemporaryDirectory() as folder:
+        nbclient.NotebookClient(node, timeout=600, resources={"metadata": {"path": folder}}).execute()
+    for cell in node.cells:
+        if cell.cell_type == "code":
+            cell.metadata = {}
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    node.metadata = notebook["metadata"]
+    return json.loads(nbformat.writes(node))
+
+
+def without_outputs(notebook: dict[str, Any]) -> dict[str, Any]:
+    """The notebook as it was before its cells ran."""
+    empty: dict[str, Any] = {"outputs": [], "execution_count": None}
+    cells = [cell | empty if cell["cell_type"] == "code" else cell for cell in notebook["cells"]]
+    return notebook | {"cells": cells}
+
+
 def write_notebook(notebook: dict[str, Any]) -> str:
     """A notebook as text."""
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
@@ -64,7 +99,8 @@ def main() -> None:
     """Write the notebooks."""
     for name, script in NOTEBOOKS.items():
         path = PROJECT / "examples" / name
-        path.write_text(write_notebook(make_notebook(PROJECT / "examples" / script)), encoding="utf-8")
+        notebook = with_outputs(make_notebook(PROJECT / "examples" / script))
+        path.write_text(write_notebook(notebook), encoding="utf-8")
         print(path.relative_to(PROJECT))
 
 

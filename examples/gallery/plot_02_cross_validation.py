@@ -24,12 +24,15 @@ from surveysim.metrics import neg_js_divergence_scorer
 
 survey = sm.datasets.fair.load_pandas().data
 question = Question(
-    "How do you rate your marriage?", ["very poor", "poor", "fair", "good", "very good"], codes=[1, 2, 3, 4, 5]
+    "How do you rate your marriage?",
+    ["very poor", "poor", "fair", "good", "very good"],
+    codes=[1, 2, 3, 4, 5],
 )
 cells = tabulate(survey, ["age", "religious", "children"], {"rate_marriage": question})
 small = cells.n <= 5
 print(
-    f"{len(cells)} cells; {small.mean():.0%} have 5 respondents or fewer, {cells.n[small].sum():.0f} of {len(survey)}"
+    f"{len(cells)} cells; {small.mean():.0%} have 5 respondents or fewer, "
+    f"{cells.n[small].sum():.0f} of {len(survey)}"
 )
 
 # %%
@@ -53,9 +56,16 @@ for name, estimator in estimators.items():
     for weighted in (True, False):
         scorer = neg_js_divergence_scorer.set_score_request(sample_weight=weighted)
         scores[name, weighted] = cross_val_score(
-            estimator, cells.X, cells.Y, cv=cv, params={"sample_weight": cells.n}, scoring=scorer
+            estimator,
+            cells.X,
+            cells.Y,
+            cv=cv,
+            params={"sample_weight": cells.n},
+            scoring=scorer,
         )
-table = pd.DataFrame({key: -1000 * value for key, value in scores.items()}).mean().unstack()
+table = (
+    pd.DataFrame({key: -1000 * value for key, value in scores.items()}).mean().unstack()
+)
 table.columns = ["unweighted score", "weighted score"]
 table.loc[list(estimators)].round(1)
 
@@ -70,13 +80,20 @@ for axis, weighted in zip(axes, (False, True), strict=True):
         values = -1000 * scores[name, weighted]
         axis.plot(values, np.full(5, height), "o", ms=7, mfc="none", color="#8b949e")
         axis.plot(values.mean(), height, "D", ms=8, color="#0b6bcb")
-        axis.annotate(f"{values.mean():.1f}", (values.mean(), height), (0, 9), textcoords="offset points", ha="center")
+        axis.annotate(
+            f"{values.mean():.1f}",
+            (values.mean(), height),
+            (0, 9),
+            textcoords="offset points",
+            ha="center",
+        )
     axis.set_xlim(0)
     axis.set_ylim(-0.5, 2.6)
     axis.set_title("weights for fit and score" if weighted else "weights for fit only")
 axes[0].set_yticks(range(3), list(estimators))
 figure.supxlabel(
-    "Jensen-Shannon divergence, thousandths of a bit (circles: folds, diamonds: their mean)", fontsize=10.5
+    "Jensen-Shannon divergence, thousandths of a bit\n(circles: folds, diamonds: their mean)",
+    fontsize=10.5,
 )
 plt.show()
 
@@ -93,8 +110,13 @@ grid = GridSearchCV(
     cv=cv,
 )
 grid.fit(cells.X, cells.Y, sample_weight=cells.n)
-found = pd.DataFrame(grid.cv_results_)[["param_ordered", "param_prior", "mean_test_score", "std_test_score"]]
-found.assign(mean_test_score=-1000 * found["mean_test_score"], std_test_score=1000 * found["std_test_score"]).round(2)
+found = pd.DataFrame(grid.cv_results_)[
+    ["param_ordered", "param_prior", "mean_test_score", "std_test_score"]
+]
+found.assign(
+    mean_test_score=-1000 * found["mean_test_score"],
+    std_test_score=1000 * found["std_test_score"],
+).round(2)
 
 # %%
 # The differences between the four are small against the spread over folds. A grid search returns a best point even

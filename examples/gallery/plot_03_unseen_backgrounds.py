@@ -26,15 +26,29 @@ from surveysim.metrics import js_divergence
 
 survey = sm.datasets.fair.load_pandas().data
 question = Question(
-    "How do you rate your marriage?", ["very poor", "poor", "fair", "good", "very good"], codes=[1, 2, 3, 4, 5]
+    "How do you rate your marriage?",
+    ["very poor", "poor", "fair", "good", "very good"],
+    codes=[1, 2, 3, 4, 5],
 )
 labels = {
-    "age": {17.5: "under 20", 22: "20-24", 27: "25-29", 32: "30-34", 37: "35-39", 42: "40 or older"},
+    "age": {
+        17.5: "under 20",
+        22: "20-24",
+        27: "25-29",
+        32: "30-34",
+        37: "35-39",
+        42: "40 or older",
+    },
     "religious": {1: "not", 2: "mildly", 3: "fairly", 4: "strongly"},
 }
 order = np.random.default_rng(0).permutation(len(survey))
 sample, truth = (
-    tabulate(survey.iloc[rows], ["age", "religious"], {"rate_marriage": question}, labels=labels)
+    tabulate(
+        survey.iloc[rows],
+        ["age", "religious"],
+        {"rate_marriage": question},
+        labels=labels,
+    )
     for rows in (order[:600], order[600:])
 )
 splitter = LeaveLevelsOut()
@@ -64,13 +78,24 @@ estimators = {
 found = []
 for left_out in splitter.describe(sample.X).itertuples():
     train = sample.subset((sample.X[left_out.column] != left_out.level).to_numpy())
-    test = truth.subset(((truth.X[left_out.column] == left_out.level) & (truth.n >= 30)).to_numpy())
+    test = truth.subset(
+        ((truth.X[left_out.column] == left_out.level) & (truth.n >= 30)).to_numpy()
+    )
     for name, estimator in estimators.items():
         model = clone(estimator).fit(train.X, train.Y, sample_weight=train.n)
-        D = js_divergence(test.Y, model.predict(test.X), sample_weight=test.n, truth_respondents=test.n)
-        found.append((f"{left_out.column}: {left_out.level}", left_out.place, name, 1000 * D))
+        D = js_divergence(
+            test.Y,
+            model.predict(test.X),
+            sample_weight=test.n,
+            truth_respondents=test.n,
+        )
+        found.append(
+            (f"{left_out.column}: {left_out.level}", left_out.place, name, 1000 * D)
+        )
 results = pd.DataFrame(found, columns=["left out", "place", "model", "divergence"])
-table = results.pivot(index=["place", "left out"], columns="model", values="divergence")[list(estimators)]
+table = results.pivot(
+    index=["place", "left out"], columns="model", values="divergence"
+)[list(estimators)]
 table.round(1)
 
 # %%
@@ -89,15 +114,30 @@ table.groupby("place").mean().round(1)
 
 groups = [group for _, group in table.index]
 figure, axis = plt.subplots(figsize=(9, 5), layout="constrained")
-marks = {"margin": ("D", "#8b949e"), "plain logit": ("s", "#9a6700"), "order-aware logit": ("o", "#0b6bcb"),
+marks = {"margin": ("D", "#8b949e"), "plain logit": ("s", "#9a6700"),
+         "order-aware logit": ("o", "#0b6bcb"),
          "DSA on nano": ("o", "#c2255c")}  # fmt: skip
 heights = np.arange(len(groups))[::-1]
-axis.hlines(heights, table.min(axis=1), table.max(axis=1), color="#dfe3e8", lw=5, zorder=1)
+axis.hlines(
+    heights, table.min(axis=1), table.max(axis=1), color="#dfe3e8", lw=5, zorder=1
+)
 for name, (marker, color) in marks.items():
-    axis.plot(table[name], heights, marker, color=color, ms=8, mec="white", label=name, zorder=2)
+    axis.plot(
+        table[name],
+        heights,
+        marker,
+        color=color,
+        ms=8,
+        mec="white",
+        label=name,
+        zorder=2,
+    )
 axis.set_yticks(heights, [f"{group}  ({place})" for place, group in table.index])
 axis.axvline(0, color="#22272e", lw=1, ls="--")
-axis.set_xlabel("debiased divergence from the group's held-out respondents, thousandths of a bit; left is better")
+axis.set_xlabel(
+    "debiased divergence from the group's held-out respondents, "
+    "thousandths of a bit; left is better"
+)
 axis.set_title("Which group was left out of training")
 axis.legend(loc="lower right")
 plt.show()

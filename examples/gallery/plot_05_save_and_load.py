@@ -23,8 +23,13 @@ import surveysim
 from surveysim import DSARegressor, Question
 from surveysim.metrics import js_divergence
 
-question = Question("How safe do you feel in your street at night?", ["very safe", "fairly safe", "unsafe"])
-X = pd.DataFrame({"age": ["18-29", "30-64", "65+"] * 2, "gender": ["woman"] * 3 + ["man"] * 3})
+question = Question(
+    "How safe do you feel in your street at night?",
+    ["very safe", "fairly safe", "unsafe"],
+)
+X = pd.DataFrame(
+    {"age": ["18-29", "30-64", "65+"] * 2, "gender": ["woman"] * 3 + ["man"] * 3}
+)
 Y = np.array(
     [
         [0.20, 0.45, 0.35],
@@ -35,7 +40,14 @@ Y = np.array(
         [0.35, 0.45, 0.20],
     ]
 )
-model = DSARegressor("nano", question=question, max_epochs=6, shift_reference="zero", shift_weight=1.5, random_state=0)
+model = DSARegressor(
+    "nano",
+    question=question,
+    max_epochs=6,
+    shift_reference="zero",
+    shift_weight=1.5,
+    random_state=0,
+)
 model.fit(X, Y, sample_weight=[40, 60, 30, 45, 55, 25])
 
 # %%
@@ -86,29 +98,54 @@ for n in numbers:
     drawn = again.sample(X, n=n, random_state=1)
     counts = drawn.groupby(["gender", "age", "answer"]).size().unstack(fill_value=0)
     counts = counts.reindex(columns=question.options, fill_value=0)
-    shares = counts.div(counts.sum(axis=1), axis=0).loc[[(g, a) for a, g in X.itertuples(index=False)]].to_numpy()
+    shares = (
+        counts.div(counts.sum(axis=1), axis=0)
+        .loc[[(g, a) for a, g in X.itertuples(index=False)]]
+        .to_numpy()
+    )
     distances["from the prediction"].append(js_divergence(predicted, shares))
     distances["from the data"].append(js_divergence(Y, shares))
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), width_ratios=[1.25, 1], layout="constrained")
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(11, 4), width_ratios=[1.25, 1], layout="constrained"
+)
 colors = ["#9ec9e2", "#4a90c2", "#1c4e80"]
 place = np.arange(len(X))
-for shift, (shares, shade) in zip((-0.2, 0.2), ((Y, 1.0), (predicted, 0.6)), strict=True):
+for shift, (shares, shade) in zip(
+    (-0.2, 0.2), ((Y, 1.0), (predicted, 0.6)), strict=True
+):
     below = np.zeros(len(X))
     for k, option in enumerate(question.options):
         label = option if shade == 1.0 else None
-        left.bar(place + shift, shares[:, k], 0.36, bottom=below, color=colors[k], alpha=shade, label=label)
+        left.bar(
+            place + shift,
+            shares[:, k],
+            0.36,
+            bottom=below,
+            color=colors[k],
+            alpha=shade,
+            label=label,
+        )
         below += shares[:, k]
-left.set_xticks(place, [f"{gender}\n{age}" for age, gender in X.itertuples(index=False)])
+left.set_xticks(
+    place, [f"{gender}\n{age}" for age, gender in X.itertuples(index=False)]
+)
 left.set_title("Data (left bars) and prediction (right bars)")
 left.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.0f}%")
 left.set_ylim(0, 1.22)
 left.set_yticks([0, 0.25, 0.5, 0.75, 1])
 left.legend(loc="upper center", ncols=3)
-for (name, values), color in zip(distances.items(), ("#0b6bcb", "#c2255c"), strict=True):
+for (name, values), color in zip(
+    distances.items(), ("#0b6bcb", "#c2255c"), strict=True
+):
     right.loglog(numbers, values, "o-", color=color, label=name)
 right.axhline(js_divergence(Y, predicted), color="#22272e", ls="--", lw=1.2)
-right.annotate("the prediction's own", (numbers[0], js_divergence(Y, predicted)), (0, -12), textcoords="offset points")
+right.annotate(
+    "the prediction's own",
+    (numbers[0], js_divergence(Y, predicted)),
+    (0, -12),
+    textcoords="offset points",
+)
 right.set_xlabel("drawn respondents per group")
 right.set_title("Divergence of the drawn answers (bits)")
 right.legend()

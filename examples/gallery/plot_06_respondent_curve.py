@@ -25,13 +25,20 @@ import pandas as pd
 
 from surveysim import DSARegressor
 from surveysim.datasets import load_fair
-from surveysim.evaluation import RespondentCurveDisplay, compare_models, respondent_curve, summarise_curve
+from surveysim.evaluation import (
+    RespondentCurveDisplay,
+    compare_models,
+    respondent_curve,
+    summarise_curve,
+)
 
 survey = load_fair()
 dsa = {"shift_reference": "baseline", "max_epochs": 4, "random_state": 0}
 curve = respondent_curve(
     {
-        "DSA, stage 1 alone": DSARegressor("nano", shift_weight=0, max_epochs=4, random_state=0),
+        "DSA, stage 1 alone": DSARegressor(
+            "nano", shift_weight=0, max_epochs=4, random_state=0
+        ),
         "DSA, two stages": DSARegressor("nano", shift_weight=1.5, **dsa),
     },
     survey.data,
@@ -48,7 +55,9 @@ curve = respondent_curve(
 # the truth is a sample, too.
 
 figure, axes = plt.subplots(1, 2, figsize=(12, 5.4), layout="constrained")
-for axis, (level, title) in zip(axes, {"cell": "crossed cells", "population": "everybody"}.items(), strict=True):
+for axis, (level, title) in zip(
+    axes, {"cell": "crossed cells", "population": "everybody"}.items(), strict=True
+):
     RespondentCurveDisplay.from_curve(curve, level=level, ax=axis)
     axis.set_title(title, loc="left")
 plt.show()
@@ -64,11 +73,17 @@ plt.show()
 # interval is over the few samples, and too narrow.
 
 comparisons = {
-    "second stage (two stages against stage 1)": compare_models(curve, "DSA, two stages", "DSA, stage 1 alone"),
-    "language model (two stages against its reference)": compare_models(curve, "DSA, two stages", "order-aware logit"),
+    "second stage (two stages against stage 1)": compare_models(
+        curve, "DSA, two stages", "DSA, stage 1 alone"
+    ),
+    "language model (two stages against its reference)": compare_models(
+        curve, "DSA, two stages", "order-aware logit"
+    ),
     "against the plain logit": compare_models(curve, "DSA, two stages", "plain logit"),
 }
-pd.DataFrame({name: table.loc["all"] for name, table in comparisons.items()}).T[["difference", "low", "high"]].round(2)
+pd.DataFrame({name: table.loc["all"] for name, table in comparisons.items()}).T[
+    ["difference", "low", "high"]
+].round(2)
 
 # %%
 # The second row is the only one that may be called the language model's, and nano, which knows no facts, has nothing to

@@ -26,7 +26,9 @@ from surveysim.datasets import make_survey
 from surveysim.elicitation.recorded import RecordedElicitor
 from surveysim.metrics import opinion_alignment
 
-survey = make_survey(1000, n_backgrounds=2, n_questions=60, n_levels=[2, 3], random_state=0)
+survey = make_survey(
+    1000, n_backgrounds=2, n_questions=60, n_levels=[2, 3], random_state=0
+)
 X, truth = survey.truth_X, survey.truth_P
 
 
@@ -71,11 +73,27 @@ for seed in range(10):
                     continue
                 model = CalibratedElicitor(elicitor).fit(X)
             else:
-                model = CalibratedElicitor(elicitor, calibrator=calibrator).fit(X[known], truth[known])
-            found.append((calibrator, n, seed, opinion_alignment(truth[test], model.predict(X[test]))))
+                model = CalibratedElicitor(elicitor, calibrator=calibrator).fit(
+                    X[known], truth[known]
+                )
+            found.append(
+                (
+                    calibrator,
+                    n,
+                    seed,
+                    opinion_alignment(truth[test], model.predict(X[test])),
+                )
+            )
         if n:
             mean = np.tile(truth[known].mean(axis=0), (test.sum(), 1))
-            found.append(("no model: mean of the examples", n, seed, opinion_alignment(truth[test], mean)))
+            found.append(
+                (
+                    "no model: mean of the examples",
+                    n,
+                    seed,
+                    opinion_alignment(truth[test], mean),
+                )
+            )
     found.append(("as it says", 0, seed, opinion_alignment(truth[test], said[test])))
 results = pd.DataFrame(found, columns=["method", "examples", "draw", "alignment"])
 results.groupby(["method", "examples"])["alignment"].mean().unstack().round(1)
@@ -86,15 +104,26 @@ results.groupby(["method", "examples"])["alignment"].mean().unstack().round(1)
 # learn and needs more questions. And one line has no language model in it at all: a calibrated model that does not
 # beat the mean of the examples has told nothing about the questions.
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), width_ratios=[1.2, 1], layout="constrained")
-styles = {"tempered": "#0b6bcb", "linear": "#9a6700", "no model: mean of the examples": "#8b949e"}
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(12, 4.5), width_ratios=[1.2, 1], layout="constrained"
+)
+styles = {
+    "tempered": "#0b6bcb",
+    "linear": "#9a6700",
+    "no model: mean of the examples": "#8b949e",
+}
 for name, color in styles.items():
     own = results[results["method"] == name].groupby("examples")["alignment"]
     place = [numbers.index(n) for n in own.mean().index]
-    left.fill_between(place, own.quantile(0.1), own.quantile(0.9), color=color, alpha=0.15, lw=0)
+    left.fill_between(
+        place, own.quantile(0.1), own.quantile(0.9), color=color, alpha=0.15, lw=0
+    )
     left.plot(place, own.mean(), "o-", color=color, label=name)
 left.axhline(
-    results[results["method"] == "as it says"]["alignment"].mean(), color="#c2255c", ls="--", label="as it says"
+    results[results["method"] == "as it says"]["alignment"].mean(),
+    color="#c2255c",
+    ls="--",
+    label="as it says",
 )
 left.set_xticks(range(len(numbers)), numbers)
 left.set_xlabel("questions with known answers")
@@ -106,9 +135,20 @@ known = X["question"].isin(names[:5]).to_numpy()
 test = X["question"].isin(names[20:]).to_numpy()
 model = CalibratedElicitor(elicitor).fit(X[known], truth[known])
 right.plot([0, 1], [0, 1], color="#22272e", lw=1)
-for shares, color, label in ((said, "#c2255c", "as it says"), (None, "#0b6bcb", "calibrated on 5 questions")):
+for shares, color, label in (
+    (said, "#c2255c", "as it says"),
+    (None, "#0b6bcb", "calibrated on 5 questions"),
+):
     shares = model.predict(X[test]) if shares is None else shares[test]
-    right.plot(shares.ravel(), truth[test].ravel(), ".", ms=3, alpha=0.5, color=color, label=label)
+    right.plot(
+        shares.ravel(),
+        truth[test].ravel(),
+        ".",
+        ms=3,
+        alpha=0.5,
+        color=color,
+        label=label,
+    )
 right.set_xlabel("share according to the model")
 right.set_ylabel("true share")
 right.set_title("Every option of every group")

@@ -27,13 +27,19 @@ from surveysim.elicitation.recorded import RecordedElicitor
 from surveysim.metrics import js_divergence
 
 population = make_survey(
-    4000, n_backgrounds=2, n_questions=8, n_levels=[4, 5], ordered=False, effect=0.5, random_state=1
+    4000,
+    n_backgrounds=2,
+    n_questions=8,
+    n_levels=[4, 5],
+    ordered=False,
+    effect=0.5,
+    random_state=1,
 )
 X, truth = population.truth_X, population.truth_P
 
 
 def simulate_elicitor(knows: float, seed: int) -> np.ndarray:
-    """Levels with an error; gaps twice as large as real ones, of which the share `knows` is true."""
+    """Levels with an error; gaps twice as large as real ones, `knows` of them true."""
     rng = np.random.default_rng(seed)
     logits, said = np.log(truth), np.empty_like(truth)
     for name in population.questions:
@@ -42,11 +48,16 @@ def simulate_elicitor(knows: float, seed: int) -> np.ndarray:
         gaps = logits[rows] - level
         invented = rng.permutation(gaps)
         mistaken = level + rng.normal(scale=0.4, size=level.shape)
-        said[rows] = softmax(mistaken + 2 * (knows * gaps + (1 - knows) * invented), axis=1)
+        said[rows] = softmax(
+            mistaken + 2 * (knows * gaps + (1 - knows) * invented), axis=1
+        )
     return said
 
 
-said = {"knows the groups": simulate_elicitor(0.8, 0), "knows nothing of them": simulate_elicitor(0.0, 0)}
+said = {
+    "knows the groups": simulate_elicitor(0.8, 0),
+    "knows nothing of them": simulate_elicitor(0.0, 0),
+}
 
 # %%
 # Samples of growing size
@@ -61,17 +72,25 @@ for n in sizes:
         sample = tabulate(people, population.backgrounds, population.questions)
         logit = LogitRegressor(question=population.questions, prior="eb")
         logit.fit(sample.X, sample.Y, sample_weight=sample.n)
-        found.append(("respondents alone (logit)", n, js_divergence(truth, logit.predict(X))))
+        found.append(
+            ("respondents alone (logit)", n, js_divergence(truth, logit.predict(X)))
+        )
         for name, shares in said.items():
             elicitor = RecordedElicitor(X, shares, question=population.questions)
             fused = FusedRegressor(elicitor, question=population.questions)
             fused.fit(sample.X, sample.Y, sample_weight=sample.n)
-            found.append((f"fused: model {name}", n, js_divergence(truth, fused.predict(X))))
-            learned.append((name, n, fused.model_worth_, *fused.gap_inflation_.values()))
+            found.append(
+                (f"fused: model {name}", n, js_divergence(truth, fused.predict(X)))
+            )
+            learned.append(
+                (name, n, fused.model_worth_, *fused.gap_inflation_.values())
+            )
 for name, shares in said.items():
     found += [(f"model alone: {name}", n, js_divergence(truth, shares)) for n in sizes]
 results = pd.DataFrame(found, columns=["what", "n", "divergence"])
-table = (1000 * results.groupby(["what", "n"], sort=False)["divergence"].mean()).unstack()
+table = (
+    1000 * results.groupby(["what", "n"], sort=False)["divergence"].mean()
+).unstack()
 table.round(1)
 
 # %%
@@ -81,7 +100,9 @@ table.round(1)
 
 gaps = [f"gap_inflation_: {name}" for name in population.backgrounds]
 diary = pd.DataFrame(learned, columns=["model", "n", "model_worth_", *gaps])
-diary.groupby(["model", "n"], sort=False).mean().sort_index(level="model", sort_remaining=False).round(2)
+diary.groupby(["model", "n"], sort=False).mean().sort_index(
+    level="model", sort_remaining=False
+).round(2)
 
 # %%
 # ``gap_inflation_`` is how much of the model's gaps the respondents bear out. Since the truth is known, it can be
@@ -94,20 +115,41 @@ def true_slope(shares: np.ndarray) -> float:
     centred = []
     for P in (np.log(truth), np.log(shares + 0.01)):
         P = P - P.mean(axis=1, keepdims=True)
-        centred.append(P - pd.DataFrame(P).groupby(X["question"].to_numpy()).transform("mean").to_numpy())
+        centred.append(
+            P
+            - pd.DataFrame(P)
+            .groupby(X["question"].to_numpy())
+            .transform("mean")
+            .to_numpy()
+        )
     return float((centred[0] * centred[1]).sum() / (centred[1] ** 2).sum())
 
 
 slopes = {name: true_slope(shares) for name, shares in said.items()}
 print({name: round(slope, 2) for name, slope in slopes.items()})
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), width_ratios=[1.25, 1], layout="constrained")
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(12, 4.5), width_ratios=[1.25, 1], layout="constrained"
+)
 colors = {"knows the groups": "#0b6bcb", "knows nothing of them": "#c2255c"}
 alone = table.loc["respondents alone (logit)"]
 left.plot(sizes, alone, "D-", color="#22272e", label="respondents alone (logit)")
 for name, color in colors.items():
-    left.plot(sizes, table.loc[f"fused: model {name}"], "o-", color=color, label=f"fused; the model {name}")
-    left.plot(sizes, table.loc[f"model alone: {name}"], "--", color=color, lw=1, label="that model alone")
+    left.plot(
+        sizes,
+        table.loc[f"fused: model {name}"],
+        "o-",
+        color=color,
+        label=f"fused; the model {name}",
+    )
+    left.plot(
+        sizes,
+        table.loc[f"model alone: {name}"],
+        "--",
+        color=color,
+        lw=1,
+        label="that model alone",
+    )
 left.set_xscale("log")
 left.set_yscale("log")
 left.set_xticks(sizes, sizes)

@@ -30,7 +30,9 @@ sample, truth = (
     tabulate(survey.data.iloc[rows], ["age", "religiousness"], survey.questions)
     for rows in (order[:1500], order[1500:])
 )
-logit = LogitRegressor(question=survey.questions).fit(sample.X, sample.Y, sample_weight=sample.n)
+logit = LogitRegressor(question=survey.questions).fit(
+    sample.X, sample.Y, sample_weight=sample.n
+)
 honest = logit.predict(truth.X)
 logits = np.log(honest)
 level = np.average(logits, axis=0, weights=truth.n)
@@ -42,7 +44,9 @@ stereotyped = softmax(level + 2.5 * (logits - level), axis=1)
 # ``truth_respondents`` gives every group its noise floor and every figure an interval.
 
 reports = {
-    name: group_report(truth.X, truth.Y, P, truth_respondents=truth.n, question=survey.questions)
+    name: group_report(
+        truth.X, truth.Y, P, truth_respondents=truth.n, question=survey.questions
+    )
     for name, P in {"logit": honest, "exaggerated": stereotyped}.items()
 }
 columns = [
@@ -60,11 +64,21 @@ reports["exaggerated"][columns].round(3)
 # The groups at the ends come first: whose gap to everybody is largest is harmed most by exaggeration. For the gaps
 # themselves a single group is a noisy witness; ``by="attribute"`` takes all groups of an attribute together.
 
-figures = ["gap_inflation", "gap_inflation_low", "gap_inflation_high", "divergence_debiased"]
+figures = [
+    "gap_inflation",
+    "gap_inflation_low",
+    "gap_inflation_high",
+    "divergence_debiased",
+]
 by_attribute = pd.concat(
     {
         name: group_report(
-            truth.X, truth.Y, P, truth_respondents=truth.n, question=survey.questions, by="attribute"
+            truth.X,
+            truth.Y,
+            P,
+            truth_respondents=truth.n,
+            question=survey.questions,
+            by="attribute",
         ).set_index("attribute")[figures]
         for name, P in {"logit": honest, "exaggerated": stereotyped}.items()
     }
@@ -81,11 +95,15 @@ by_attribute.round(3)
 # in one group. Where the dots lie flatter than the diagonal, the gaps are exaggerated.
 
 figure, axes = plt.subplots(2, 2, figsize=(12, 9.5), layout="constrained")
-for column, (name, P) in enumerate({"logit": honest, "exaggerated": stereotyped}.items()):
+for column, (name, P) in enumerate(
+    {"logit": honest, "exaggerated": stereotyped}.items()
+):
     GroupAlignmentDisplay(reports[name]).plot(ax=axes[0, column])
     axes[0, column].set_title(name, loc="left")
     axes[0, column].set_xlim(80, 100.5)
-    ShiftDisplay.from_predictions(truth.X, truth.Y, P, truth_respondents=truth.n, ax=axes[1, column])
+    ShiftDisplay.from_predictions(
+        truth.X, truth.Y, P, truth_respondents=truth.n, ax=axes[1, column]
+    )
 plt.show()
 
 # %%

@@ -27,11 +27,19 @@ question = Question(
     ["very satisfied", "satisfied", "neither", "dissatisfied", "very dissatisfied"],
     context="Social survey, 2024",
 )
-X = pd.DataFrame([{"age": age, "gender": gender} for age in ("18-29", "30-64", "65+") for gender in ("woman", "man")])
+X = pd.DataFrame(
+    [
+        {"age": age, "gender": gender}
+        for age in ("18-29", "30-64", "65+")
+        for gender in ("woman", "man")
+    ]
+)
 
 elicited = {}
 for method in ("verbalized", "logprob", "sampled", "paraphrased", "sequence"):
-    elicitor = ZeroShotElicitor("nano", method=method, question=question, random_state=0).fit(X)
+    elicitor = ZeroShotElicitor(
+        "nano", method=method, question=question, random_state=0
+    ).fit(X)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         elicited[method] = elicitor.elicit(X)
@@ -64,9 +72,19 @@ table.round(3)
 figure, left = plt.subplots(figsize=(9, 4.5), layout="constrained")
 colors = ["#0b6bcb", "#22272e", "#c2255c", "#9a6700", "#8b949e"]
 place = np.arange(question.n_options)
-for i, ((method, found), color) in enumerate(zip(elicited.items(), colors, strict=True)):
-    left.vlines(place + 0.12 * (i - 2), found.P.min(axis=0), found.P.max(axis=0), color=color, lw=2)
-    left.plot(place + 0.12 * (i - 2), found.P.mean(axis=0), "o", color=color, label=method)
+for i, ((method, found), color) in enumerate(
+    zip(elicited.items(), colors, strict=True)
+):
+    left.vlines(
+        place + 0.12 * (i - 2),
+        found.P.min(axis=0),
+        found.P.max(axis=0),
+        color=color,
+        lw=2,
+    )
+    left.plot(
+        place + 0.12 * (i - 2), found.P.mean(axis=0), "o", color=color, label=method
+    )
 left.set_xticks(place, question.options, rotation=15)
 left.set_ylim(0, 0.45)
 left.set_ylabel("share")
@@ -89,7 +107,13 @@ by_order = {
 figure, right = plt.subplots(figsize=(9, 4), layout="constrained")
 for (name, shares), color in zip(by_order.items(), ("#0b6bcb", "#c2255c"), strict=True):
     right.plot(place, shares, "o-", color=color, label=f"options shown {name}")
-right.plot(place, np.mean(list(by_order.values()), axis=0), "--", color="#22272e", label="average: what counts")
+right.plot(
+    place,
+    np.mean(list(by_order.values()), axis=0),
+    "--",
+    color="#22272e",
+    label="average: what counts",
+)
 right.set_xticks(place, question.options, rotation=15)
 right.set_ylim(0, 0.3)
 right.set_title("Percentages by the order of options")

@@ -21,7 +21,9 @@ from surveysim.baselines import LogitRegressor
 from surveysim.datasets import load_anes96
 
 everybody = load_anes96()
-survey = everybody.subset(np.random.default_rng(0).choice(len(everybody.data), 250, replace=False))
+survey = everybody.subset(
+    np.random.default_rng(0).choice(len(everybody.data), 250, replace=False)
+)
 cells = survey.tabulate(["age group", "education"], ["selfLR"])
 sample = group_estimates(None, cells, by="age group")
 sample
@@ -32,7 +34,9 @@ sample
 # Groups learn from groups that share attributes with them, so that intervals are narrower. Tables below each other are
 # drawn beside each other.
 
-model = LogitRegressor(question=cells.questions).fit(cells.X, cells.Y, sample_weight=cells.n)
+model = LogitRegressor(question=cells.questions).fit(
+    cells.X, cells.Y, sample_weight=cells.n
+)
 table = group_estimates(model, cells, by="age group", name="statistical model")
 pd.concat([sample, table]).plot()
 plt.show()
@@ -42,5 +46,7 @@ plt.show()
 # ----------------------
 # In percentage points, from the same draws.
 
-difference = group_estimates(model, cells, difference={"age group": ("65 or older", "under 30")})
+difference = group_estimates(
+    model, cells, difference={"age group": ("65 or older", "under 30")}
+)
 difference

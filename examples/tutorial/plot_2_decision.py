@@ -23,17 +23,28 @@ import pandas as pd
 
 from surveysim import DSARegressor
 from surveysim.datasets import load_fair
-from surveysim.evaluation import SAMPLE, compare_models, respondent_curve, respondents_saved, summarise_curve
+from surveysim.evaluation import (
+    SAMPLE,
+    compare_models,
+    respondent_curve,
+    respondents_saved,
+    summarise_curve,
+)
 
 survey = load_fair()
 backgrounds = ["age", "religiousness"]
 curve = respondent_curve(
-    None, survey.data, survey.questions, backgrounds, sizes=[200, 300, 500, 1000, 1500], n_splits=6
+    None,
+    survey.data,
+    survey.questions,
+    backgrounds,
+    sizes=[200, 300, 500, 1000, 1500],
+    n_splits=6,
 )
 
 
 def at(level: str) -> pd.DataFrame:
-    """Debiased divergence from the truth at a level, in thousandths of a bit; a column for each sample size."""
+    """Debiased divergence at a level, in thousandths of a bit, by sample size."""
     return (1000 * summarise_curve(curve, "js_debiased", level)).drop(index="floor")
 
 
@@ -78,10 +89,22 @@ attribute, cell = at("attribute"), at("cell")
 logit = "order-aware logit"
 comparison = pd.DataFrame(
     {
-        "by group": [attribute.loc[SAMPLE, 1000], attribute.loc[logit, 300], attribute.loc[logit, 1000]],
-        "crossed cells": [cell.loc[SAMPLE, 1000], cell.loc[logit, 300], cell.loc[logit, 1000]],
+        "by group": [
+            attribute.loc[SAMPLE, 1000],
+            attribute.loc[logit, 300],
+            attribute.loc[logit, 1000],
+        ],
+        "crossed cells": [
+            cell.loc[SAMPLE, 1000],
+            cell.loc[logit, 300],
+            cell.loc[logit, 1000],
+        ],
     },
-    index=["1,000 interviews, shares as they are", "300 interviews and the logit", "1,000 interviews and the logit"],
+    index=[
+        "1,000 interviews, shares as they are",
+        "300 interviews and the logit",
+        "1,000 interviews and the logit",
+    ],
 )
 comparison.round(1)
 
@@ -91,7 +114,8 @@ comparison.round(1)
 # 1,000 interviews with the same model are nearer still: the interviews never stopped being worth something.
 
 figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
-styles = {SAMPLE: ("D:", "#9a6700", "shares as they are"), "pooled marginal": ("s-", "#adb5bd", "all groups alike"),
+styles = {SAMPLE: ("D:", "#9a6700", "shares as they are"),
+          "pooled marginal": ("s-", "#adb5bd", "all groups alike"),
           logit: ("o-", "#0b6bcb", "order-aware logit")}  # fmt: skip
 titles = {"population": "everybody", "attribute": "groups", "cell": "crossed cells"}
 for axis, (level, title) in zip(axes, titles.items(), strict=True):
@@ -121,9 +145,24 @@ plt.show()
 # The same rehearsal with 300 interviews, two samples, and a language model beside the logit. The fit is shortened (its
 # reference and weight are set), which is why it runs in seconds here.
 
-dsa = DSARegressor("nano", shift_reference="baseline", shift_weight=1.5, max_epochs=6, random_state=0)
-small = respondent_curve({"DSA on nano": dsa}, survey.data, survey.questions, backgrounds, sizes=[300], n_splits=2)
-(1000 * pd.concat({level: summarise_curve(small, "js_debiased", level)[300] for level in titles}, axis=1)).round(2)
+dsa = DSARegressor(
+    "nano", shift_reference="baseline", shift_weight=1.5, max_epochs=6, random_state=0
+)
+small = respondent_curve(
+    {"DSA on nano": dsa},
+    survey.data,
+    survey.questions,
+    backgrounds,
+    sizes=[300],
+    n_splits=2,
+)
+(
+    1000
+    * pd.concat(
+        {level: summarise_curve(small, "js_debiased", level)[300] for level in titles},
+        axis=1,
+    )
+).round(2)
 
 # %%
 # Only the difference from the logit may be credited to the language model:

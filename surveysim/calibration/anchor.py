@@ -24,7 +24,7 @@ __all__ = ["Anchor", "Gaps", "KnownCells", "as_anchor", "fit_gaps", "log_shift",
 
 
 class Anchor(BaseEstimator):
-    """Says which group's distributions are known.
+    """The group whose distributions are known, and these distributions.
 
     Parameters
     ----------

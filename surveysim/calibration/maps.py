@@ -81,7 +81,7 @@ class Calibrator(BaseEstimator):
 
 
 class IdentityCalibrator(Calibrator):
-    """What was elicited, as it is: the raw output, for comparison.
+    """Leave what was elicited as it is, for comparison.
 
     Examples
     --------

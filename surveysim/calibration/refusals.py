@@ -10,7 +10,7 @@ __all__ = ["LeftOut"]
 class LeftOut:
     """Refusal options to which an elicitor gave nothing, because it keeps refusals apart.
 
-    Their 0 is no statement about people, and must not be calibrated: the power 0.2 of label probabilities would make
+    Their 0 is not a statement about people, and must not be calibrated: the power 0.2 of label probabilities would make
     a tenth of it.
 
     Parameters

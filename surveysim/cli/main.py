@@ -85,7 +85,7 @@ def _add_file(command: argparse.ArgumentParser) -> None:
         metavar="CODE",
         action="append",
         default=[],
-        help="a code that is no answer; may be repeated",
+        help="a code that is not an answer; may be repeated",
     )
 
 

@@ -6,7 +6,6 @@ import itertools
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,7 +89,7 @@ class Source:
     name: str
     column: pd.Series
     labels: Mapping[Hashable, str]
-    declared: Sequence[Any]
+    declared: Sequence[Hashable]
     overrides: Overrides
     kind: str
     bands: Sequence[int]
@@ -118,7 +117,7 @@ def read_background(source: Source, report: Report) -> tuple[pd.Series, str] | s
     try:
         pd.factorize(column)
     except TypeError:  # lists, as Parquet can hold
-        return "its values are no single values"
+        return "its values are not single values"
     if pd.api.types.is_bool_dtype(column.dtype):
         return source.take(column, "a boolean", report)
     if source.kind in ("age", "birth year", "number"):
@@ -216,7 +215,7 @@ _NOMINAL = frozenset(
 
 
 def _numbers(source: Source, report: Report) -> pd.Series | None:
-    """The variable as numbers, codes for missing answers as NaN; None if it is no number."""
+    """The variable as numbers, codes for missing answers as NaN; None if it is not a number."""
     column = source.column
     if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(column.dtype):
         return None
@@ -225,7 +224,7 @@ def _numbers(source: Source, report: Report) -> pd.Series | None:
     texts = {value for value in uniques if isinstance(value, str)}
     marks = {value for value in texts if not re.search(r"\w", value)}
     absent = [value for value in uniques if value not in marks and kinds.find(value, _label(value, book)) is not None]
-    # Age 97 may be labelled "97 or older", but a variable whose ordinary values are all labelled is no number.
+    # Age 97 may be labelled "97 or older", but a variable whose ordinary values are all labelled is not a number.
     ordinary = [value for value in uniques if value not in absent and value not in marks]
     labelled = [value for value in ordinary if (label := book.find(value)) is not None and not label[:1].isdigit()]
     if not ordinary or len(labelled) > max(2, len(ordinary) // 4):
@@ -241,7 +240,7 @@ def _numbers(source: Source, report: Report) -> pd.Series | None:
     return numbers.astype(np.float64)
 
 
-def _label(value: Any, book: LabelBook) -> str | None:
+def _label(value: Hashable, book: LabelBook) -> str | None:
     label = book.find(value)
     return value.strip() if label is None and isinstance(value, str) and not book.labels else label
 

@@ -51,7 +51,7 @@ class Decisions:
     Attributes
     ----------
     missing : dict of code's key to kind
-        The codes that are no answers.
+        The codes that are not answers.
     certain : set of code's key
         Those of them that the file or the user declares, so that nothing can bring them back.
     beside : set of label

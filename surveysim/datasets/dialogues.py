@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,13 @@ _SEGMENT_NAMES = {"ageGroup": "age", "aiConcern": "AI concern"}
 
 
 def read_global_dialogues(
-    path: str | Path, *, attributes: Sequence[str] | None = None, min_respondents: float = 1.0, respondents: Any = None
+    path: str | Path,
+    *,
+    attributes: Sequence[str] | None = None,
+    min_respondents: float = 1.0,
+    respondents: float | Mapping[str, float] | None = None,
 ) -> QuestionSet:
-    """Global Dialogues: what people of many countries think of AI, by single attributes.
+    """Read Global Dialogues: what people of many countries think of AI, by single attributes.
 
     Parameters
     ----------
@@ -136,7 +140,7 @@ def _dialogues_table(path: Path, report: Report) -> tuple[list[GroupAnswers], di
     polls = table[table["Question Type"].str.casefold() == "poll single select"]
     others = table.loc[~table.index.isin(polls.index), "Question ID"].nunique()
     if others:
-        report.note("", "questions that are no single-select polls, left out", 0, f"{others} questions")
+        report.note("", "questions that are not single-select polls, left out", 0, f"{others} questions")
     columns = {c: c.split(":", 1) for c in polls.columns if re.match(r"O\d+:", c)}
     round = path.name.split("_")[0].lower()
     rows, totals = [], {}
@@ -161,5 +165,5 @@ def _dialogues_table(path: Path, report: Report) -> tuple[list[GroupAnswers], di
             rows.append(GroupAnswers(key, {_SEGMENTS[segment]: group.strip()}, shares.tolist(), size))
     beside = sorted({segment for segment, _ in columns.values()} - set(_SEGMENTS))
     if beside:
-        report.note("", "segments that are no attribute of people, left out", 0, ", ".join(beside))
+        report.note("", "segments that are not an attribute of people, left out", 0, ", ".join(beside))
     return rows, questions, totals

@@ -28,7 +28,7 @@ _INCOME = ["None or less than $2,999", "$3,000-$4,999", "$5,000-$6,999", "$7,000
 
 
 def load_anes96(*, age_bands: Sequence[float] = AGE_BANDS) -> Survey:
-    """American National Election Study 1996: 944 respondents, six questions. Comes with statsmodels.
+    """Load the American National Election Study 1996, which comes with statsmodels: 944 respondents, six questions.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def load_anes96(*, age_bands: Sequence[float] = AGE_BANDS) -> Survey:
 
 
 def load_fair() -> Survey:
-    """Redbook survey of 1974: 6,366 married women and how they rate their marriage. Comes with statsmodels.
+    """Load the Redbook survey of 1974, which comes with statsmodels: 6,366 married women rate their marriage.
 
     Returns
     -------

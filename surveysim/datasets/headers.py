@@ -21,7 +21,7 @@ class HeaderLines:
     names : list of str
         Empty where a column has none.
     n_lines : int
-        Rows of the table that are no respondents.
+        Rows of the table that are not respondents.
     wording : dict of str to str
         By name.
     findings : list of (variable, what, respondents, detail)

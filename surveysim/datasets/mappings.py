@@ -75,7 +75,7 @@ def entries_of(mapping: Mapping[str, Any], round: str) -> list[Entry]:
 
 
 def list_readers() -> pd.DataFrame:
-    """Every variable that the readers of named surveys know, and whether its name was checked.
+    """List every variable that the readers of named surveys know, and whether its name was checked.
 
     Returns
     -------

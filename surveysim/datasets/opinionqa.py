@@ -36,7 +36,7 @@ TERMS = (
 def read_opinionqa(
     path: str | Path, *, waves: Sequence[int] | None = None, attributes: Sequence[str] | None = None
 ) -> QuestionSet:
-    """OpinionQA: answers of US groups to 1,498 questions of Pew's American Trends Panel.
+    """Read OpinionQA: answers of US groups to 1,498 questions of Pew's American Trends Panel.
 
     Parameters
     ----------

@@ -28,9 +28,13 @@ __all__ = ["read_global_opinion_qa", "read_subpop"]
 
 
 def read_subpop(
-    path: str | Path, *, n: float | Mapping[Any, float] = 100.0, respondents: Any = None, context: str | None = None
+    path: str | Path,
+    *,
+    n: float | Mapping[Any, float] = 100.0,
+    respondents: float | Mapping[str, float] | None = None,
+    context: str | None = None,
 ) -> QuestionSet:
-    """SubPOP: distributions of answers of 22 US subpopulations to questions of Pew's panel and the GSS.
+    """Read SubPOP: distributions of answers of 22 US subpopulations to questions of Pew's panel and the GSS.
 
     Parameters
     ----------
@@ -100,9 +104,13 @@ def read_subpop(
 
 
 def read_global_opinion_qa(
-    path: str | Path, *, n: float | Mapping[Any, float] = 1000.0, respondents: Any = None, source: str | None = None
+    path: str | Path,
+    *,
+    n: float | Mapping[Any, float] = 1000.0,
+    respondents: float | Mapping[str, float] | None = None,
+    source: str | None = None,
 ) -> QuestionSet:
-    """GlobalOpinionQA: answers of countries to 2,556 questions of Pew's Global Attitudes and the World Values Survey.
+    """Read GlobalOpinionQA: answers by country to 2,556 questions of Pew's Global Attitudes and of the WVS.
 
     Parameters
     ----------
@@ -163,7 +171,7 @@ def read_global_opinion_qa(
             report.warn(key, "lines that cannot be read, left out", 0, str(error))
             continue
         if not isinstance(selections, dict):
-            report.warn(key, "lines that cannot be read, left out", 0, f"selections is no mapping: {text[:60]!r}")
+            report.warn(key, "lines that cannot be read, left out", 0, f"selections is not a mapping: {text[:60]!r}")
             continue
         keep = [k for k, option in enumerate(options) if missing_kind(option) is None]
         if len(keep) < 2 or len(set(options)) < len(options):
@@ -178,7 +186,7 @@ def read_global_opinion_qa(
                 values = [float(share) for share in shares]
             except (TypeError, ValueError):
                 report.warn(
-                    key, "distributions that are no lists of numbers, left out", 0, f"{country}: {shares!r}"[:80]
+                    key, "distributions that are not lists of numbers, left out", 0, f"{country}: {shares!r}"[:80]
                 )
                 continue
             if len(values) != len(options):

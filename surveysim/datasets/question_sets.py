@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,15 @@ class GroupAnswers:
 
 
 def build_set(
-    rows: Sequence[GroupAnswers], questions: Mapping[str, Question], report: Report, *, respondents: Any = None
+    rows: Sequence[GroupAnswers],
+    questions: Mapping[str, Question],
+    report: Report,
+    *,
+    respondents: float | Mapping[str, float] | None = None,
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, dict[str, Question]]:
     """X, Y and n of published distributions, sorted by question.
 
-    Rows whose shares are no distribution are left out and counted; n is capped at the survey's respondents.
+    Rows whose shares are not a distribution are left out and counted; n is capped at the survey's respondents.
     """
     K = max((question.n_options for question in questions.values()), default=0)
     kept, Y, n = [], [], []
@@ -63,7 +67,7 @@ def build_set(
             report.warn(row.question, "distributions with another number of options, left out", int(row.respondents))
             continue
         if np.isnan(shares).any() or (shares < 0).any() or abs(shares.sum() - 1) > SUM_TOLERANCE:
-            report.warn(row.question, "shares that are no distribution, left out", int(row.respondents),
+            report.warn(row.question, "shares that are not a distribution, left out", int(row.respondents),
                         f"{dict(row.group)}: {np.round(shares, 3).tolist()}")  # fmt: skip
             continue
         if not row.respondents > 0:
@@ -102,8 +106,8 @@ def build_set(
 
 
 def finish_set(
-    rows: Sequence[GroupAnswers], questions: Mapping[str, Question], report: Report, respondents: Any,
-    assumed: bool, description: str, terms: str,
+    rows: Sequence[GroupAnswers], questions: Mapping[str, Question], report: Report,
+    respondents: float | Mapping[str, float] | None, assumed: bool, description: str, terms: str,
 ) -> QuestionSet:  # fmt: skip
     X, Y, n, used = build_set(rows, questions, report, respondents=respondents)
     if assumed:
@@ -150,7 +154,7 @@ def add_question(
         raise ValueError(f"{where}: {error}") from None
 
 
-def assumed_respondents(n: float | Mapping[Any, float], question: str, group: Any, where: str) -> float:
+def assumed_respondents(n: float | Mapping[Any, float], question: str, group: Hashable, where: str) -> float:
     if not isinstance(n, Mapping):
         return float(n)
     keys = [question, group]
@@ -188,11 +192,11 @@ def need_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> Non
         raise ValueError(f"{path.name} lacks the columns {absent}; it has {list(table.columns)[:12]}")
 
 
-def as_list(value: Any, where: str, column: str) -> list:
+def as_list(value: object, where: str, column: str) -> list:
     if isinstance(value, str):
         value = parse_literal(value, where, column)
     if not isinstance(value, list | tuple | np.ndarray):
-        raise ValueError(f"{where}: {column} is no list: {str(value)[:60]!r}")
+        raise ValueError(f"{where}: {column} is not a list: {str(value)[:60]!r}")
     return list(value)
 
 

@@ -98,7 +98,7 @@ def hold(name: str, column: pd.Series, labels: Mapping[Hashable, str], report: R
     try:
         seen, uniques = pd.factorize(column)
     except TypeError:
-        return "its values are no single values"
+        return "its values are not single values"
     values = list(uniques)
     counts = np.bincount(seen[seen >= 0], minlength=len(values))
     if counts.sum() == 0:
@@ -175,7 +175,7 @@ def bring_back(held: Held, kinds: MissingBook, found: SortedValues) -> None:
 
 
 def drop_negative(held: Held, kinds: MissingBook, found: SortedValues, report: Report) -> None:
-    """Labelled negative codes with a gap to the others, as -9 and -8 beside 1 to 5, are no answers."""
+    """Labelled negative codes with a gap to the others, as -9 and -8 beside 1 to 5, are not answers."""
     numbers = {code: number for code in found.unused if (number := as_number(code)) is not None}
     apart = [number for number in codes_apart(numbers.values()) if number < 0]
     if len(numbers) < len(found.unused) or not apart:

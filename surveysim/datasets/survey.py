@@ -171,7 +171,8 @@ class Survey(Bunch):
 
         Parameters
         ----------
-        rows : boolean array of shape (n_respondents,), or array of integer positions
+        rows : array of bool of shape (n_respondents,), or array of int
+            Which respondents, or their positions.
 
         Returns
         -------

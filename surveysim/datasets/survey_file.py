@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -15,7 +14,7 @@ from surveysim.datasets.proposal import AGE_BANDS, MAX_LEVELS, MAX_OPTIONS, Choi
 from surveysim.datasets.raw import RawSurvey
 from surveysim.datasets.survey import Report, Survey
 from surveysim.questions import Question
-from surveysim.tables.missing import as_missing
+from surveysim.tables.missing import MissingCodes, as_missing
 
 __all__ = ["read_survey"]
 
@@ -28,7 +27,7 @@ def read_survey(
     weight: str | None = "auto",
     strata: str | None = None,
     cluster: str | None = None,
-    missing: Mapping[Any, Any] | None = None,
+    missing: MissingCodes | None = None,
     ordinal: Mapping[str, bool] | None = None,
     age_bands: Sequence[float] = AGE_BANDS,
     variable_labels: Mapping[str, str] | None = None,
@@ -51,7 +50,7 @@ def read_survey(
         SPSS (.sav, .zsav, .por), Stata (.dta), SAS (.sas7bdat, .xpt), CSV (.csv, .tsv, .tab), Excel (.xlsx) or Parquet;
         or a table that you have read yourself.
     questions : list of str or mapping of str to Question, optional
-        Variables that are questions. None proposes every variable with value labels that is no background, weight or
+        Variables that are questions. None proposes every variable with value labels that is not a background, weight or
         identifier. In a mapping, a Question is taken as given and None is proposed.
     backgrounds : list of str or mapping of str to str, optional
         Variables that describe respondents; a mapping gives them the names that `data` and the prompt shall have,

@@ -6,12 +6,15 @@ import csv
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from surveysim.datasets.headers import HeaderLines, read_header_lines
 from surveysim.datasets.raw import ENCODINGS, RawSurvey, require
+
+if TYPE_CHECKING:
+    from pandas._typing import DtypeObj
 
 __all__ = ["BLANKS", "read_csv", "read_excel"]
 
@@ -64,7 +67,7 @@ def read_csv(path: Path, encoding: str | None) -> RawSurvey:
         where = f" (byte {error.start:,})" if isinstance(error, UnicodeDecodeError) else ""
         raise ValueError(f"{path.name} is not {encoding or 'UTF-8'} text{where}: give {ENCODINGS}") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise ValueError(f"{path.name} is no readable CSV file: {error}") from None
+        raise ValueError(f"{path.name} is not a readable CSV file: {error}") from None
     return _as_survey(path, data, names, separator)
 
 
@@ -83,7 +86,7 @@ def read_excel(path: Path) -> RawSurvey:
         sheets = pd.read_excel(path, sheet_name=None, header=None, dtype=object, keep_default_na=False,
                                na_values=list(BLANKS), engine="openpyxl")  # fmt: skip
     except Exception as error:  # zip, XML and openpyxl's own errors have no common class
-        raise ValueError(f"{path.name} is no readable Excel workbook: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{path.name} is not a readable Excel workbook: {str(error).splitlines()[0]}") from None
     filled = {name: sheet for name, sheet in sheets.items() if len(sheet) > 1 and sheet.shape[1] > 0}
     if not filled:
         raise ValueError(f"{path.name} has no sheet with a line of names and respondents")
@@ -119,7 +122,7 @@ def _renamed(data: pd.DataFrame, header: HeaderLines) -> pd.DataFrame:
     return data
 
 
-def _may_hold_text(dtype: Any) -> bool:
+def _may_hold_text(dtype: DtypeObj) -> bool:
     return pd.api.types.is_string_dtype(dtype) or pd.api.types.is_object_dtype(dtype)
 
 

@@ -148,10 +148,10 @@ def check_weight(column: pd.Series) -> None:
     Raises
     ------
     ValueError
-        If it is no number, negative, infinite, or zero for everybody.
+        If it is not a number, negative, infinite, or zero for everybody.
     """
     if not pd.api.types.is_numeric_dtype(column.dtype):
-        raise ValueError(f"weight {column.name!r} is no number: it is of type {column.dtype}")
+        raise ValueError(f"weight {column.name!r} is not a number: it is of type {column.dtype}")
     values = column.to_numpy(dtype=float, na_value=np.nan)
     wrong = np.flatnonzero((values < 0) | np.isinf(values))
     if len(wrong):

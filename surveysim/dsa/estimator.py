@@ -6,7 +6,7 @@ import numbers
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,12 +17,14 @@ from surveysim.cells import FitCells, PredictCells
 from surveysim.dsa.parameters import check_parameters
 from surveysim.dsa.predictive import IntervalsByRefits
 from surveysim.dsa.sampling import draw_answers
+from surveysim.interfaces import RandomState, Table
 from surveysim.parameters import as_generator
 from surveysim.prompts import Template, get_template
 from surveysim.questions import Question
 from surveysim.respondents import check_folds
 
 if TYPE_CHECKING:
+    from surveysim.bank import QuestionBank
     from surveysim.dsa.fit import FitResult
     from surveysim.dsa.inputs import RunOptions, Tuning
     from surveysim.dsa.intervals import Uncertainty
@@ -93,6 +95,11 @@ class DSARegressor(IntervalsByRefits):
     validation_fraction : float, default=0.2
         Share of the respondents held out to choose epochs, reference and weights; afterwards the model is trained on
         all. 0: nothing is chosen; `max_epochs` is used up.
+    base : QuestionBank or path, optional
+        Where training starts: a question bank (`surveysim.train_bank`), or the folder in which one was saved. `model`,
+        `tuning` and `n_blocks` must be the bank's. Its shifts are then those of ``shift_reference="zero-shot"``, and
+        with ``init=None`` questions start at the mean of the bank's questions with as many options. None: the model's
+        own weights.
     trunk_cache : path, optional
         A folder where trunk states are kept between processes; None with ``tuning="lora"``, which has none.
     device : str, default="auto"
@@ -196,13 +203,14 @@ class DSARegressor(IntervalsByRefits):
         learning_rate: float | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
         validation_fraction: float = 0.2,
+        base: QuestionBank | str | os.PathLike[str] | None = None,
         trunk_cache: str | os.PathLike[str] | None = None,
         device: str = "auto",
         dtype: str = "auto",
         revision: str | None = None,
         local_files_only: bool = False,
         verbose: int = 0,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ) -> None:
         self.model = model
         self.question = question
@@ -218,6 +226,7 @@ class DSARegressor(IntervalsByRefits):
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.validation_fraction = validation_fraction
+        self.base = base
         self.trunk_cache = trunk_cache
         self.device = device
         self.dtype = dtype
@@ -227,7 +236,7 @@ class DSARegressor(IntervalsByRefits):
         self.random_state = random_state
 
     def fit(
-        self, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None = None, folds: ArrayLike | None = None
+        self, X: Table, Y: ArrayLike, sample_weight: ArrayLike | None = None, folds: ArrayLike | None = None
     ) -> DSARegressor:
         """Fine-tune the model's last block to the cells.
 
@@ -296,7 +305,7 @@ class DSARegressor(IntervalsByRefits):
         self._fitted.warn_of_unseen(cells)
         return self._fitted.predict(self._load(check=True), self._run_options(), cells)
 
-    def sample(self, X: Any, n: int = 1, random_state: Any = None) -> pd.DataFrame:
+    def sample(self, X: Table, n: int = 1, random_state: RandomState = None) -> pd.DataFrame:
         """Draw answers of simulated respondents.
 
         Parameters

@@ -12,11 +12,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from surveysim.bank.bank import QuestionBank
 from surveysim.cells import PredictCells
 from surveysim.dsa.fitted import FittedDSA, Member, TrainingCells
 from surveysim.dsa.inputs import TrainedPart
 from surveysim.dsa.intervals import counts_without_each_group
 from surveysim.dsa.trainer import Candidate, Plan, Settings
+from surveysim.interfaces import JSON
 from surveysim.prompts import Template
 from surveysim.questions import Question
 from surveysim.saving import column_back, column_state, without_nan
@@ -50,7 +52,7 @@ _PLAIN = (
 
 def state_of(
     attributes: Mapping[str, Any],
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, object],
     fitted: FittedDSA,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What is written of an estimator.
@@ -81,6 +83,8 @@ def state_of(
     for kind, members in heads.items():
         for i, member in enumerate(members):
             tensors.update({f"{kind}/{i}/{name}": value for name, value in member.tensors.items()})
+    bank, bank_tensors = (None, {}) if fitted.bank is None else fitted.bank.state()
+    tensors.update({f"bank/{name}": value for name, value in bank_tensors.items()})
     backgrounds = training.cells.backgrounds
     state = {
         "class": "DSARegressor",
@@ -100,6 +104,7 @@ def state_of(
             "seed": training.seed,
         },
         "has_baseline": attributes["baseline_"] is not None,
+        "bank": bank,
     }
     return state, tensors
 
@@ -115,9 +120,10 @@ def restore(cls: type[Estimator], state: dict[str, Any], tensors: dict[str, Tens
         As they were saved.
     """
     parameters = {name: _parameter_back(value) for name, value in state["parameters"].items()}
-    # a folder was named relative to where the fit ran
-    estimator: Any = cls(**{**parameters, "device": "auto", "model": state["fitted"]["_model_name"]})
-    estimator._remember_parameters()
+    # folders of earlier versions have none
+    bank = QuestionBank.from_state(state["bank"], _tensors_of("bank/", tensors)) if state.get("bank") else None
+    # a folder was named relative to where the fit ran, and a bank's folder may be gone
+    estimator: Any = cls(**{**parameters, "device": "auto", "model": state["fitted"]["_model_name"], "base": bank})
     estimator._remember_parameters()
     for name in _PLAIN:
         setattr(estimator, name, state["fitted"][name])
@@ -151,6 +157,7 @@ def restore(cls: type[Estimator], state: dict[str, Any], tensors: dict[str, Tens
         training=training,
         n_options=estimator.n_options_,
         refits=tuple(refits),
+        bank=bank,
     )
     return estimator  # type: ignore[no-any-return]
 
@@ -177,7 +184,7 @@ def _tensors_of(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _parameter(value: Any) -> Any:
+def _parameter(value: object) -> JSON:
     """A constructor parameter as JSON can hold it."""
     if isinstance(value, Question):
         return {"question": value.to_dict()}
@@ -196,7 +203,7 @@ def _parameter(value: Any) -> Any:
     return None  # a random generator's position is no parameter worth keeping
 
 
-def _parameter_back(value: Any) -> Any:
+def _parameter_back(value: JSON) -> Any:
     if not isinstance(value, dict):
         return value
     if "question" in value:

@@ -99,7 +99,7 @@ def equivalent_respondents(
     n_draws: int = 1000,
     random_state: RandomState = 0,
 ) -> EquivalentRespondents:
-    r"""How many respondents a prediction is worth.
+    r"""Find how many respondents a prediction is worth.
 
     The total respondents of a simple random survey, spread over the groups as the population is, whose expected
     divergence to the truth equals the prediction's debiased one. The same prediction is worth different numbers at
@@ -141,7 +141,7 @@ def equivalent_respondents(
         A ValueError: where the noise floor is over half of the raw divergence, which is also the case where the
         prediction *is* the truth that it is compared with.
     ValueError
-        If rows are no distributions or lack a prediction, or no group has enough respondents.
+        If rows are not distributions or lack a prediction, or no group has enough respondents.
 
     Notes
     -----

@@ -24,7 +24,7 @@ METRICS = (*SHARE_TERMS, "opinion_alignment", "cross_entropy", *SIMULATED)
 def noise_floor(
     Y: ArrayLike,
     n: ArrayLike,
-    metric: str | Callable[..., Any] = "js_divergence",
+    metric: str | Callable[..., ArrayLike] = "js_divergence",
     *,
     sample_weight: ArrayLike | None = None,
     average: bool = True,
@@ -32,7 +32,7 @@ def noise_floor(
     n_draws: int = 2000,
     random_state: RandomState = 0,
 ) -> Any:
-    r"""The expected value of a metric between the shares of n respondents and the distribution they are drawn from.
+    r"""Compute the expected value of a metric between the shares of n respondents and the distribution they come from.
 
     It is what a *perfect* prediction would show against a truth of n respondents, and also what a survey of n
     respondents per group would be off from the truth.
@@ -66,7 +66,7 @@ def noise_floor(
     Raises
     ------
     ValueError
-        If a row is no distribution, a group that counts has no respondents, the metric is unknown, or it is ordinal and
+        If a row is not a distribution, a group that counts has no respondents, or the metric is unknown, or ordinal and
         a row is nominal.
 
     Notes
@@ -180,7 +180,7 @@ def _wasserstein(
 
 
 def _simulate(
-    function: Callable[..., Any],
+    function: Callable[..., ArrayLike],
     Y: np.ndarray,
     n: np.ndarray,
     values: ArrayLike | None,

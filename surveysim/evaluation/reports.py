@@ -49,7 +49,7 @@ def group_report(
     n_draws: int = 1000,
     random_state: RandomState = 0,
 ) -> pd.DataFrame:
-    r"""How well each group is predicted, the worst first.
+    r"""Report how well each group is predicted, the worst first.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def group_report(
     Raises
     ------
     ValueError
-        If a row is no distribution or lacks a prediction, X has no backgrounds, or nobody has respondents.
+        If a row is not a distribution or lacks a prediction, X has no backgrounds, or nobody has respondents.
 
     Notes
     -----

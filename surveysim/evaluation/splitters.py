@@ -97,14 +97,16 @@ class LeaveLevelsOut(_CellSplitter):
     question_column : str, default="question"
         Not a background.
 
+    See Also
+    --------
+    LeaveCombinationsOut : backgrounds whose levels are known, but not together.
+    LeaveQuestionsOut : questions that nobody was asked.
+    LeaveBothOut : two of these at once.
+
     Notes
     -----
     Cells whose background is missing are never left out, and stay in training. Backgrounds with a single level are
     passed over, ordered ones with two levels have ends only.
-
-    See Also
-    --------
-    LeaveCombinationsOut, LeaveQuestionsOut, LeaveBothOut
 
     Examples
     --------
@@ -337,7 +339,7 @@ def _background_columns(X: pd.DataFrame, columns: str | Sequence[str] | None, qu
     if absent:
         raise ValueError(f"columns names {absent}, which X does not have: it has {list(X.columns)}")
     if question_column in chosen:
-        raise ValueError(f"{question_column!r} names the questions, it is no background: use LeaveQuestionsOut")
+        raise ValueError(f"{question_column!r} names the questions, it is not a background: use LeaveQuestionsOut")
     return chosen
 
 

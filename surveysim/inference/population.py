@@ -46,7 +46,7 @@ def read_population(population: pd.DataFrame, like: pd.DataFrame) -> Population:
     Raises
     ------
     TypeError
-        If it is no DataFrame.
+        If it is not a DataFrame.
     ValueError
         If it is empty, lacks backgrounds, or shares are wrong.
     """

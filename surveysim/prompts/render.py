@@ -64,7 +64,7 @@ class Example:
 
 
 def describe_background(template: Template, background: Mapping[str, object] | None) -> str:
-    """The attributes of a background in one phrase, such as ``"age: 18-29; gender: female"``.
+    """Describe the attributes of a background in one phrase, such as ``"age: 18-29; gender: female"``.
 
     Numbers are written with ``%g`` (no ".0"), booleans and missing values (None, NaN, NaT, NA) by the template's
     phrases, underscores in attribute names as spaces. Line breaks become spaces, and what a chat template would take
@@ -106,7 +106,7 @@ def render(
     verbalized: bool = False,
     sequence: int | None = None,
 ) -> Prompt:
-    """The prompt for one question and one background: constant text first, the background last.
+    """Write the prompt for one question and one background: constant text first, the background last.
 
     Texts of the survey are text: line breaks in them become spaces, and control tokens of chat templates are escaped.
 
@@ -135,7 +135,7 @@ def render(
     Raises
     ------
     ValueError
-        If there are not as many labels as options, labels are repeated, `order` is no permutation, an example's
+        If there are not as many labels as options, labels are repeated, `order` is not a permutation, an example's
         distribution does not fit the question, both `verbalized` and `sequence` are asked for, or a text of the survey
         holds half of a character.
 

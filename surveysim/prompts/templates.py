@@ -227,7 +227,7 @@ _TEMPLATES = {
 
 
 def template_names() -> list[str]:
-    """Names of the templates that come with the package; ``"default"`` is the first.
+    """List the names of the templates that come with the package, ``"default"`` first.
 
     Examples
     --------
@@ -239,7 +239,7 @@ def template_names() -> list[str]:
 
 
 def get_template(template: str | Template) -> Template:
-    """A template by name; a `Template` is handed back as it is.
+    """Get a template by name; a `Template` is returned as it is.
 
     Raises
     ------

@@ -46,7 +46,7 @@ class Cells:
     excluded : DataFrame
         Everything left out: ``question`` ("" for all questions), ``reason`` (a kind of missing, or "weight 0"),
         ``respondents``, their ``weight_sum``, and ``outside_cells``: how many of them are not in `missing`, since
-        nobody of their background answered the question, so that it is no cell, or since their weight is 0.
+        nobody of their background answered the question, so that it is not a cell, or since their weight is 0.
     folds : float64 array of shape (n_cells, n_folds, K), or None
         Respondent-disjoint counts, scaled so that those of a cell sum to its n; 0 past the last option of a shorter
         question. ``folds.sum(axis=1) / n[:, None]`` is Y. scikit-learn can slice it by rows, like a weight.
@@ -104,7 +104,8 @@ class Cells:
 
         Parameters
         ----------
-        mask : boolean array of shape (n_cells,), or array of integer positions
+        mask : array of bool of shape (n_cells,), or array of int
+            Which cells, or their positions.
 
         Returns
         -------

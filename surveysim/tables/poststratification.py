@@ -51,7 +51,7 @@ def poststratify(
     Raises
     ------
     ValueError
-        If P and X differ in length or P is no distribution, X repeats a cell, columns are missing, shares are
+        If P and X differ in length or P is not a distribution, X repeats a cell, columns are missing, shares are
         negative, missing or do not sum to 1, or the population has backgrounds that X lacks (they are listed).
 
     Notes

@@ -54,6 +54,8 @@ class OutputLayer:
 
     way: TrunkWay
     reason: str | None = None
+    weight: float = 1.0
+    """What option logits are multiplied by; another one where a head starts at weights that were trained before."""
 
     def __init__(self, anatomy: Anatomy, lock: AbstractContextManager[Any]) -> None:
         self.anatomy = anatomy

@@ -14,6 +14,7 @@ import pytest
 
 import surveysim.datasets
 from benchmarks.tabulate import main
+from tests import pages
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -50,7 +51,7 @@ def test_readers_say_what_they_return_and_under_which_terms(name):
 
 
 def test_every_reader_is_in_the_guide():
-    guide = (PROJECT / "docs" / "datasets.md").read_text(encoding="utf-8")
+    guide = pages.text_of("datasets") + pages.text_of("survey_readers")
     listing = (PROJECT / "docs" / "api" / "index.rst").read_text(encoding="utf-8")
     for name in surveysim.datasets.__all__:
         assert name in listing, name

@@ -77,7 +77,7 @@ class TestSubpop:
         table = pd.DataFrame(subpop_rows())
         table["responses"] = table["responses"].mask(table["attribute"] == "SEX", "[0.9, 0.9]")
         table.to_csv(tmp_path / "s.csv", index=False)
-        with pytest.warns(SurveyWarning, match="no distribution"):
+        with pytest.warns(SurveyWarning, match="not a distribution"):
             found = read_subpop(tmp_path / "s.csv")
         assert found.backgrounds == ["AGE"]
 
@@ -97,7 +97,7 @@ class TestSubpop:
         ("column", "value", "message"),
         [
             ("responses", "__import__('os').system('true')", "row 0: responses cannot be read"),
-            ("responses", "3", "row 0: responses is no list"),
+            ("responses", "3", "row 0: responses is not a list"),
             ("options", str(["Same", "Same", "Refused"]), "row 0: options must all be different"),
         ],
     )
@@ -176,9 +176,9 @@ class TestGlobalOpinionQA:
             ({"selections": "defaultdict(<class 'list'>, {'Japan': open('x')})"}, "lines that cannot be read"),
             ({"selections": "[1, 2]"}, "lines that cannot be read"),
             ({"selections": "{'Japan': [0.5, 0.5]}"}, "distributions with another number of options"),
-            ({"selections": "{'Japan': [0.5, 0.3, 0.9, 0.1, 0.1]}"}, "shares that are no distribution"),
-            ({"selections": "{'Japan': None}"}, "distributions that are no lists of numbers"),
-            ({"selections": "{'Japan': ['a', 'b']}"}, "distributions that are no lists of numbers"),
+            ({"selections": "{'Japan': [0.5, 0.3, 0.9, 0.1, 0.1]}"}, "shares that are not a distribution"),
+            ({"selections": "{'Japan': None}"}, "distributions that are not lists of numbers"),
+            ({"selections": "{'Japan': ['a', 'b']}"}, "distributions that are not lists of numbers"),
         ],
     )
     def test_bad_lines_are_counted_and_never_evaluated(self, tmp_path, changes, what):
@@ -213,8 +213,8 @@ class TestGlobalDialogues:
         np.testing.assert_allclose(found.Y[0], [0.6, 0.3, 0.1])
         assert found.n.tolist() == [60, 40, 100, 2]  # women are 130 in the table, but 100 were asked
         what = found.report["what"].tolist()
-        assert "questions that are no single-select polls, left out" in what
-        assert "segments that are no attribute of people, left out" in what
+        assert "questions that are not single-select polls, left out" in what
+        assert "segments that are not an attribute of people, left out" in what
         assert "n capped at the survey's respondents" in what
         assert found.questions["gd9 q1"].ordinal
         assert found.questions["gd9 q1"].context == "Global Dialogues, round 9"

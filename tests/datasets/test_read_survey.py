@@ -307,8 +307,8 @@ class TestOverrides:
             ({"backgrounds": ["region"]}, r"backgrounds names \['region'\]"),
             ({"weight": "pspwght"}, r"weight names \['pspwght'\]"),
             ({"strata": "stratum"}, r"strata names \['stratum'\]"),
-            ({"missing": {"tust": {1: "refused"}}}, r"missing names \['tust'\]"),
-            ({"value_labels": {"tust": {1: "a"}}}, r"names \['tust'\].*'trust'"),
+            ({"missing": {"tust": {1: "refused"}}}, r"missing names \['tust'\]"),  # codespell:ignore
+            ({"value_labels": {"tust": {1: "a"}}}, r"names \['tust'\].*'trust'"),  # codespell:ignore
             ({"questions": ["sex"], "backgrounds": ["sex"]}, r"\['sex'\] are both questions and backgrounds"),
             ({"questions": ["hours"]}, "'hours' cannot be a question: more than max_options=20 options"),
             ({"backgrounds": {"sex": "party"}}, "another variable of the file"),
@@ -394,7 +394,7 @@ class TestAnomalies:
             read_survey(table, value_labels=LABELS, weight="weight")
         with pytest.raises(ValueError, match="zero or missing for everybody"):
             read_survey(table.assign(weight=0.0), value_labels=LABELS, weight="weight")
-        with pytest.raises(ValueError, match="is no number"):
+        with pytest.raises(ValueError, match="is not a number"):
             read_survey(table.assign(weight="heavy"), value_labels=LABELS, weight="weight")
 
     def test_infinite_weights_are_not_taken(self):
@@ -456,7 +456,7 @@ class TestAnomalies:
         assert list(survey.questions) == ["q"]
         question = Question("Which?", ["a", "b"])
         for parameters in ({"questions": ["many"]}, {"questions": {"many": question}}, {"backgrounds": ["many"]}):
-            with pytest.raises(ValueError, match=r"'many' cannot be a .*no single values"):
+            with pytest.raises(ValueError, match=r"'many' cannot be a .*not single values"):
                 read_survey(tmp_path / "s.parquet", **parameters)
 
     def test_numbers_among_texts_are_one_answer_however_written(self):
@@ -466,7 +466,7 @@ class TestAnomalies:
 
     def test_columns_that_a_table_lacks(self):
         with pytest.raises(ValueError, match=r"columns names \['weigth'\].*did you mean 'weight'"):
-            read_survey(people(), columns=["weigth"])
+            read_survey(people(), columns=["weigth"])  # codespell:ignore
 
     def test_several_weights_are_left_to_the_user(self):
         table = people().assign(pspwght=lambda d: d["weight"] * 1.1)

@@ -87,7 +87,7 @@ def test_scales_are_ordinal_in_their_own_order(language, labels):
     "labels",
     [
         "Partido Popular|Partido Socialista|Vox|Sumar",
-        "CDU/CSU|SPD|AfD|Grüne|Die Linke",
+        "CDU/CSU|SPD|AfD|Grüne|Die Linke",  # codespell:ignore
         "Evangelisch|Katholisch|Muslimisch|Keine Religion",
         "Norte|Sur|Este|Oeste",
         "国民党|民进党|民众党",

@@ -136,5 +136,5 @@ def test_cells_that_the_truth_does_not_know():
         survey.truth.predict(survey.truth_X.drop(columns="question"))
     with pytest.raises(ValueError, match=r"unknown questions \['q9'\]"):
         survey.truth.predict(survey.truth_X.assign(question="q9"))
-    with pytest.raises(ValueError, match=r"is 'x' in row 0, which is no level"):
+    with pytest.raises(ValueError, match=r"is 'x' in row 0, which is not a level"):
         survey.truth.predict(survey.truth_X.assign(**{"background 1": "x"}))

@@ -134,7 +134,7 @@ class TestExcel:
     def test_a_damaged_workbook(self, tmp_path):
         pytest.importorskip("openpyxl")
         (tmp_path / "s.xlsx").write_bytes(b"PK\x03\x04 and nothing")
-        with pytest.raises(ValueError, match="no readable Excel workbook"):
+        with pytest.raises(ValueError, match="not a readable Excel workbook"):
             read_survey(tmp_path / "s.xlsx")
 
 

@@ -1,21 +1,19 @@
 """The page on elicitation: its code runs as it stands, and what it says of methods is what they are."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from surveysim.elicitation import METHODS
+from tests import pages
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "elicitation.md").read_text(encoding="utf-8")
+PAGE = pages.text_of("elicitation")
 
 
-def test_the_code_runs():
-    own, _, _ = PAGE.partition("## Models behind a server")
-    code = "\n".join(re.findall(r"^```python\n(.*?)^```", own, flags=re.MULTILINE | re.DOTALL))
-    names: dict = {}
-    exec(compile(code, "elicitation.md", "exec"), names)
+def test_the_code_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = pages.run("elicitation")
     np.testing.assert_allclose(names["elicitation"].P.sum(axis=1), 1)
     assert (names["elicitation"].label_mass > 0.5).all()
 

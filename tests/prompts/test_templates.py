@@ -30,7 +30,7 @@ def test_names_and_templates_are_both_accepted():
     template = get_template("default")
     assert get_template(template) is template
     with pytest.raises(ValueError, match=r"unknown template 'defualt'.*'interview'"):
-        get_template("defualt")
+        get_template("defualt")  # codespell:ignore
     with pytest.raises(TypeError, match="a name or a Template, got 3"):
         get_template(3)
 
@@ -39,7 +39,7 @@ def test_a_survey_can_be_asked_in_any_language():
     german = Template(
         "deutsch",
         system="Antworte wie diese Person. Nenne nur den Buchstaben.",
-        verbalized_system="Schätze die Anteile in Prozent als JSON.",
+        verbalized_system="Schätze die Anteile in Prozent als JSON.",  # codespell:ignore
         context="Umfrage: {context}",
         question="Frage: {question}",
         background="Person: {background}",

@@ -73,7 +73,7 @@ def respondent_curve(
     random_state: int = 0,
     report: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
-    """Train on samples of a survey's respondents, compare with all others: the protocol of the DSA paper.
+    """Train on samples of a survey's respondents and compare with all others, as the DSA paper does.
 
     Splitting *respondents* measures what a small sample is worth; splitting *cells*, as `cross_val_score` does,
     measures how well unseen backgrounds are predicted. In each split the respondents are shuffled, the first n are

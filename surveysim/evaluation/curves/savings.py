@@ -44,7 +44,7 @@ def respondents_saved(
     n_draws: int = 1000,
     random_state: RandomState = 0,
 ) -> pd.DataFrame:
-    """How many respondents a reference would need to be as near to the truth as a model trained on `n_train`.
+    """Find how many respondents a reference would need to be as near to the truth as a model trained on `n_train`.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def respondents_saved(
     DataFrame
         A row per reference, model and level: ``needed`` respondents, with ``low`` and ``high``; ``saved`` = 1 -
         n_train / needed, negative where the model needs more, with ``saved_low`` and ``saved_high``; ``resampled``; and
-        ``note``, which says where ``needed`` is NaN why: the truth too noisy (its floor is over half of the
+        ``note``, which gives the reason where ``needed`` is NaN: the truth is too noisy (its floor is over half of the
         divergence), or needed respondents outside the curve's sizes, which are not extrapolated. An interval that
         reaches outside ends there in 0 or infinity.
 

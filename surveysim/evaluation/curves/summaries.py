@@ -26,7 +26,7 @@ VALUES = ("js", "js_debiased", "skill", "cross_entropy")
 
 
 def summarise_curve(curve: pd.DataFrame, value: str = "js_debiased", level: str = "cell") -> pd.DataFrame:
-    """Means over groups, questions and splits: a row per model, a column per training size.
+    """Average over groups, questions and splits: a row per model, a column per training size.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def compare_models(
     n_draws: int = 2000,
     random_state: RandomState = 0,
 ) -> pd.DataFrame:
-    """The relative difference between two models' debiased divergences, with its interval.
+    """Compute the relative difference between two models' debiased divergences, with its interval.
 
     Parameters
     ----------
