@@ -74,16 +74,21 @@ def test_reduced_precision_moves_probabilities_little(smollm2: LoadedModel):
     assert np.abs(whole - reduced).max() < 0.05
 
 
-@pytest.mark.parametrize("method", ["verbalized", "sampled", "paraphrased", "sequence"])
-def test_methods_that_read_texts_give_distributions_or_say_what_failed(smollm2: LoadedModel, method: str):
-    asked = elicitor(method, n_samples=3 if method != "sequence" else 10, option_orders="given", on_failure="nan")
+@pytest.mark.parametrize(
+    ("method", "n_samples"), [("verbalized", 1), ("sampled", 4), ("paraphrased", 1), ("sequence", 10)]
+)
+def test_methods_that_read_texts_give_distributions_or_say_what_failed(
+    smollm2: LoadedModel, method: str, n_samples: int
+):
+    asked = elicitor(method, n_samples=n_samples, option_orders="given", on_failure="nan").fit(X[:2])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # so small a model often writes what nobody can read
-        found = asked.fit(X[:2]).elicit(X[:2])
-    print(method, found.P, found.failures, found.answers)
+        found = asked.elicit(X[:2])
     usable = ~np.isnan(found.P).any(axis=1)
     np.testing.assert_allclose(found.P[usable].sum(axis=1), 1)
     assert (usable | (found.failures > 0)).all()
+    if method == "sampled":  # single letters it can write
+        assert usable.any()
 
 
 def test_dsa_learns_saves_and_is_loaded(smollm2: LoadedModel, tmp_path):
