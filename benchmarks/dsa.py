@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.baselines import BASELINES
-from benchmarks.protocol import as_curve, run, summarise
-from benchmarks.surveys import SURVEYS
+from benchmarks.protocol import as_curve, run, sizes_that_fit, summarise
+from benchmarks.surveys import MORE_SURVEYS, SURVEYS
 from surveysim import DSARegressor, Question
 from surveysim.evaluation import compare_models
 from surveysim.evaluation.curves.truth_jackknife import WITHOUT
 
 OUTPUT = Path(__file__).resolve().parent / "output"
+LOADERS = {**SURVEYS, **MORE_SURVEYS}
 
 STAGE_1 = "DSA, stage 1 alone"
 TWO_STAGES = "DSA, two stages"
@@ -69,15 +70,22 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
     """Run all models on the chosen surveys and sizes."""
     sizes, n_splits = (options.sizes[:2], 2) if options.quick else (options.sizes, options.splits)
     factories = {name: factory for name, factory in BASELINES.items() if "pairs" not in name}
-    factories |= {name: partial(make, model=options.model, **parameters) for name, parameters in MODELS.items()}
+    for name in options.models:
+        factories[name] = partial(make, model=options.model, **MODELS[name])
     report = partial(print, flush=True)
-    return pd.concat(
-        [
-            run(SURVEYS[name](), factories, sizes=sizes, n_splits=n_splits, folds=5, report=report)
-            for name in options.surveys
-        ],
-        ignore_index=True,
-    )
+    tables = []
+    for name in options.surveys:
+        survey = LOADERS[name]()
+        own = sizes_that_fit(survey, sizes)
+        tables.append(run(survey, factories, sizes=own, n_splits=n_splits, folds=5, report=report))
+        save(pd.concat(tables, ignore_index=True), options.output)  # hours: what is done stays
+    return pd.concat(tables, ignore_index=True)
+
+
+def save(results: pd.DataFrame, output: Path) -> None:
+    """Write results as JSON."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    results.to_json(output, orient="records")
 
 
 def show(results: pd.DataFrame) -> None:
@@ -90,6 +98,8 @@ def show(results: pd.DataFrame) -> None:
     print("\ndebiased divergence of crossed cells, relative difference [90% interval]")
     for survey, own in results.groupby("survey", sort=False):
         for first, second in COMPARED:
+            if not {first, second} <= set(own["model"]):
+                continue
             found = difference(own, first, second)
             low, high = found["low"], found["high"]
             print(f"{survey}: {first} against {second}: {found['difference']:+.1%} [{low:+.1%}, {high:+.1%}]")
@@ -101,7 +111,8 @@ def main() -> None:
     """Measure, or read what was measured, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="nano", help="name or folder of the language model")
-    parser.add_argument("--surveys", nargs="+", default=["nonvoters_2020", "fair"], choices=sorted(SURVEYS))
+    parser.add_argument("--surveys", nargs="+", default=["nonvoters_2020", "fair"], choices=sorted(LOADERS))
+    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--sizes", nargs="+", type=int, default=[200, 500, 1000])
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="2 splits x 2 sizes")
@@ -112,8 +123,6 @@ def main() -> None:
         results = pd.concat([pd.read_json(file) for file in options.read], ignore_index=True)
     else:
         results = measure(options)
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        results.to_json(options.output, orient="records")
     show(results)
 
 

@@ -64,6 +64,23 @@ def _age_groups(age: pd.Series) -> pd.Series:
     return pd.cut(age, [0, 29, 44, 64, 200], labels=["18-29", "30-44", "45-64", "65 or older"])
 
 
+def _in_groups(data: pd.DataFrame, edges: list[int], labels: list[str]) -> pd.DataFrame:
+    """Points of long scales in groups of points."""
+    return data.apply(lambda points: pd.cut(points, edges, labels=labels).astype(object))
+
+
+def _survey(
+    name: str,
+    respondents: pd.DataFrame,
+    answers: pd.DataFrame,
+    questions: dict[str, Question],
+    skipped: tuple[int, ...] = (),
+) -> Survey:
+    """The survey of what describes respondents and of the columns that the questions name."""
+    data = pd.concat([respondents, answers[list(questions)]], axis=1)
+    return Survey(name, data, list(respondents.columns), questions, skipped)
+
+
 def load_nonvoters(folder: Path | None = None) -> Survey:
     """US citizens in September 2020: 20 ordinal questions; age in four groups x race x education x gender."""
     folder = (folder or data_folder()) / "nonvoters_2020"
@@ -84,13 +101,7 @@ def load_nonvoters(folder: Path | None = None) -> Survey:
             "gender": data["gender"],
         }
     )
-    return Survey(
-        "nonvoters_2020",
-        pd.concat([respondents, data[NONVOTERS_QUESTIONS]], axis=1),
-        list(respondents.columns),
-        questions,
-        skipped=(-1,),
-    )
+    return _survey("nonvoters_2020", respondents, data, questions, skipped=(-1,))
 
 
 def load_cces(folder: Path | None = None) -> Survey:
@@ -111,9 +122,7 @@ def load_cces(folder: Path | None = None) -> Survey:
             "college": data["collegeed"].map({0: "no college degree", 1: "college degree"}),
         }
     )
-    return Survey(
-        "cces_2016", pd.concat([respondents, data[list(questions)]], axis=1), list(respondents.columns), questions
-    )
+    return _survey("cces_2016", respondents, data, questions)
 
 
 def load_fair(folder: Path | None = None) -> Survey:
@@ -125,8 +134,7 @@ def load_fair(folder: Path | None = None) -> Survey:
     question = Question(
         "How do you rate your marriage?", ["very poor", "poor", "fair", "good", "very good"], codes=[1, 2, 3, 4, 5]
     )
-    backgrounds = ["age", "religious", "children"]
-    return Survey("fair", data[[*backgrounds, "rate_marriage"]], backgrounds, {"rate_marriage": question})
+    return _survey("fair", data[["age", "religious", "children"]], data, {"rate_marriage": question})
 
 
 def load_anes96(folder: Path | None = None) -> Survey:
@@ -156,9 +164,7 @@ def load_anes96(folder: Path | None = None) -> Survey:
     }
     schooling = pd.cut(data["educ"], [0, 3, 4, 7], labels=["high school or less", "some college", "college degree"])
     respondents = pd.DataFrame({"age": _age_groups(data["age"]), "education": schooling})
-    return Survey(
-        "anes96", pd.concat([respondents, data[list(questions)]], axis=1), list(respondents.columns), questions
-    )
+    return _survey("anes96", respondents, data, questions)
 
 
 def load_ess(country: str, folder: Path | None = None) -> Survey:
@@ -173,7 +179,7 @@ def load_ess(country: str, folder: Path | None = None) -> Survey:
         "lrscale": "Where would you place yourself? (0 left, 10 right)",
     }
     questions = {name: Question(text, points) for name, text in texts.items()}
-    grouped = {name: pd.cut(data[name], [-1, 2, 4, 5, 7, 10], labels=points).astype(object) for name in texts}
+    answers = _in_groups(data[list(texts)], [-1, 2, 4, 5, 7, 10], points)
     respondents = pd.DataFrame(
         {
             "age": _age_groups(data["agea"]),
@@ -181,9 +187,7 @@ def load_ess(country: str, folder: Path | None = None) -> Survey:
             "education": pd.cut(data["eduyrs"], [-1, 11, 14, 99], labels=["to 11 years", "12 to 14", "15 or more"]),
         }
     )
-    return Survey(
-        f"ess_{country}", pd.concat([respondents, pd.DataFrame(grouped)], axis=1), list(respondents.columns), questions
-    )
+    return _survey(f"ess_{country}", respondents, answers, questions)
 
 
 def load_wvs_usa(folder: Path | None = None) -> Survey:
@@ -197,7 +201,7 @@ def load_wvs_usa(folder: Path | None = None) -> Survey:
         "godimportant": "How important is God in your life? (1 not at all, 10 very)",
     }
     questions = {name: Question(text, points) for name, text in texts.items()}
-    grouped = {name: pd.cut(data[name], [0, 2, 4, 6, 8, 10], labels=points).astype(object) for name in texts}
+    answers = _in_groups(data[list(texts)], [0, 2, 4, 6, 8, 10], points)
     respondents = pd.DataFrame(
         {
             "age": _age_groups(data["age"]),
@@ -205,9 +209,7 @@ def load_wvs_usa(folder: Path | None = None) -> Survey:
             "year": data["year"],
         }
     )
-    return Survey(
-        "wvs_usa", pd.concat([respondents, pd.DataFrame(grouped)], axis=1), list(respondents.columns), questions
-    )
+    return _survey("wvs_usa", respondents, answers, questions)
 
 
 def load_wvs_poverty(folder: Path | None = None) -> Survey:
@@ -218,12 +220,7 @@ def load_wvs_poverty(folder: Path | None = None) -> Survey:
         ["Too Little", "About Right", "Too Much"],
     )
     respondents = data[["gender", "country", "degree", "religion"]].assign(age=_age_groups(data["age"]))
-    return Survey(
-        "wvs_poverty",
-        pd.concat([respondents, data["poverty"]], axis=1),
-        list(respondents.columns),
-        {"poverty": question},
-    )
+    return _survey("wvs_poverty", respondents, data, {"poverty": question})
 
 
 SURVEYS: dict[str, Callable[..., Survey]] = {

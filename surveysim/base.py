@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from surveysim.bare_arrays import warn_of_lost_order, warn_of_lost_words
 from surveysim.cells import FitCells, PredictCells
 from surveysim.fitted_parameters import FittedParameters
+from surveysim.interfaces import Table
 from surveysim.levels import check_level_counts
 from surveysim.nested_parameters import NestedParameters
 from surveysim.option_columns import is_table
@@ -85,7 +86,7 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
 
     # --- for the public -----------------------------------------------------------------------------------------------
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: Table) -> np.ndarray:
         """Predict the distribution of answers for each row.
 
         Parameters
@@ -107,7 +108,7 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
         """
         return self._predict(self._validate_predict(X))
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Table) -> np.ndarray:
         """The same as `predict`, under the name that tools for probabilities look for.
 
         ``cross_val_predict(method="predict_proba")`` label-encodes Y before it fits and therefore raises; leave out
@@ -124,7 +125,7 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
         """
         return self.predict(X)
 
-    def score(self, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: Table, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Minus the mean Jensen-Shannon divergence (base 2) between Y and the prediction.
 
         Parameters
@@ -165,7 +166,7 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
             self.__dict__ = before
             raise
 
-    def _validate_fit(self, X: Any, Y: Any, sample_weight: ArrayLike | None = None) -> FitCells:
+    def _validate_fit(self, X: Table, Y: ArrayLike | None, sample_weight: ArrayLike | None = None) -> FitCells:
         """Check everything about the training data that can be wrong, and remember what the estimator was fitted on.
 
         Parameters
@@ -234,7 +235,7 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
             rows=rows,
         )
 
-    def _validate_predict(self, X: Any) -> PredictCells:
+    def _validate_predict(self, X: Table) -> PredictCells:
         """Check X against what the estimator was fitted on.
 
         Raises
@@ -272,7 +273,7 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
         """Whether it matters that a column of X is an ordered categorical."""
         return False
 
-    def _by_option(self, X: Any, Y: Any, name: str = "Y") -> Any:
+    def _by_option(self, X: Table, Y: ArrayLike, name: str = "Y") -> ArrayLike:
         """Y with its columns in the order of the options, if it has names for them; else Y as it came."""
         if not is_table(Y):
             return Y
@@ -281,7 +282,7 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
         index = pair_questions(check_backgrounds(X), questions, self.question_column, named=named)
         return arrange_options(Y, questions, index, name)
 
-    def _equal_shares(self, X: Any) -> np.ndarray:
+    def _equal_shares(self, X: Table) -> np.ndarray:
         """Targets for X from which nothing can be learned, so that a fit without Y has the validation of one with Y."""
         self._check_question_column()
         questions = as_questions(self.question)
@@ -339,5 +340,5 @@ def _numbered_question(Y: np.ndarray) -> dict[str, Question]:
     return {"": Question("Question", [str(k + 1) for k in range(n_options)])}
 
 
-def _all_strings(names: Any) -> bool:
+def _all_strings(names: Iterable[object]) -> bool:
     return all(isinstance(name, str) for name in names)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -144,7 +143,7 @@ def renormalize(P: np.ndarray) -> np.ndarray:
     return P / sums
 
 
-def _as_float_matrix(Y: Any, name: str) -> np.ndarray:
+def _as_float_matrix(Y: ArrayLike, name: str) -> np.ndarray:
     P = np.asarray(by_position(Y, name))
     if P.dtype == object or not np.issubdtype(P.dtype, np.number):
         try:

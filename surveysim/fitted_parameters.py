@@ -24,7 +24,7 @@ class FittedParameters:
     _live_parameters: ClassVar[frozenset[str]] = frozenset({"verbose"})
     _parameters_at_fit: dict[str, Any]
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         for name, method in list(vars(cls).items()):
             reads = name.startswith("predict") or name in READS_FIT
@@ -49,7 +49,7 @@ class FittedParameters:
         return twin
 
 
-def fitted_parameter(estimator: Any, name: str, default: Any = None) -> Any:
+def fitted_parameter(estimator: object, name: str, default: object = None) -> Any:
     """A parameter as it was when the estimator was fitted; as it is, if the estimator does not remember."""
     before = getattr(estimator, "__dict__", {}).get("_parameters_at_fit", {})
     return before[name] if name in before else getattr(estimator, name, default)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Self
+
+from surveysim.interfaces import Estimator
 
 __all__ = ["NestedParameters"]
 
@@ -10,11 +12,11 @@ __all__ = ["NestedParameters"]
 class NestedParameters:
     """Mixin: parameters of a part can be set, and searched, though the part itself was left at its default."""
 
-    def _default_part(self, name: str, value: Any) -> Any:
+    def _default_part(self, name: str, value: object) -> Estimator | None:
         """What the parameter's value stands for, as an object with parameters of its own; None if for nothing such."""
         return None
 
-    def set_params(self, **params: Any) -> Any:
+    def set_params(self, **params: object) -> Self:
         """Set parameters of this estimator, or of its parts.
 
         Parameters

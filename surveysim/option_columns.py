@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+
+from surveysim.interfaces import NamedTable
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 __all__ = ["align_tables", "by_position", "is_table", "match_options", "option_names", "unnamed"]
 
@@ -14,18 +20,18 @@ MAX_LISTED = 12
 """How many columns an error message lists."""
 
 
-def is_table(Y: Any) -> bool:
+def is_table(Y: object) -> TypeIs[NamedTable]:
     """Whether Y is a table with named columns: of pandas, polars, or whatever else has ``columns`` and ``to_numpy``."""
     return hasattr(Y, "columns") and callable(getattr(Y, "to_numpy", None))
 
 
 def match_options(
-    Y: Any,
+    Y: ArrayLike,
     options: Mapping[str, Sequence[str]],
     codes: Mapping[str, Sequence[Hashable] | None],
     index: np.ndarray,
     name: str = "Y",
-) -> Any:
+) -> ArrayLike:
     """The distributions of a table, in the order of each row's own options; what has no names is handed back.
 
     Columns are found by the options' texts, by the codes that the data file has for them, or by numbers 1..K or
@@ -85,7 +91,7 @@ def match_options(
     return found[0]
 
 
-def by_position(Y: Any, name: str = "Y") -> Any:
+def by_position(Y: ArrayLike, name: str = "Y") -> ArrayLike:
     """The values of a table whose columns are numbered 1..K or 0..K-1; what has no names is handed back.
 
     Raises
@@ -105,7 +111,7 @@ def by_position(Y: Any, name: str = "Y") -> Any:
     return _values(Y)[:, order]
 
 
-def align_tables(first: Any, second: Any, names: tuple[str, str]) -> tuple[Any, Any]:
+def align_tables(first: ArrayLike, second: ArrayLike, names: tuple[str, str]) -> tuple[ArrayLike, ArrayLike]:
     """Two tables of the same columns, by name, as arrays in the order of the first; what has no names stays as it is.
 
     Parameters
@@ -138,14 +144,14 @@ def align_tables(first: Any, second: Any, names: tuple[str, str]) -> tuple[Any, 
     return by_position(first, names[0]), by_position(second, names[1])
 
 
-def option_names(Y: Any) -> list[Any] | None:
+def option_names(Y: object) -> list[Hashable] | None:
     """The names of a table's columns; None for what has none, or numbers only."""
     if not is_table(Y) or _numbered(list(Y.columns)) is not None:
         return None
     return list(Y.columns)
 
 
-def unnamed(Y: Any, names: list[Any] | None, name: str) -> Any:
+def unnamed(Y: ArrayLike, names: list[Hashable] | None, name: str) -> ArrayLike:
     """The values of one table by itself, whose order of columns is that of its options.
 
     Raises
@@ -154,7 +160,7 @@ def unnamed(Y: Any, names: list[Any] | None, name: str) -> Any:
         If it has the columns `names` of an earlier one in another order.
     """
     own = option_names(Y)
-    if own is None:
+    if own is None or not is_table(Y):
         return by_position(Y, name)
     if names is not None and own != names and set(own) == set(names):
         raise ValueError(
@@ -165,7 +171,7 @@ def unnamed(Y: Any, names: list[Any] | None, name: str) -> Any:
     return _values(Y)
 
 
-def _distinct_columns(Y: Any, name: str) -> list[Any]:
+def _distinct_columns(Y: NamedTable, name: str) -> list[Hashable]:
     columns = list(Y.columns)
     repeated = [column for j, column in enumerate(columns) if column in columns[:j]]
     if repeated:
@@ -173,7 +179,7 @@ def _distinct_columns(Y: Any, name: str) -> list[Any]:
     return columns
 
 
-def _values(Y: Any) -> np.ndarray:
+def _values(Y: NamedTable) -> np.ndarray:
     """The table's numbers as float64 if they are any; missing ones are NaN."""
     array = Y.to_numpy()
     if np.iscomplexobj(array):
@@ -186,7 +192,7 @@ def _values(Y: Any) -> np.ndarray:
         return np.asarray(array)
 
 
-def _is_unnamed(Y: Any) -> bool:
+def _is_unnamed(Y: object) -> bool:
     """Columns that pandas numbered by itself say nothing but their order."""
     return (
         isinstance(Y, pd.DataFrame)
@@ -195,10 +201,10 @@ def _is_unnamed(Y: Any) -> bool:
     )
 
 
-def _numbered(columns: Sequence[Any]) -> list[int] | None:
+def _numbered(columns: Sequence[Hashable]) -> list[int] | None:
     """The order of columns that are numbers 0..K-1 or 1..K, as numbers or as text; None if they are not."""
     try:
-        numbers = [float(column) for column in columns]
+        numbers = [float(column) for column in columns]  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
     order = sorted(range(len(numbers)), key=numbers.__getitem__)
@@ -210,7 +216,7 @@ def _numbered(columns: Sequence[Any]) -> list[int] | None:
 def _places(
     lookup: Mapping[Hashable, int],
     wanted: Mapping[str, Sequence[Hashable]],
-    columns: Sequence[Any],
+    columns: Sequence[Hashable],
     asked: np.ndarray,
     n_questions: int | None = None,
 ) -> list[list[int]] | None:
@@ -229,7 +235,7 @@ def _places(
 
 def _arranged(
     array: np.ndarray,
-    columns: Sequence[Any],
+    columns: Sequence[Hashable],
     options: Mapping[str, Sequence[str]],
     places: Sequence[Sequence[int]],
     index: np.ndarray,
@@ -261,7 +267,7 @@ def _same(first: np.ndarray, second: np.ndarray) -> bool:
     )
 
 
-def _unknown_columns(columns: Sequence[Any], options: Mapping[str, Sequence[str]], name: str) -> str:
+def _unknown_columns(columns: Sequence[Hashable], options: Mapping[str, Sequence[str]], name: str) -> str:
     expected = _union(options)
     numbers = max(map(len, options.values()))
     whose = "the question's options" if len(options) == 1 else "the options of the questions together"
@@ -281,6 +287,6 @@ def _union(options: Mapping[str, Sequence[str]]) -> list[str]:
     return list(dict.fromkeys(option for own in options.values() for option in own))
 
 
-def _listed(names: Sequence[Any]) -> str:
+def _listed(names: Sequence[object]) -> str:
     shown = ", ".join(repr(name) for name in names[:MAX_LISTED])
     return f"[{shown}{f', ... ({len(names)} in all)' if len(names) > MAX_LISTED else ''}]"

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from surveysim.interfaces import RandomState
+
 __all__ = ["as_generator", "check_number", "check_random_state"]
 
 
-def check_random_state(random_state: Any) -> None:
+def check_random_state(random_state: object) -> None:
     """Refuse what `as_generator` cannot use, without drawing from it."""
     known = np.random.Generator | np.random.RandomState | numbers.Integral
     if random_state is not None and (not isinstance(random_state, known) or isinstance(random_state, bool)):
@@ -21,7 +23,7 @@ def check_random_state(random_state: Any) -> None:
         raise ValueError(f"random_state must not be negative, got {random_state!r}")
 
 
-def as_generator(random_state: Any) -> np.random.Generator:
+def as_generator(random_state: RandomState) -> np.random.Generator:
     """A numpy Generator from what scikit-learn accepts as `random_state`, or from a Generator."""
     check_random_state(random_state)
     if isinstance(random_state, np.random.Generator):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copyreg
 import importlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import pandas as pd
@@ -26,10 +26,10 @@ class PlainState:
     def __getstate__(self) -> dict[str, Any]:
         return {name: _plain(value) for name, value in super().__getstate__().items()}  # type: ignore[attr-defined]
 
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
+    def __setstate__(self, state: Mapping[str, object]) -> None:
         super().__setstate__({name: _restored(value) for name, value in state.items()})  # type: ignore[misc]
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         return copyreg.__newobj__, (type(self),), super().__getstate__()  # type: ignore[attr-defined]
 
 
@@ -139,7 +139,7 @@ def _table(state: Mapping[str, Any]) -> pd.DataFrame:
     return frame
 
 
-def _column(state: Mapping[str, Any], index: Any) -> pd.Series:
+def _column(state: Mapping[str, Any], index: pd.Index | None) -> pd.Series:
     if "codes" in state:
         categories = pd.Index(_column(state["categories"], None))
         return pd.Series(pd.Categorical.from_codes(state["codes"], categories, ordered=state["ordered"]), index=index)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -127,7 +126,7 @@ def check_folds(folds: ArrayLike | None, cells: FitCells, n_rows: int) -> np.nda
     return array
 
 
-def unmasked(values: Any) -> Any:
+def unmasked(values: ArrayLike) -> ArrayLike:
     """A masked array with its masked entries missing (NaN, or None where there are texts); else what came."""
     if not isinstance(values, np.ma.MaskedArray):
         return values

@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ STATE_FILE = "surveysim.json"
 TENSOR_FILE = "tensors.safetensors"
 
 
-def write_folder(target: Path, state: dict[str, Any], tensors: Mapping[str, Tensor], version: str) -> None:
+def write_folder(target: Path, state: Mapping[str, object], tensors: Mapping[str, Tensor], version: str) -> None:
     """Write a state and its tensors; the folder appears when it is complete.
 
     Parameters
@@ -147,7 +147,7 @@ def _scalar(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def without_nan(row: Mapping[Any, Any]) -> dict[str, Any]:
+def without_nan(row: Mapping[Hashable, object]) -> dict[str, Any]:
     values = {str(name): _scalar(value) for name, value in row.items()}
     return {
         name: value
@@ -156,7 +156,7 @@ def without_nan(row: Mapping[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _digest(state: Mapping[str, Any]) -> str:
+def _digest(state: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array
 
 from surveysim.distributions import check_distributions
 from surveysim.errors import warn
+from surveysim.interfaces import Table
 from surveysim.option_columns import match_options
 from surveysim.questions import Question
 from surveysim.respondents import unmasked
@@ -31,7 +32,7 @@ MAX_LISTED = 20
 """How many names an error message lists before it stops."""
 
 
-def check_backgrounds(X: Any) -> pd.DataFrame:
+def check_backgrounds(X: Table) -> pd.DataFrame:
     """X as a DataFrame of values that can stand in a prompt or a design matrix, index 0..n-1.
 
     Parameters
@@ -53,7 +54,7 @@ def check_backgrounds(X: Any) -> pd.DataFrame:
         and the row.
     """
     if not isinstance(X, pd.DataFrame) and hasattr(X, "to_pandas"):
-        X = X.to_pandas()
+        X = X.to_pandas()  # type: ignore[operator]
     if isinstance(X, pd.DataFrame):
         for size, what in ((X.shape[0], "sample"), (X.shape[1], "feature")):
             if size == 0:
@@ -200,7 +201,9 @@ def pair_questions(
     return index
 
 
-def arrange_options(Y: Any, questions: Mapping[str, Question], question_index: np.ndarray, name: str = "Y") -> Any:
+def arrange_options(
+    Y: ArrayLike, questions: Mapping[str, Question], question_index: np.ndarray, name: str = "Y"
+) -> ArrayLike:
     """Y with its columns in the order of each row's options, where Y has names for them; else Y as it came.
 
     Parameters
@@ -224,7 +227,7 @@ def arrange_options(Y: Any, questions: Mapping[str, Question], question_index: n
     return match_options(Y, options, codes, question_index, name)
 
 
-def as_matrix(Y: Any) -> np.ndarray:
+def as_matrix(Y: ArrayLike) -> np.ndarray:
     """Y as an array, whatever it came as; what is masked is NaN.
 
     Raises
@@ -285,7 +288,7 @@ def _scale_percentages(Y: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return shares
 
 
-def _listed(names: Any) -> str:
+def _listed(names: Iterable[object]) -> str:
     names = list(names)
     shown = ", ".join(repr(name) for name in names[:MAX_LISTED])
     return shown if len(names) <= MAX_LISTED else f"{shown} ... ({len(names)} in all)"

@@ -11,7 +11,15 @@ PACKAGE = Path(__file__).resolve().parents[1] / "surveysim"
 
 LONGEST = 400
 
+MOST_ANY = 87
+"""Parameters typed `Any`: a type checker and a reader learn nothing from it. What remains is handed through as it came
+(``**parameters``), of scikit-learn's or a library's own that has no types, or checked by hand. It never rises."""
+
+MOST_ANY_WITHIN = 62
+"""Parameters whose type has `Any` as a part, such as ``Mapping[str, Any]``: decoded files, parameters by name."""
+
 ORDER = [
+    {"interfaces"},
     {
         "errors",
         "fitted_parameters",
@@ -22,7 +30,7 @@ ORDER = [
         "trusted",
         "version",
     },
-    {"questions", "distributions", "contrasts", "interfaces", "level_order", "levels", "parameters"},
+    {"questions", "distributions", "contrasts", "level_order", "levels", "parameters"},
     {"bare_arrays", "cells"},
     {"respondents", "saving"},
     {"validation"},
@@ -90,6 +98,21 @@ def test_imports_point_down(room):
 def test_no_file_is_longer_than_a_reader_holds():
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
     assert {str(path.relative_to(PACKAGE)): n for path, n in lengths.items() if n > LONGEST} == {}
+
+
+def test_parameters_say_what_they_are():
+    alone, within = [], []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.arguments):
+                continue
+            for given in (*node.posonlyargs, *node.args, *node.kwonlyargs, node.vararg, node.kwarg):
+                named = [] if given is None or given.annotation is None else list(ast.walk(given.annotation))
+                if any(isinstance(part, ast.Name) and part.id == "Any" for part in named):
+                    place = f"{path.relative_to(PACKAGE)}:{given.lineno} {given.arg}"
+                    (alone if len(named) == 2 else within).append(place)  # the name and how it is used
+    assert len(alone) <= MOST_ANY, alone
+    assert len(within) <= MOST_ANY_WITHIN, within
 
 
 def test_no_two_modules_import_each_other():

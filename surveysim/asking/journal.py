@@ -56,7 +56,7 @@ def ask_keys(identity: Mapping[str, str], asks: Iterable[Ask]) -> list[str]:
     return [_key(start, ask) for ask in asks]
 
 
-def _key(start: Any, ask: Ask) -> str:
+def _key(start: hashlib._Hash, ask: Ask) -> str:
     # Whatever fields Ask and Prompt have, or will have: all of them. 1 and 1.0 are the same temperature.
     fields = {**vars(ask), "prompt": vars(ask.prompt), "temperature": float(ask.temperature)}
     digest = start.copy()
@@ -64,14 +64,14 @@ def _key(start: Any, ask: Ask) -> str:
     return str(digest.hexdigest())
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """numpy's numbers as Python's."""
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"an ask holds a {type(value).__name__}, which cannot be part of a journal's key")
 
 
-def _readable(row: dict[str, Any]) -> dict[str, Any]:
+def _readable(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row with its JSON decoded."""
     answer = from_row([row[name] for name in ANSWER_COLUMNS])
     logprobs = None if answer is None else answer.label_logprobs

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from surveysim.asking.asks import Answer, Ask
+from surveysim.interfaces import JSON
 
 __all__ = ["ANSWER_COLUMNS", "COLUMNS", "from_row", "to_row"]
 
@@ -86,7 +87,7 @@ def from_row(row: Sequence[Any]) -> Answer | None:
     return answer if checksum is not None or _is_possible(answer, kind, n_labels) else None
 
 
-def _is_possible(answer: Answer, kind: Any, n_labels: int) -> bool:
+def _is_possible(answer: Answer, kind: str, n_labels: int) -> bool:
     """Whether something can be the answer to an ask of a kind."""
     if kind not in ("label", "text") or answer.ended not in ("stop", "length", "refusal"):
         return False
@@ -104,7 +105,7 @@ def _is_possible(answer: Answer, kind: Any, n_labels: int) -> bool:
     )
 
 
-def _checksum(*values: Any) -> str:
+def _checksum(*values: JSON) -> str:
     return hashlib.sha256(json.dumps(values, ensure_ascii=True).encode("ascii")).hexdigest()[:16]
 
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 from surveysim.models.anatomy import UnfitModelError, dissect
 from surveysim.models.loaded import LoadedModel
 from surveysim.models.prefixes import PrefixGroup, group_by_prefix
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import Cache, PreTrainedConfig, PreTrainedModel
 
 __all__ = ["PassBatch", "Passes", "State", "pass_overhead", "passes_of"]
 
@@ -253,7 +254,7 @@ class Passes:
             logits, cache = self._forward(tokens[:, None], mask, state.position[:, None], state.cache)
         return State(logits, cache, mask, state.position + 1)
 
-    def _forward(self, ids: Tensor, mask: Tensor, position: Tensor, cache: Any) -> tuple[Tensor, Any]:
+    def _forward(self, ids: Tensor, mask: Tensor, position: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
         arguments = {"position_ids": position} if self._takes_positions else {}
         output = self._network(
             input_ids=ids,
@@ -334,7 +335,7 @@ class _ExactLogits:
             yield
             return
 
-        def keep(module: Any, inputs: tuple[Any, ...]) -> None:
+        def keep(module: Module, inputs: tuple[Tensor, ...]) -> None:
             self._hidden = inputs[0][:, -1].float()
 
         handle = self._anatomy.output.register_forward_pre_hook(keep)
@@ -372,7 +373,7 @@ def _cache_name(taken: Collection[str]) -> str:
     return "cache" if "cache" in taken and "past_key_values" not in taken else "past_key_values"
 
 
-def _bytes_per_token(config: Any, dtype: torch.dtype) -> int:
+def _bytes_per_token(config: PreTrainedConfig, dtype: torch.dtype) -> int:
     """Bytes of keys and values that an attention model keeps for a token, about."""
     heads = getattr(config, "num_attention_heads", None) or 1
     head_size = getattr(config, "head_dim", None) or getattr(config, "hidden_size", 1) // heads

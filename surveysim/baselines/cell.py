@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from surveysim.baselines.common import BaselineRegressor, uniform
 from surveysim.cells import PredictCells
+from surveysim.interfaces import Table
 from surveysim.levels import LevelIndex
 from surveysim.questions import Question
 
@@ -88,7 +88,7 @@ class CellRegressor(BaselineRegressor):
         self.question_column = question_column
         self.unseen = unseen
 
-    def fit(self, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> CellRegressor:
+    def fit(self, X: Table, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> CellRegressor:
         """Pool the respondents of each distinct cell.
 
         Parameters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +16,7 @@ from surveysim.baselines.learning import PRIORS, LogitFamily, Prior
 from surveysim.baselines.posterior import ROWS_AT_ONCE, draw_distributions, draw_states, log_odds_variances
 from surveysim.baselines.priors import PriorTable
 from surveysim.cells import FitCells, PredictCells
+from surveysim.interfaces import Table
 from surveysim.levels import MOST_COEFFICIENTS
 from surveysim.questions import Question
 
@@ -153,7 +153,7 @@ class LogitRegressor(BaselineRegressor):
         self.question_column = question_column
         self.unseen = unseen
 
-    def fit(self, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> LogitRegressor:
+    def fit(self, X: Table, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> LogitRegressor:
         """Find the optimum for each question, by Newton's method.
 
         Parameters
@@ -194,7 +194,7 @@ class LogitRegressor(BaselineRegressor):
             self.cell_deviation_ = float(np.sqrt(self._lack_of_fit.mean()[1]))
         return self
 
-    def predict_logits(self, X: Any) -> np.ndarray:
+    def predict_logits(self, X: Table) -> np.ndarray:
         """Predict the logits of the options.
 
         Parameters
@@ -212,7 +212,7 @@ class LogitRegressor(BaselineRegressor):
 
     def predict_interval(
         self,
-        X: Any,
+        X: Table,
         level: float = 0.9,
         *,
         n_draws: int = 1000,
@@ -259,7 +259,7 @@ class LogitRegressor(BaselineRegressor):
         return lower, upper
 
     def predict_draws(
-        self, X: Any, n_draws: int = 1000, *, random_state: int | np.random.Generator | None = None
+        self, X: Table, n_draws: int = 1000, *, random_state: int | np.random.Generator | None = None
     ) -> np.ndarray:
         """Draw distributions from the Laplace approximation to the posterior.
 
@@ -314,7 +314,7 @@ class LogitRegressor(BaselineRegressor):
                     ),
                 )
 
-    def _log_odds_variance(self, X: Any) -> np.ndarray:
+    def _log_odds_variance(self, X: Table) -> np.ndarray:
         """Posterior mean square (n, K) of the error of each share's log-odds; NaN without option or training cells.
 
         Linear in the scores, and without draws of coefficients: a row's figure does not depend on the other rows.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from surveysim.baselines.common import BaselineRegressor, uniform
 from surveysim.cells import PredictCells
+from surveysim.interfaces import Table
 from surveysim.questions import Question
 
 __all__ = ["MarginalRegressor"]
@@ -66,7 +66,7 @@ class MarginalRegressor(BaselineRegressor):
         self.question_column = question_column
         self.unseen = unseen
 
-    def fit(self, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> MarginalRegressor:
+    def fit(self, X: Table, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> MarginalRegressor:
         """Pool the training cells of each question.
 
         Parameters

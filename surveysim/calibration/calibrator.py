@@ -184,7 +184,9 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
             self.calibrators_, self.gates_, self.n_examples_, self.n_questions_ = {}, {}, {}, {}
             self.n_dropped_ = 0
             self._encoder, self._option_names = None, None
-            examples = None if P is None else self._examples(P, Y, groups, sample_weight, backgrounds, values)
+            examples = (
+                None if P is None or Y is None else self._examples(P, Y, groups, sample_weight, backgrounds, values)
+            )
             for kind in KINDS:
                 self._fit_kind(kind, examples, generator)
             self._remember_parameters()
@@ -193,7 +195,7 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
             raise
         return self
 
-    def _default_part(self, name: str, value: Any) -> Any:
+    def _default_part(self, name: str, value: object) -> Calibrator | None:
         return calibrator_named(value) if name == "calibrator" else None
 
     def _check_parameters(self) -> None:
@@ -219,7 +221,7 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
     def _examples(
         self,
         P: ArrayLike,
-        Y: ArrayLike | None,
+        Y: ArrayLike,
         groups: ArrayLike | None,
         sample_weight: ArrayLike | None,
         backgrounds: Table | None,
@@ -255,7 +257,7 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
             elicited_by=self.elicited_by,
         ).rows(kept)
 
-    def _check_truth(self, Y: ArrayLike | None, P: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    def _check_truth(self, Y: ArrayLike, P: np.ndarray, kept: np.ndarray) -> np.ndarray:
         try:
             Y = np.array(Y, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -363,7 +365,7 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
                 f"backgrounds were {'not ' if self._encoder is None else ''}passed to fit: predict must be given "
                 f"{'none' if self._encoder is None else 'them, too'}"
             )
-        if self._encoder is None:
+        if self._encoder is None or backgrounds is None:
             return np.zeros((n_rows, 0))
         frame = check_backgrounds(backgrounds)
         if len(frame) != n_rows:
@@ -371,7 +373,7 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
         return self._encoder.transform(frame).matrix
 
 
-def calibrator_named(name: Any) -> Calibrator | None:
+def calibrator_named(name: object) -> Calibrator | None:
     """A new calibrator of that name; None if there is none."""
     return CALIBRATORS[name]() if isinstance(name, str) and name in CALIBRATORS else None
 

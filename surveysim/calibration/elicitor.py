@@ -190,7 +190,9 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         with self._atomic_fit():
             self._check_parameters()
             labelled = Y is not None or self.question is None
-            targets = self._by_option(X, Y) if labelled else self._equal_shares(X)
+            targets = Y if labelled else self._equal_shares(X)
+            if Y is not None:
+                targets = self._by_option(X, Y)
             cells = self._validate_fit(X, targets, sample_weight)
             self.estimator_ = self._fit_estimator(X, targets, sample_weight, fit_params, labelled=labelled)
             self.n_unanswered_ = 0
@@ -244,7 +246,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
             self._anchored.replace(Q, cells, P, positions)
         return Q
 
-    def _default_part(self, name: str, value: Any) -> Any:
+    def _default_part(self, name: str, value: object) -> Estimator | None:
         if name == "calibrator":
             return calibrator_named(value)
         if name == "estimator" and value is None:
@@ -279,7 +281,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         *,
         labelled: bool,
     ) -> Any:
-        estimator = self._default_part("estimator", None) if self.estimator is None else clone(self.estimator)
+        estimator: Any = self._default_part("estimator", None) if self.estimator is None else clone(self.estimator)
         if not labelled and not get_tags(estimator).target_tags.required:
             Y = None  # nobody answered anything: stand-ins are for estimators that cannot do without Y
         if get_config()["enable_metadata_routing"]:
@@ -358,7 +360,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         -------
         MetadataRouter
         """
-        estimator = self._default_part("estimator", None) if self.estimator is None else self.estimator
+        estimator: Any = self._default_part("estimator", None) if self.estimator is None else self.estimator
         mapping = MethodMapping().add(caller="fit", callee="fit")
         return MetadataRouter(owner=self).add_self_request(self).add(estimator=estimator, method_mapping=mapping)
 
@@ -371,9 +373,9 @@ def _positions(cells: PredictCells, n_columns: int) -> np.ndarray:
     return scales[cells.question_index]
 
 
-def _rows_of(X: Any, rows: np.ndarray) -> Table:
+def _rows_of(X: Table, rows: np.ndarray) -> Table:
     """These rows of what the user passed; the whole of it as it came if none is left out."""
     if isinstance(X, pd.DataFrame) or hasattr(X, "to_pandas"):
-        frame = X if isinstance(X, pd.DataFrame) else X.to_pandas()
+        frame = X if isinstance(X, pd.DataFrame) else X.to_pandas()  # type: ignore[operator]
         return X if len(rows) == len(frame) else frame.iloc[rows]
     return np.asarray(X)[rows]

@@ -12,7 +12,7 @@ from surveysim.interfaces import Estimator
 __all__ = ["asks_for_weights", "innermost", "method_of"]
 
 
-def innermost(estimator: Any) -> Any:
+def innermost(estimator: object) -> Any:
     """The estimator that asks, found through pipelines and frozen and other wrappers."""
     seen: set[int] = set()
     while estimator is not None and id(estimator) not in seen:

@@ -6,7 +6,6 @@ import itertools
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,7 +89,7 @@ class Source:
     name: str
     column: pd.Series
     labels: Mapping[Hashable, str]
-    declared: Sequence[Any]
+    declared: Sequence[Hashable]
     overrides: Overrides
     kind: str
     bands: Sequence[int]
@@ -240,7 +239,7 @@ def _numbers(source: Source, report: Report) -> pd.Series | None:
     return numbers.astype(np.float64)
 
 
-def _label(value: Any, book: LabelBook) -> str | None:
+def _label(value: Hashable, book: LabelBook) -> str | None:
     label = book.find(value)
     return value.strip() if label is None and isinstance(value, str) and not book.labels else label
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ def key_of(code: Hashable) -> Hashable:
     return code.strip() if isinstance(code, str) else code
 
 
-def plain_code(code: Any) -> Hashable:
+def plain_code(code: Hashable) -> Hashable:
     """A code as Python writes it: 1, not 1.0 or numpy's."""
     if isinstance(code, np.generic):
         code = code.item()
@@ -87,7 +86,7 @@ class MissingBook:
         What the user declares.
     """
 
-    def __init__(self, declared: Sequence[Any], overrides: Overrides) -> None:
+    def __init__(self, declared: Sequence[Hashable], overrides: Overrides) -> None:
         self._given = {key_of(code): kind for code, kind in overrides.codes.items()}
         self._answers = {key_of(code) for code in overrides.answers}
         self._is_general = overrides.is_general

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,11 @@ _SEGMENT_NAMES = {"ageGroup": "age", "aiConcern": "AI concern"}
 
 
 def read_global_dialogues(
-    path: str | Path, *, attributes: Sequence[str] | None = None, min_respondents: float = 1.0, respondents: Any = None
+    path: str | Path,
+    *,
+    attributes: Sequence[str] | None = None,
+    min_respondents: float = 1.0,
+    respondents: float | Mapping[str, float] | None = None,
 ) -> QuestionSet:
     """Read Global Dialogues: what people of many countries think of AI, by single attributes.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def fetch_file(name: str, url: str, sha256: str, folder: Path, *, download: bool
 
 
 def fetch_nonvoters(
-    *, data_home: str | Path | None = None, download: bool = True, age_bands: Any = AGE_BANDS
+    *, data_home: str | Path | None = None, download: bool = True, age_bands: Sequence[float] = AGE_BANDS
 ) -> Survey:
     """Fetch the FiveThirtyEight/Ipsos survey of voters and non-voters: 5,836 US citizens, September 2020, 61 questions.
 
@@ -112,7 +113,7 @@ def fetch_nonvoters(
 _home = data_home
 
 
-def nonvoters_from(raw: RawSurvey, about: dict[str, Any], age_bands: Any) -> Survey:
+def nonvoters_from(raw: RawSurvey, about: dict[str, Any], age_bands: Sequence[float]) -> Survey:
     """The survey of an opened file."""
     for column, levels in about["levels"].items():
         raw.data[column] = pd.Categorical(raw.data[column], categories=levels, ordered=True)

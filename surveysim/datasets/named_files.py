@@ -7,7 +7,7 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from surveysim.datasets.mappings import ANY_ROUND, Entry, entries_of, load_mappi
 from surveysim.datasets.proposal import AGE_BANDS, MAX_LEVELS, MAX_OPTIONS, Choices, build_survey
 from surveysim.datasets.raw import RawSurvey
 from surveysim.datasets.survey import Report, Survey
-from surveysim.tables.missing import as_missing
+from surveysim.tables.missing import MissingCodes, as_missing
 
 __all__ = ["read_named"]
 
@@ -34,7 +34,7 @@ def read_named(
     backgrounds: Sequence[str] | None = None,
     weight: str | None = "auto",
     countries: Sequence[str] | None = None,
-    missing: Mapping[Any, Any] | None = None,
+    missing: MissingCodes | None = None,
     age_bands: Sequence[float] = AGE_BANDS,
     variable_labels: Mapping[str, str] | None = None,
     value_labels: Mapping[str, Mapping[Hashable, str]] | None = None,
@@ -116,7 +116,9 @@ class _Reading:
     ) -> None:
         """Put the user's wording and labels on top of the file's."""
         self.raw.variable_labels |= self.finder.resolve_keys(variable_labels or {}, "variable_labels")
-        self.raw.value_labels |= self.finder.resolve_keys(value_labels or {}, "value_labels")
+        self.raw.value_labels |= self.finder.resolve_keys(
+            {name: dict(labels) for name, labels in (value_labels or {}).items()}, "value_labels"
+        )
 
     def choose(
         self,
@@ -172,7 +174,7 @@ class _Reading:
         self,
         questions: Sequence[str] | None,
         backgrounds: Sequence[str] | None,
-        missing: Mapping[Any, Any] | None,
+        missing: MissingCodes | None,
         age_bands: Sequence[float],
     ) -> Choices:
         """What `build_survey` is to make of the file."""
@@ -229,6 +231,9 @@ def _code(text: str) -> Hashable:
     return int(text) if re.fullmatch(r"-?\d+", text) else text
 
 
+T = TypeVar("T")
+
+
 class _Finder:
     """Variables of a file by the names of a mapping: files differ in the case of names."""
 
@@ -258,7 +263,7 @@ class _Finder:
             raise ValueError(f"{parameter} names {wanted!r}, which {self.raw.path.name} does not have{hint}")
         return found
 
-    def resolve_keys(self, mapping: Mapping[str, Any], parameter: str) -> dict[str, Any]:
+    def resolve_keys(self, mapping: Mapping[str, T], parameter: str) -> dict[str, T]:
         return {self.require(name, parameter): value for name, value in mapping.items()}
 
 
@@ -344,7 +349,7 @@ def _round_variable(about: Mapping[str, Any], finder: _Finder, label: str, repor
     return name
 
 
-def _select_round(raw: RawSurvey, name: str, value: Any, label: str, report: Report) -> None:
+def _select_round(raw: RawSurvey, name: str, value: float, label: str, report: Report) -> None:
     rounds = pd.to_numeric(raw.data[name], errors="coerce")
     here = (rounds == value).to_numpy()
     others = sorted({f"{r:g}" for r in rounds[~here].dropna().unique()})

@@ -28,7 +28,11 @@ __all__ = ["read_global_opinion_qa", "read_subpop"]
 
 
 def read_subpop(
-    path: str | Path, *, n: float | Mapping[Any, float] = 100.0, respondents: Any = None, context: str | None = None
+    path: str | Path,
+    *,
+    n: float | Mapping[Any, float] = 100.0,
+    respondents: float | Mapping[str, float] | None = None,
+    context: str | None = None,
 ) -> QuestionSet:
     """Read SubPOP: distributions of answers of 22 US subpopulations to questions of Pew's panel and the GSS.
 
@@ -100,7 +104,11 @@ def read_subpop(
 
 
 def read_global_opinion_qa(
-    path: str | Path, *, n: float | Mapping[Any, float] = 1000.0, respondents: Any = None, source: str | None = None
+    path: str | Path,
+    *,
+    n: float | Mapping[Any, float] = 1000.0,
+    respondents: float | Mapping[str, float] | None = None,
+    source: str | None = None,
 ) -> QuestionSet:
     """Read GlobalOpinionQA: answers by country to 2,556 questions of Pew's Global Attitudes and of the WVS.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,11 @@ class GroupAnswers:
 
 
 def build_set(
-    rows: Sequence[GroupAnswers], questions: Mapping[str, Question], report: Report, *, respondents: Any = None
+    rows: Sequence[GroupAnswers],
+    questions: Mapping[str, Question],
+    report: Report,
+    *,
+    respondents: float | Mapping[str, float] | None = None,
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, dict[str, Question]]:
     """X, Y and n of published distributions, sorted by question.
 
@@ -102,8 +106,8 @@ def build_set(
 
 
 def finish_set(
-    rows: Sequence[GroupAnswers], questions: Mapping[str, Question], report: Report, respondents: Any,
-    assumed: bool, description: str, terms: str,
+    rows: Sequence[GroupAnswers], questions: Mapping[str, Question], report: Report,
+    respondents: float | Mapping[str, float] | None, assumed: bool, description: str, terms: str,
 ) -> QuestionSet:  # fmt: skip
     X, Y, n, used = build_set(rows, questions, report, respondents=respondents)
     if assumed:
@@ -150,7 +154,7 @@ def add_question(
         raise ValueError(f"{where}: {error}") from None
 
 
-def assumed_respondents(n: float | Mapping[Any, float], question: str, group: Any, where: str) -> float:
+def assumed_respondents(n: float | Mapping[Any, float], question: str, group: Hashable, where: str) -> float:
     if not isinstance(n, Mapping):
         return float(n)
     keys = [question, group]
@@ -188,7 +192,7 @@ def need_columns(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> Non
         raise ValueError(f"{path.name} lacks the columns {absent}; it has {list(table.columns)[:12]}")
 
 
-def as_list(value: Any, where: str, column: str) -> list:
+def as_list(value: object, where: str, column: str) -> list:
     if isinstance(value, str):
         value = parse_literal(value, where, column)
     if not isinstance(value, list | tuple | np.ndarray):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, TypeVar, Unpack
 
 from surveysim.datasets.named_files import read_named
 from surveysim.datasets.survey import Survey
+from surveysim.tables.missing import MissingCodes
 
 __all__ = [
     "read_cfps",
@@ -18,6 +20,22 @@ __all__ = [
     "read_wellcome_monitor",
     "read_wvs",
 ]
+
+F = TypeVar("F", bound=Callable[..., Survey])
+
+
+class ReadingParameters(TypedDict, total=False):
+    """What all readers take; see their documentation."""
+
+    questions: Sequence[str] | None
+    backgrounds: Sequence[str] | None
+    weight: str | None
+    missing: MissingCodes | None
+    age_bands: Sequence[float]
+    variable_labels: Mapping[str, str] | None
+    value_labels: Mapping[str, Mapping[Hashable, str]] | None
+    encoding: str | None
+
 
 _PARAMETERS = """
     questions : list of str, optional
@@ -55,9 +73,9 @@ _RETURNS = """
     read_survey : Any file of any survey."""
 
 
-def _document(function: Any) -> Any:
+def _document(function: F) -> F:
     """Parameters that all readers share, written once."""
-    text = inspect.cleandoc(function.__doc__)  # as Python 3.13 does by itself
+    text = inspect.cleandoc(function.__doc__ or "")  # as Python 3.13 does by itself
     for name, shared in (("%parameters%", _PARAMETERS), ("%returns%", _RETURNS)):
         text = text.replace(name, inspect.cleandoc(shared))
     function.__doc__ = text
@@ -65,7 +83,14 @@ def _document(function: Any) -> Any:
 
 
 @_document
-def read_ess(path: str | Path, round: int, *, countries: Any = None, verify: bool = True, **parameters: Any) -> Survey:
+def read_ess(
+    path: str | Path,
+    round: int,
+    *,
+    countries: Sequence[str] | None = None,
+    verify: bool = True,
+    **parameters: Unpack[ReadingParameters],
+) -> Survey:
     """Read the European Social Survey, rounds 9, 10 and 11.
 
     Parameters
@@ -98,7 +123,12 @@ def read_ess(path: str | Path, round: int, *, countries: Any = None, verify: boo
 
 @_document
 def read_wvs(
-    path: str | Path, wave: int | str = 7, *, countries: Any = None, verify: bool = True, **parameters: Any
+    path: str | Path,
+    wave: int | str = 7,
+    *,
+    countries: Sequence[str] | None = None,
+    verify: bool = True,
+    **parameters: Unpack[ReadingParameters],
 ) -> Survey:
     """Read the World Values Survey, wave 7, or one of two extracts that come with R packages.
 
@@ -126,7 +156,7 @@ def read_wvs(
 
 
 @_document
-def read_gss(path: str | Path, year: int, *, verify: bool = True, **parameters: Any) -> Survey:
+def read_gss(path: str | Path, year: int, *, verify: bool = True, **parameters: Unpack[ReadingParameters]) -> Survey:
     """Read the General Social Survey of the United States: 2018, 2021, 2022 or 2024.
 
     Parameters
@@ -156,7 +186,7 @@ def read_gss(path: str | Path, year: int, *, verify: bool = True, **parameters: 
 
 
 @_document
-def read_cgss(path: str | Path, year: int = 2017, **parameters: Any) -> Survey:
+def read_cgss(path: str | Path, year: int = 2017, **parameters: Unpack[ReadingParameters]) -> Survey:
     """Read the Chinese General Social Survey, 2017.
 
     Parameters
@@ -183,7 +213,7 @@ def read_cgss(path: str | Path, year: int = 2017, **parameters: Any) -> Survey:
 
 
 @_document
-def read_cfps(path: str | Path, wave: int, **parameters: Any) -> Survey:
+def read_cfps(path: str | Path, wave: int, **parameters: Unpack[ReadingParameters]) -> Survey:
     """Read the China Family Panel Studies, person files of 2018 and 2020.
 
     Parameters
@@ -206,7 +236,13 @@ def read_cfps(path: str | Path, wave: int, **parameters: Any) -> Survey:
 
 
 @_document
-def read_wellcome_monitor(path: str | Path, year: int = 2018, *, countries: Any = None, **parameters: Any) -> Survey:
+def read_wellcome_monitor(
+    path: str | Path,
+    year: int = 2018,
+    *,
+    countries: Sequence[str] | None = None,
+    **parameters: Unpack[ReadingParameters],
+) -> Survey:
     """Read the Wellcome Global Monitor, 2018.
 
     Parameters
@@ -237,7 +273,7 @@ def read_wellcome_monitor(path: str | Path, year: int = 2018, *, countries: Any 
 
 
 @_document
-def read_pew_atp(path: str | Path, wave: int, **parameters: Any) -> Survey:
+def read_pew_atp(path: str | Path, wave: int, **parameters: Unpack[ReadingParameters]) -> Survey:
     """Read Pew Research Center's American Trends Panel, any wave.
 
     Parameters

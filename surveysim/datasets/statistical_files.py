@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def _catalog_labels(
 
 
 def _mend_stata(
-    path: Path, data: pd.DataFrame, missing: dict[str, list[Any]], findings: list[tuple[str, str, int, str]]
+    path: Path, data: pd.DataFrame, missing: Mapping[str, Sequence[object]], findings: list[tuple[str, str, int, str]]
 ) -> None:
     """Read integers with letters for missing values again, by pandas.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -15,7 +14,7 @@ from surveysim.datasets.proposal import AGE_BANDS, MAX_LEVELS, MAX_OPTIONS, Choi
 from surveysim.datasets.raw import RawSurvey
 from surveysim.datasets.survey import Report, Survey
 from surveysim.questions import Question
-from surveysim.tables.missing import as_missing
+from surveysim.tables.missing import MissingCodes, as_missing
 
 __all__ = ["read_survey"]
 
@@ -28,7 +27,7 @@ def read_survey(
     weight: str | None = "auto",
     strata: str | None = None,
     cluster: str | None = None,
-    missing: Mapping[Any, Any] | None = None,
+    missing: MissingCodes | None = None,
     ordinal: Mapping[str, bool] | None = None,
     age_bands: Sequence[float] = AGE_BANDS,
     variable_labels: Mapping[str, str] | None = None,

@@ -6,12 +6,15 @@ import csv
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from surveysim.datasets.headers import HeaderLines, read_header_lines
 from surveysim.datasets.raw import ENCODINGS, RawSurvey, require
+
+if TYPE_CHECKING:
+    from pandas._typing import DtypeObj
 
 __all__ = ["BLANKS", "read_csv", "read_excel"]
 
@@ -119,7 +122,7 @@ def _renamed(data: pd.DataFrame, header: HeaderLines) -> pd.DataFrame:
     return data
 
 
-def _may_hold_text(dtype: Any) -> bool:
+def _may_hold_text(dtype: DtypeObj) -> bool:
     return pd.api.types.is_string_dtype(dtype) or pd.api.types.is_object_dtype(dtype)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -104,7 +103,7 @@ def read_values(
     name: str,
     column: pd.Series,
     labels: Mapping[Hashable, str],
-    declared: Sequence[Any],
+    declared: Sequence[Hashable],
     overrides: Overrides,
     report: Report,
     *,
@@ -219,7 +218,7 @@ def _as_values(held: Held, found: SortedValues, ordered: Ordered) -> Values:
 
 
 def fit_question(
-    name: str, column: pd.Series, labels: Mapping[Hashable, str], declared: Sequence[Any],
+    name: str, column: pd.Series, labels: Mapping[Hashable, str], declared: Sequence[Hashable],
     overrides: Overrides, question: Question, report: Report,
 ) -> Values:  # fmt: skip
     """The values of a variable as the options of a Question that the user gives.

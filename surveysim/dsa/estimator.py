@@ -6,7 +6,7 @@ import numbers
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from surveysim.cells import FitCells, PredictCells
 from surveysim.dsa.parameters import check_parameters
 from surveysim.dsa.predictive import IntervalsByRefits
 from surveysim.dsa.sampling import draw_answers
+from surveysim.interfaces import RandomState, Table
 from surveysim.parameters import as_generator
 from surveysim.prompts import Template, get_template
 from surveysim.questions import Question
@@ -202,7 +203,7 @@ class DSARegressor(IntervalsByRefits):
         revision: str | None = None,
         local_files_only: bool = False,
         verbose: int = 0,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ) -> None:
         self.model = model
         self.question = question
@@ -227,7 +228,7 @@ class DSARegressor(IntervalsByRefits):
         self.random_state = random_state
 
     def fit(
-        self, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None = None, folds: ArrayLike | None = None
+        self, X: Table, Y: ArrayLike, sample_weight: ArrayLike | None = None, folds: ArrayLike | None = None
     ) -> DSARegressor:
         """Fine-tune the model's last block to the cells.
 
@@ -296,7 +297,7 @@ class DSARegressor(IntervalsByRefits):
         self._fitted.warn_of_unseen(cells)
         return self._fitted.predict(self._load(check=True), self._run_options(), cells)
 
-    def sample(self, X: Any, n: int = 1, random_state: Any = None) -> pd.DataFrame:
+    def sample(self, X: Table, n: int = 1, random_state: RandomState = None) -> pd.DataFrame:
         """Draw answers of simulated respondents.
 
         Parameters

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numbers
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from surveysim.base import DistributionRegressor
 from surveysim.cells import PredictCells
+from surveysim.interfaces import RandomState, Table
 from surveysim.parameters import as_generator, check_number
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class IntervalsByRefits(DistributionRegressor):
     def _run_options(self) -> RunOptions:
         raise NotImplementedError
 
-    def predict_interval(self, X: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+    def predict_interval(self, X: Table, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Intervals for the predicted shares of groups, symmetric in their log-odds.
 
         The wider of two:
@@ -72,7 +73,7 @@ class IntervalsByRefits(DistributionRegressor):
         uncertainty, model, options = self._uncertain(cells)
         return uncertainty.interval(self._fitted, model, options, cells, float(level))
 
-    def predict_draws(self, X: Any, n_draws: int = 1000, *, random_state: Any = None) -> np.ndarray:
+    def predict_draws(self, X: Table, n_draws: int = 1000, *, random_state: RandomState = None) -> np.ndarray:
         """Draw distributions around the prediction: for intervals of whatever is made of several cells.
 
         In each cell they are as wide as `predict_interval`. The cells of one question belong together in a draw: what

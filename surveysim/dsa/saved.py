@@ -17,6 +17,7 @@ from surveysim.dsa.fitted import FittedDSA, Member, TrainingCells
 from surveysim.dsa.inputs import TrainedPart
 from surveysim.dsa.intervals import counts_without_each_group
 from surveysim.dsa.trainer import Candidate, Plan, Settings
+from surveysim.interfaces import JSON
 from surveysim.prompts import Template
 from surveysim.questions import Question
 from surveysim.saving import column_back, column_state, without_nan
@@ -50,7 +51,7 @@ _PLAIN = (
 
 def state_of(
     attributes: Mapping[str, Any],
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, object],
     fitted: FittedDSA,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What is written of an estimator.
@@ -177,7 +178,7 @@ def _tensors_of(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _parameter(value: Any) -> Any:
+def _parameter(value: object) -> JSON:
     """A constructor parameter as JSON can hold it."""
     if isinstance(value, Question):
         return {"question": value.to_dict()}
@@ -196,7 +197,7 @@ def _parameter(value: Any) -> Any:
     return None  # a random generator's position is no parameter worth keeping
 
 
-def _parameter_back(value: Any) -> Any:
+def _parameter_back(value: JSON) -> Any:
     if not isinstance(value, dict):
         return value
     if "question" in value:

@@ -246,7 +246,7 @@ def _frame(
     return frame
 
 
-def _objects(values: Sequence[Any]) -> pd.Series:
+def _objects(values: Sequence[object]) -> pd.Series:
     """A column of objects: pandas would make a table of tuples, and NaN of None."""
     column = np.empty(len(values), dtype=object)
     for i, value in enumerate(values):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from surveysim.asking.asks import Ask
 from surveysim.asking.journal import Journal
 from surveysim.asking.remote.answerer import RemoteAnswerer
 from surveysim.asking.remote.batches import BatchFolder, BatchStatus
 from surveysim.elicitation.zero_shot import ZeroShotElicitor
+from surveysim.interfaces import Table
 
 __all__ = ["ElicitationBatch"]
 
@@ -45,7 +45,7 @@ class ElicitationBatch:
     >>> batch.close(); folder.cleanup()
     """
 
-    def __init__(self, elicitor: ZeroShotElicitor, X: Any, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, elicitor: ZeroShotElicitor, X: Table, folder: str | os.PathLike[str]) -> None:
         asked = elicitor._asked_model()
         if not asked.is_remote or asked.journal is None:
             raise ValueError(

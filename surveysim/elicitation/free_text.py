@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,11 +12,12 @@ from surveysim.cells import PredictCells
 from surveysim.elicitation.ask_plans import Asked, AskPlan, background_records
 from surveysim.elicitation.averaging import Averaging, Reading, average_readings
 from surveysim.elicitation.methods import Method, OnFailure
-from surveysim.elicitation.rater import SimilarityRater
+from surveysim.elicitation.rater import Anchors, SimilarityRater
 from surveysim.elicitation.refusing import is_refusal
 from surveysim.elicitation.result import Elicitation, attach
 from surveysim.elicitation.texts import without_thoughts
 from surveysim.elicitation.zero_shot import ZeroShotElicitor
+from surveysim.interfaces import RandomState, Table
 from surveysim.parameters import check_number
 from surveysim.prompts import Prompt, Template, describe_background
 from surveysim.prompts.render import describe_question
@@ -90,7 +90,7 @@ random_state
 
     >>> import numpy as np, pandas as pd
     >>> from surveysim import Question, SimilarityElicitor
-    >>> from surveysim.elicitation import SimilarityRater
+    >>> from surveysim.elicitation import Anchors, SimilarityRater
     >>> def encoder(texts):
     ...     return np.array([[text.count(letter) + 0.1 for letter in "aeinst"] for text in texts])
     >>> X = pd.DataFrame({"age": ["18-29", "65 or older"]})
@@ -113,7 +113,7 @@ random_state
         model: str | os.PathLike[str] = "Qwen/Qwen3-4B",
         *,
         rater: SimilarityRater | None = None,
-        anchors: Mapping[str, Any] | None = None,
+        anchors: Mapping[str, Anchors] | None = None,
         question: Question | Mapping[str, Question] | None = None,
         question_column: str = "question",
         backgrounds: bool = True,
@@ -132,7 +132,7 @@ random_state
         revision: str | None = None,
         local_files_only: bool = False,
         verbose: int = 0,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ) -> None:
         self.model = model
         self.rater = rater
@@ -160,7 +160,7 @@ random_state
     def _method(self) -> Method:
         return _METHOD
 
-    def _default_part(self, name: str, value: Any) -> Any:
+    def _default_part(self, name: str, value: object) -> SimilarityRater | None:
         return SimilarityRater() if name == "rater" and value is None else None
 
     def _elicit(self, cells: PredictCells) -> Elicitation:
@@ -187,7 +187,7 @@ random_state
         check_elicitation(result, cells, answers, plan, self.on_failure)
         return result
 
-    def _asks_of(self, X: Any, answerer: Answerer) -> list[Ask]:
+    def _asks_of(self, X: Table, answerer: Answerer) -> list[Ask]:
         self._check_parameters()
         return self._ask_freely(self._validate_predict(X), self._plan(_METHOD, self._seed()))[0].asks
 

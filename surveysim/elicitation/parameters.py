@@ -59,7 +59,7 @@ def find_templates(template: str | Template | Sequence[str | Template], method: 
 
 
 def shown_cells(
-    examples: Any, questions: Mapping[str, Question], backgrounds: list[str], question_column: str, *, named: bool
+    examples: object, questions: Mapping[str, Question], backgrounds: list[str], question_column: str, *, named: bool
 ) -> ShownCells:
     """The cells of `examples=`, checked against what an elicitor was fitted on.
 

@@ -117,7 +117,7 @@ class _Pairs(list):
     """The members of a JSON object in their order, repeated names included."""
 
 
-def _from_json(value: Any, names: Names, n_options: int, depth: int = 0) -> np.ndarray | None:
+def _from_json(value: object, names: Names, n_options: int, depth: int = 0) -> np.ndarray | None:
     if depth > 3:
         return None
     if isinstance(value, _Pairs):
@@ -200,7 +200,7 @@ def _normalised(found: dict[int, float], n_options: int) -> np.ndarray | None:
     return shares / total
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     if isinstance(value, str):
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*+(?:%|percent)?", value.strip())
         value = float(found[1]) if found else None

@@ -6,14 +6,26 @@ import math
 import numbers
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from surveysim.questions import Question
 
-__all__ = ["DEFAULT_ANCHORS", "SimilarityRater"]
+__all__ = ["DEFAULT_ANCHORS", "Anchors", "SimilarityRater", "TextEncoder"]
+
+Anchors: TypeAlias = Sequence[str] | Sequence[Sequence[str]]
+"""Statements that stand for the options, or patterns that make them; or several sets of statements."""
+
+
+class TextEncoder(Protocol):
+    """What makes vectors of texts."""
+
+    def encode(self, texts: list[str], /) -> ArrayLike:
+        """One vector a text, (n, d)."""
+
 
 #: Each makes one set of anchor statements from the options. With the question before them the options are compared with
 #: answers on their own ground: on 40 answers written by hand to four questions (tests/elicitation/answers.py) the mean
@@ -94,9 +106,12 @@ class SimilarityRater(BaseEstimator):
 
     def __init__(
         self,
-        encoder: str | os.PathLike[str] | Callable[[list[str]], Any] | Any = "sentence-transformers/all-MiniLM-L6-v2",
+        encoder: str
+        | os.PathLike[str]
+        | Callable[[list[str]], ArrayLike]
+        | TextEncoder = "sentence-transformers/all-MiniLM-L6-v2",
         *,
-        anchors: Sequence[str] | Sequence[Sequence[str]] | None = None,
+        anchors: Anchors | None = None,
         temperature: float = 1.0,
         epsilon: float = 0.0,
         batch_size: int = 64,
@@ -118,7 +133,7 @@ class SimilarityRater(BaseEstimator):
         texts: Sequence[str | None],
         question: Question,
         *,
-        anchors: Sequence[str] | Sequence[Sequence[str]] | None = None,
+        anchors: Anchors | None = None,
     ) -> np.ndarray:
         """The distribution over a question's options that each answer expresses.
 
@@ -154,7 +169,7 @@ class SimilarityRater(BaseEstimator):
         texts: Sequence[str | None],
         question: Question,
         *,
-        anchors: Sequence[str] | Sequence[Sequence[str]] | None = None,
+        anchors: Anchors | None = None,
     ) -> np.ndarray:
         """How alike answers and anchors are, from 0 (opposite) to 1 (the same): (1 + cosine) / 2.
 
@@ -220,7 +235,7 @@ class SimilarityRater(BaseEstimator):
         return vectors / lengths
 
 
-def _anchor_sets(anchors: Any, question: Question) -> list[list[str]]:
+def _anchor_sets(anchors: Anchors | None, question: Question) -> list[list[str]]:
     """Sets of one statement per option."""
     if anchors is None:
         anchors = DEFAULT_ANCHORS
@@ -229,14 +244,15 @@ def _anchor_sets(anchors: Any, question: Question) -> list[list[str]]:
     anchors = list(anchors)
     if not anchors:
         raise ValueError("anchors must not be empty")
-    if all(isinstance(anchor, str) for anchor in anchors):
-        patterns = ["{option}" in anchor for anchor in anchors]
+    statements = [anchor for anchor in anchors if isinstance(anchor, str)]
+    if len(statements) == len(anchors):
+        patterns = ["{option}" in anchor for anchor in statements]
         if all(patterns):
-            sets = [[_fill(pattern, question, option) for option in question.options] for pattern in anchors]
+            sets = [[_fill(pattern, question, option) for option in question.options] for pattern in statements]
         elif any(patterns):
             raise ValueError(f"anchors must be all patterns with {{option}} or all statements, got {anchors}")
         else:
-            sets = [anchors]
+            sets = [statements]
     else:
         sets = [list(some) if not isinstance(some, str) else [some] for some in anchors]
     for number, some in enumerate(sets):

@@ -13,6 +13,7 @@ from surveysim.base import DistributionRegressor
 from surveysim.cells import PredictCells
 from surveysim.distributions import check_distributions
 from surveysim.elicitation.methods import MethodName, OnFailure, check_elicited_by
+from surveysim.interfaces import Table
 from surveysim.levels import LevelIndex
 from surveysim.questions import Question
 from surveysim.validation import arrange_options, as_matrix, check_backgrounds, pair_questions
@@ -81,8 +82,8 @@ class RecordedElicitor(DistributionRegressor):
 
     def __init__(
         self,
-        X_recorded: Any,
-        P_recorded: Any,
+        X_recorded: Table,
+        P_recorded: ArrayLike,
         *,
         question: Question | Mapping[str, Question] | None = None,
         question_column: str = "question",
@@ -96,7 +97,7 @@ class RecordedElicitor(DistributionRegressor):
         self.on_missing = on_missing
         self.elicited_by = elicited_by
 
-    def fit(self, X: Any, Y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> RecordedElicitor:
+    def fit(self, X: Table, Y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> RecordedElicitor:
         """Check the recordings and the cells; nothing is learned from Y.
 
         Parameters
@@ -126,13 +127,13 @@ class RecordedElicitor(DistributionRegressor):
             self._index_recordings()
         return self
 
-    def _any_targets(self, X: Any) -> Any:
+    def _any_targets(self, X: Table) -> np.ndarray:
         """Equal shares, as wide as the questions, or else as the recordings."""
         if self.question is not None:
             return self._equal_shares(X)
         P = as_matrix(self.P_recorded)
         n_options = P.shape[1] if P.ndim == 2 else 2  # a wrong shape is refused with the recordings
-        return np.full((len(X), n_options), 1.0 / n_options)
+        return np.full((len(X), n_options), 1.0 / n_options)  # type: ignore[arg-type]
 
     def _index_recordings(self) -> None:
         named = isinstance(self.question, Mapping)

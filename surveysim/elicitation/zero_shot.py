@@ -19,6 +19,7 @@ from surveysim.elicitation.methods import METHODS, Method, MethodName, OnFailure
 from surveysim.elicitation.parameters import SMOOTHING, find_templates, shown_cells
 from surveysim.elicitation.result import Elicitation
 from surveysim.errors import warn
+from surveysim.interfaces import RandomState, Table
 from surveysim.parameters import as_generator, check_number, check_random_state
 from surveysim.prompts import Template
 from surveysim.prompts.orders import KINDS, OrderKind
@@ -165,7 +166,7 @@ class ZeroShotElicitor(DistributionRegressor):
         refusals: Refusals = "drop",
         smoothing: float | Literal["auto"] = "auto",
         on_failure: OnFailure = "raise",
-        examples: Cells | tuple[Any, ArrayLike] | None = None,
+        examples: Cells | tuple[Table, ArrayLike] | None = None,
         base_url: str | None = None,
         api_key_env: str | None = None,
         max_workers: int = 8,
@@ -175,7 +176,7 @@ class ZeroShotElicitor(DistributionRegressor):
         revision: str | None = None,
         local_files_only: bool = False,
         verbose: int = 0,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ) -> None:
         self.model = model
         self.method = method
@@ -201,7 +202,7 @@ class ZeroShotElicitor(DistributionRegressor):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X: Any, Y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> ZeroShotElicitor:
+    def fit(self, X: Table, Y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> ZeroShotElicitor:
         """Check parameters and data, and remember the columns. Nothing is learned and nothing is asked.
 
         Parameters
@@ -230,7 +231,7 @@ class ZeroShotElicitor(DistributionRegressor):
         """
         with self._atomic_fit():
             self._check_parameters()
-            targets: Any = self._equal_shares(X) if Y is None and self.question is not None else Y
+            targets = self._equal_shares(X) if Y is None and self.question is not None else Y
             cells = self._validate_fit(X, targets, sample_weight)
             self._shown_cells()
             if Y is not None and self.refusals == "drop":
@@ -251,7 +252,7 @@ class ZeroShotElicitor(DistributionRegressor):
                 )
                 return
 
-    def elicit(self, X: Any) -> Elicitation:
+    def elicit(self, X: Table) -> Elicitation:
         """Ask the model and return the distributions with everything that there is to know about them.
 
         Parameters
@@ -310,7 +311,7 @@ class ZeroShotElicitor(DistributionRegressor):
             verbose=self.verbose,
         )
 
-    def _asks_of(self, X: Any, answerer: Answerer) -> list[Ask]:
+    def _asks_of(self, X: Table, answerer: Answerer) -> list[Ask]:
         """All that `elicit` would ask."""
         self._check_parameters()
         cells = self._validate_predict(X)

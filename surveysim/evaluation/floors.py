@@ -24,7 +24,7 @@ METRICS = (*SHARE_TERMS, "opinion_alignment", "cross_entropy", *SIMULATED)
 def noise_floor(
     Y: ArrayLike,
     n: ArrayLike,
-    metric: str | Callable[..., Any] = "js_divergence",
+    metric: str | Callable[..., ArrayLike] = "js_divergence",
     *,
     sample_weight: ArrayLike | None = None,
     average: bool = True,
@@ -180,7 +180,7 @@ def _wasserstein(
 
 
 def _simulate(
-    function: Callable[..., Any],
+    function: Callable[..., ArrayLike],
     Y: np.ndarray,
     n: np.ndarray,
     values: ArrayLike | None,

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
 from surveysim.distributions import check_distributions
+from surveysim.interfaces import Predictor
 from surveysim.tables.cells import QUESTION_COLUMN, Cells
 
 __all__ = ["CrossFit", "Predictor", "cross_fit", "no_predictions"]
-
-
-class Predictor(Protocol):
-    """What predicts distributions for rows of X: any estimator of the library."""
-
-    def predict(self, X: Any) -> ArrayLike:
-        """Distributions, a row per row of X."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -100,7 +91,7 @@ def population_rows(cells: Cells, people: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(copies, ignore_index=True)[cells.X.columns.tolist()]
 
 
-def _fit_without(model: Any, cells: Cells, fold: int) -> Predictor:
+def _fit_without(model: Predictor, cells: Cells, fold: int) -> Predictor:
     assert cells.folds is not None
     others = np.delete(cells.folds, fold, axis=1)
     counts = others.sum(axis=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +66,7 @@ def read_groups(data: pd.DataFrame, columns: Sequence[str]) -> Groups:
     return Groups(known.iloc[first].reset_index(drop=True), of_row)
 
 
-def pair_groups(groups: Groups, difference: str | Mapping[str, tuple[Any, Any]]) -> Pairs:
+def pair_groups(groups: Groups, difference: str | Mapping[str, tuple[object, object]]) -> Pairs:
     """Pairs of groups that differ in a single column alone.
 
     Parameters
@@ -110,7 +109,7 @@ def pair_groups(groups: Groups, difference: str | Mapping[str, tuple[Any, Any]])
     return Pairs(named, group, base)
 
 
-def _read_difference(difference: str | Mapping[str, tuple[Any, Any]]) -> tuple[str, tuple[Any, Any] | None]:
+def _read_difference(difference: str | Mapping[str, tuple[object, object]]) -> tuple[str, tuple[object, object] | None]:
     if isinstance(difference, str):
         return difference, None
     if not (isinstance(difference, Mapping) and len(difference) == 1):
@@ -121,7 +120,7 @@ def _read_difference(difference: str | Mapping[str, tuple[Any, Any]]) -> tuple[s
     return column, (chosen[0], chosen[1])
 
 
-def _code_of(column: pd.Series, codes: np.ndarray, level: Any) -> int:
+def _code_of(column: pd.Series, codes: np.ndarray, level: object) -> int:
     where = np.flatnonzero((column == level).to_numpy())
     if len(where) == 0:
         raise ValueError(f"difference: {column.name!r} has no level {level!r}; it has {list(column.unique())}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,10 @@ from surveysim.questions import Question
 from surveysim.tables.answers import CodedAnswers
 from surveysim.tables.cells import QUESTION_COLUMN
 from surveysim.tables.columns import check_columns, check_names, code_questions, read_backgrounds
-from surveysim.tables.design import LonelyUnits, SampleDesign, read_design
-from surveysim.tables.missing import Missing, as_missing
+from surveysim.tables.design import FinitePopulation, LonelyUnits, SampleDesign, read_design
+from surveysim.tables.missing import Missing, MissingCodes, as_missing
 from surveysim.tables.replicates import Replicates, ReplicateWeights, read_replicates
-from surveysim.tables.respondents import read_weights
+from surveysim.tables.respondents import PerRespondent, read_weights
 from surveysim.tables.share_variance import DomainAnswers, linearised_deviations, linearised_variances
 
 __all__ = ["survey_estimates"]
@@ -33,15 +33,15 @@ def survey_estimates(
     *,
     by: str | Sequence[str] | None = None,
     statistic: Statistic = "share",
-    difference: str | Mapping[str, tuple[Any, Any]] | None = None,
-    weights: Any = None,
-    strata: Any = None,
-    cluster: Any = None,
-    fpc: Any = None,
+    difference: str | Mapping[str, tuple[object, object]] | None = None,
+    weights: PerRespondent | None = None,
+    strata: PerRespondent | None = None,
+    cluster: PerRespondent | None = None,
+    fpc: FinitePopulation = None,
     lonely: LonelyUnits = "fail",
     replicate_weights: ReplicateWeights | None = None,
     labels: Mapping[str, Mapping[Hashable, str | None]] | None = None,
-    missing: str | Mapping[Any, Any] | Missing = "drop",
+    missing: str | MissingCodes | Missing = "drop",
     level: float = 0.9,
 ) -> pd.DataFrame:
     """Estimate shares, means, differences and trends from a survey, with standard errors that know its design.

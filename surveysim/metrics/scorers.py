@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import make_scorer
 
 from surveysim.fitted_parameters import fitted_parameter
-from surveysim.interfaces import Estimator, Table
+from surveysim.interfaces import Estimator, NamedTable, Table
 from surveysim.metrics.divergences import (
     cross_entropy,
     js_distance,
@@ -73,12 +73,14 @@ _Scorer: Any = type(make_scorer(js_divergence, greater_is_better=False, response
 class _OptionScorer(_Scorer):
     """A scorer that puts columns of Y with names in the order of the options."""
 
-    def _score(self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any) -> float:
+    def _score(
+        self, method_caller: Callable[..., ArrayLike], estimator: Estimator, X: Table, y_true: ArrayLike, **kwargs: Any
+    ) -> float:
         if is_table(y_true):
             y_true = self._by_option(estimator, X, y_true)
         return super()._score(method_caller, estimator, X, y_true, **kwargs)
 
-    def _by_option(self, estimator: Any, X: Any, Y: Any) -> Any:
+    def _by_option(self, estimator: Estimator, X: Table, Y: NamedTable) -> ArrayLike:
         questions, question_column = _asked_questions(estimator)
         if questions is None:
             return Y.to_numpy()  # an estimator without questions learned Y in the order in which it came
@@ -112,7 +114,7 @@ class _OrdinalScorer(_OptionScorer):
         return values
 
 
-def _asked_questions(estimator: Any) -> tuple[dict[str, Question] | None, str]:
+def _asked_questions(estimator: object) -> tuple[dict[str, Question] | None, str]:
     """The questions of an estimator and the column that names them, through pipelines, searches and other wrappers.
 
     Those that it was fitted on, if it is fitted: a ``question=`` that was set since is not what it predicts.
@@ -135,7 +137,7 @@ def _ordinal_scorer(score_func: Callable[..., float], sign: int) -> Any:
     return _OrdinalScorer(score_func, sign, {}, "predict")
 
 
-def _loss_scorer(metric: Any) -> Any:
+def _loss_scorer(metric: Callable[..., float]) -> Any:
     return _OptionScorer(metric, -1, {}, "predict")
 
 

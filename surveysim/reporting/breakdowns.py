@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from surveysim.interfaces import Predictor
 from surveysim.reporting.columns import EVERYBODY
 from surveysim.reporting.estimates import GroupEstimates
 from surveysim.reporting.groups import group_estimates
@@ -29,7 +30,7 @@ def as_breakdowns(by: Sequence[Breakdown] | str | None, cells: Cells) -> list[li
 
 
 def stacked_estimates(
-    model: Any, cells: Cells, breakdowns: Sequence[Sequence[str]], **parameters: Any
+    model: Predictor | None, cells: Cells, breakdowns: Sequence[Sequence[str]], **parameters: Any
 ) -> GroupEstimates:
     """Estimates of everybody and of the groups of each breakdown, with groups named "gender: woman".
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from surveysim.evaluation.displays.style import COLORS, INK, MARKERS, SOFT, bare, pyplot, whole_words
 from surveysim.reporting.columns import is_difference, statistic_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["EstimatesDisplay"]
 
@@ -55,7 +59,7 @@ class EstimatesDisplay:
         self.sources = list(dict.fromkeys(estimates["source"]))
         self._labels = [whole_words(group, LABEL_ROOM, 9.5) for group in self.groups]
 
-    def plot(self, ax: Any = None) -> EstimatesDisplay:
+    def plot(self, ax: Axes | Sequence[Axes] | np.ndarray | None = None) -> EstimatesDisplay:
         """Draw, into given axes or a new figure.
 
         Parameters
@@ -90,7 +94,7 @@ class EstimatesDisplay:
         self._words(ax is None)
         return self
 
-    def _axes(self, ax: Any) -> tuple[np.ndarray, int]:
+    def _axes(self, ax: Axes | Sequence[Axes] | np.ndarray | None) -> tuple[np.ndarray, int]:
         """An axes for each option, and how many stand side by side."""
         n = len(self.options)
         abreast = min(n, PANELS_ABREAST)
@@ -114,15 +118,15 @@ class EstimatesDisplay:
             raise ValueError(f"there are {n} options to draw, but {len(axes)} axes")
         return axes[:n], n
 
-    def _inset(self, ax: Any) -> np.ndarray:
+    def _inset(self, ax: Axes) -> np.ndarray:
         """Panels within one axes, with room for the names of groups, options and the unit."""
         ax.set_axis_off()
-        box = ax.get_window_extent().size / ax.figure.dpi
+        box = np.asarray(ax.get_window_extent().size) / ax.figure.dpi
         longest = max(len(line) for label in self._labels for line in label.split("\n"))
         left, bottom, top = min(0.4, 0.08 * longest / box[0]), min(0.3, 0.45 / box[1]), min(0.3, 0.45 / box[1])
         share = (1.0 - left) / len(self.options)
         self._room = 0.9 * share * box[0]
-        places = [[left + i * share, bottom, 0.92 * share, 1.0 - bottom - top] for i in range(len(self.options))]
+        places = [(left + i * share, bottom, 0.92 * share, 1.0 - bottom - top) for i in range(len(self.options))]
         return np.array([ax.inset_axes(place) for place in places])
 
     def _panel_width(self, abreast: int) -> float:
@@ -138,7 +142,7 @@ class EstimatesDisplay:
             return min(low - room, 0.0), max(high + room, 0.0)
         return (0.0, high + room) if statistic_of(self.estimates) == "share" else (low - room, high + room)
 
-    def _panel(self, axis: Any, option: str) -> None:
+    def _panel(self, axis: Axes, option: str) -> None:
         statistic = statistic_of(self.estimates)
         own = self.estimates[self.estimates["option"] == option]
         beside = np.linspace(-0.17, 0.17, len(self.sources)) if len(self.sources) > 1 else [0.0]

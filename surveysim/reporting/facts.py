@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from surveysim.interfaces import Predictor
 from surveysim.reporting.written import number
 from surveysim.tables import Cells
 
@@ -100,7 +101,7 @@ class ModelFacts:
     uses_answers: bool
 
 
-def model_facts(model: Any) -> ModelFacts:
+def model_facts(model: Predictor | None) -> ModelFacts:
     """Read a fitted estimator's public attributes."""
     if model is None:
         return ModelFacts("sample", "the sample's own shares (direct estimates)", None, [], False, True)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from surveysim.baselines.logit import check_interval_arguments
 from surveysim.evaluation.report_levels import NOT_STATED
+from surveysim.interfaces import Predictor
 from surveysim.questions import Question
 from surveysim.reporting.columns import EVERYBODY, FIXED_COLUMNS
 from surveysim.reporting.estimates import GroupEstimates
@@ -30,7 +31,7 @@ SAY_NOTHING = ("yes", "no", "True", "False", NOT_STATED)
 
 
 def group_estimates(
-    model: Any,
+    model: Predictor | None,
     cells: Cells,
     by: str | Sequence[str] | None = None,
     *,
@@ -169,7 +170,7 @@ def group_estimates(
     return estimates.less(difference) if isinstance(difference, GroupEstimates) else estimates
 
 
-def _check_cells(cells: Any, statistic: str) -> None:
+def _check_cells(cells: object, statistic: str) -> None:
     if not isinstance(cells, Cells):
         raise TypeError(f"cells must be Cells, as tabulate returns them, got {type(cells).__name__}")
     if len(cells) == 0:
@@ -234,7 +235,9 @@ def _both(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"respondents": both, "effective_respondents": harmonic})
 
 
-def _pairs(labels: pd.DataFrame, attribute: str, levels: Any) -> tuple[list[int], list[int], pd.DataFrame]:
+def _pairs(
+    labels: pd.DataFrame, attribute: str, levels: tuple[object, object] | None
+) -> tuple[list[int], list[int], pd.DataFrame]:
     """Positions of the groups to be compared, and what to call each difference."""
     there = list(dict.fromkeys(labels[attribute]))
     if levels is None:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from surveysim.baselines import LogitRegressor
 from surveysim.evaluation.displays.style import pyplot
+from surveysim.interfaces import Predictor
 from surveysim.progress import progress
 from surveysim.reporting.breakdowns import Breakdown, as_breakdowns, stacked_estimates
 from surveysim.reporting.estimates import GroupEstimates
@@ -30,7 +31,7 @@ SAMPLE, BASELINE = "sample", "statistical model"
 
 
 def report(
-    model: Any,
+    model: Predictor | None,
     cells: Cells,
     path: str | os.PathLike[str],
     *,
@@ -221,7 +222,7 @@ class _Page:
 
 
 def _beside(
-    model: Any, cells: Cells, breakdowns: Sequence[Sequence[str]], parameters: dict[str, Any]
+    model: Predictor | None, cells: Cells, breakdowns: Sequence[Sequence[str]], parameters: dict[str, Any]
 ) -> dict[str, GroupEstimates]:
     """The sample's own shares, and the logit's beside any other model."""
     found: dict[str, GroupEstimates] = {}
@@ -251,7 +252,7 @@ def _heading(sample: SampleFacts) -> str:
     return texts[0] if len(texts) == 1 else f"Answers to {len(texts)} questions, by group"
 
 
-def _text(text: Any) -> str:
+def _text(text: object) -> str:
     return html.escape(str(text))
 
 

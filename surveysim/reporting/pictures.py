@@ -5,10 +5,13 @@ from __future__ import annotations
 import html
 import io
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 from surveysim.evaluation.displays.style import BARS, INK, SOFT, pyplot
 from surveysim.reporting.estimates import GroupEstimates
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["inline_svg", "picture"]
 
@@ -28,7 +31,7 @@ def picture(estimates: GroupEstimates, question: str, description: str) -> str:
     return f'<figure><div class="wide">{svg}</div></figure>'
 
 
-def inline_svg(figure: Any, description: str) -> str:
+def inline_svg(figure: Figure, description: str) -> str:
     """A figure as an SVG element: ink in the colour of the text, the background that of the page.
 
     Parameters

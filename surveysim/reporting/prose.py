@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -128,7 +127,7 @@ def methods_paragraph(
     return text
 
 
-def references(model: ModelFacts, population: Any) -> list[str]:
+def references(model: ModelFacts, population: pd.DataFrame | None) -> list[str]:
     """What the paragraph cites."""
     listed = []
     if population is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
+from surveysim.interfaces import Predictor
 from surveysim.questions import Question
 from surveysim.reporting.intervals import (
     Interval,
@@ -81,7 +82,7 @@ def sample_figures(groups: QuestionGroups, question: Question, values: np.ndarra
 
 
 def predicted_figures(
-    model: Any,
+    model: Predictor,
     asked: Sequence[tuple[QuestionGroups, Question, np.ndarray | None]],
     *,
     level: float,
@@ -143,7 +144,7 @@ def _pooled(
     return Figures(draws_interval(value, draws, level), draws, NO_INTERVAL if draws is None else POSTERIOR)
 
 
-def _predictions(P: Any, n_rows: int, model: Any) -> np.ndarray:
+def _predictions(P: ArrayLike, n_rows: int, model: Predictor) -> np.ndarray:
     array = np.asarray(P, dtype=np.float64)
     if array.ndim != 2 or len(array) != n_rows:
         raise ValueError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from surveysim.tables.matching import CodeBook, list_values
 __all__ = ["apply_labels", "blank_to_missing", "combine", "level_codes"]
 
 
-def apply_labels(column: pd.Series, labels: Mapping[Hashable, Any]) -> pd.Series:
+def apply_labels(column: pd.Series, labels: Mapping[Hashable, object]) -> pd.Series:
     """Replace the codes of a background by labels, as a categorical in the order given.
 
     The result is ordered, unless the column is an unordered categorical, which stays so. Several codes may share a

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ def check_columns(
     data: pd.DataFrame,
     backgrounds: Sequence[str],
     answers: Mapping[str, Question] | Question,
-    others: list[Any],
+    others: Sequence[object],
     *,
     name: str = "backgrounds",
 ) -> tuple[list[str], dict[str, Question]]:
@@ -107,7 +106,10 @@ def _as_mapping(
 
 
 def check_names(
-    missing: Missing, labels: Mapping[str, Any] | None, backgrounds: list[str], questions: Mapping[str, Question]
+    missing: Missing,
+    labels: Mapping[str, Mapping[Hashable, str | None]] | None,
+    backgrounds: list[str],
+    questions: Mapping[str, Question],
 ) -> None:
     """Raise where `missing` or `labels` name columns that are not questions, or not backgrounds."""
     unknown = [column for column in missing.question_columns() if column not in questions]
@@ -120,7 +122,9 @@ def check_names(
         raise ValueError(f"labels names {unknown}, which are not backgrounds: {backgrounds}")
 
 
-def read_backgrounds(data: pd.DataFrame, columns: list[str], labels: Mapping[str, Any] | None) -> pd.DataFrame:
+def read_backgrounds(
+    data: pd.DataFrame, columns: list[str], labels: Mapping[str, Mapping[Hashable, str | None]] | None
+) -> pd.DataFrame:
     """The backgrounds, blanks as missing values, codes replaced by their labels."""
     read = {}
     for column in columns:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, TypeGuard, get_args
 
 import numpy as np
 import pandas as pd
 
-from surveysim.tables.respondents import respondent_values, rows_named
+from surveysim.tables.respondents import PerRespondent, respondent_values, rows_named
 
-__all__ = ["LonelyUnits", "SampleDesign", "read_design"]
+__all__ = ["FinitePopulation", "LonelyUnits", "SampleDesign", "read_design"]
 
 LonelyUnits = Literal["fail", "centre", "certainty"]
 """What becomes of a stratum with a single sampling unit, of whose variance the data say nothing."""
+
+FinitePopulation: TypeAlias = float | Mapping[Any, float] | PerRespondent | None
+"""Sampling units in the population, or the sampled fraction: of all strata, of each, or by respondent."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class SampleDesign:
         if n is None:
             raise ValueError("fpc alone describes no design: pass the number of respondents")
         stratum: np.ndarray = np.zeros(n, dtype=np.int64)
-        names: list[Any] = ["the sample"]
+        names: list[Hashable] = ["the sample"]
         if strata is not None:
             stratum, names = _numbered(strata, "strata")
         if cluster is None:
@@ -160,7 +163,13 @@ class SampleDesign:
 
 
 def read_design(
-    data: pd.DataFrame, strata: Any, cluster: Any, fpc: Any, lonely: LonelyUnits, *, always: bool = False
+    data: pd.DataFrame,
+    strata: PerRespondent | None,
+    cluster: PerRespondent | None,
+    fpc: FinitePopulation,
+    lonely: LonelyUnits,
+    *,
+    always: bool = False,
 ) -> SampleDesign | None:
     """The design parameters of a public function as a `SampleDesign`; None where none is given, unless `always`."""
     return SampleDesign.of(
@@ -172,19 +181,19 @@ def read_design(
     )
 
 
-def _numbered(column: pd.Series, name: str) -> tuple[np.ndarray, list[Any]]:
+def _numbered(column: pd.Series, name: str) -> tuple[np.ndarray, list[Hashable]]:
     codes, names = pd.factorize(column)
     if (codes < 0).any():
         raise ValueError(f"{name} is missing in {rows_named(column.to_frame(), codes < 0)}")
     return codes.astype(np.int64), names.tolist()
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _fractions(
-    fpc: pd.Series | Mapping[Hashable, float] | float, stratum: np.ndarray, names: list[Any], sizes: np.ndarray
+    fpc: pd.Series | Mapping[Hashable, float] | float, stratum: np.ndarray, names: list[Hashable], sizes: np.ndarray
 ) -> np.ndarray:
     """The sampled fraction of each stratum from `fpc`, which is a population size or a fraction."""
     if isinstance(fpc, pd.Series):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +25,7 @@ to them by about 20%, a variance of .04: 2 / .04 = 50.
 """
 
 
-def check_deff(deff: Any, questions: Mapping[str, Any]) -> dict[str, float] | None:
+def check_deff(deff: float | Mapping[str, float] | None, questions: Mapping[str, object]) -> dict[str, float] | None:
     """The `deff=` parameter as one number per question, or None.
 
     Raises

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from surveysim.tables.design import SampleDesign
-from surveysim.tables.respondents import respondent_values, rows_named
+from surveysim.tables.respondents import PerRespondent, respondent_values, rows_named
 
-__all__ = ["assign_folds", "read_folds"]
+__all__ = ["Folds", "assign_folds", "read_folds"]
+
+Folds: TypeAlias = int | tuple[int, int] | PerRespondent | None
+"""How many folds, or also the seed of the draw; or each respondent's own; None: no folds."""
 
 DEFAULT_SEED = 0
 """The seed of ``folds=5``; ``folds=(5, seed)`` gives another."""
 
 
-def read_folds(data: pd.DataFrame, folds: Any) -> pd.Series | tuple[int, int] | None:
+def read_folds(data: pd.DataFrame, folds: Folds) -> pd.Series | tuple[int, int] | None:
     """The `folds=` parameter: fold ids by respondent, or (number of folds, seed), or None.
 
     Raises
@@ -28,7 +31,7 @@ def read_folds(data: pd.DataFrame, folds: Any) -> pd.Series | tuple[int, int] | 
     if folds is None:
         return None
     if isinstance(folds, Integral) and not isinstance(folds, bool):
-        folds = (folds, DEFAULT_SEED)
+        folds = (int(folds), DEFAULT_SEED)
     if isinstance(folds, tuple) and len(folds) == 2:
         n_folds, seed = folds
         if not (isinstance(n_folds, Integral) and isinstance(seed, Integral)) or seed < 0:

@@ -6,7 +6,6 @@ import re
 import unicodedata
 from collections.abc import Hashable, Iterable, Sequence
 from numbers import Real
-from typing import Any
 
 from surveysim.questions import Question
 
@@ -43,7 +42,7 @@ class CodeBook:
                 by_number.setdefault(number, []).append(i)
         self._by_number = {number: found[0] for number, found in by_number.items() if len(found) == 1}
 
-    def find(self, value: Any) -> int | None:
+    def find(self, value: object) -> int | None:
         found = self._exact.get(value.strip() if isinstance(value, str) else value)
         if found is None:
             number = as_number(value)
@@ -70,7 +69,7 @@ class OptionMatcher:
         self._codes = None if question.codes is None else CodeBook(question.codes)
         self.uses_positions = self._codes is None and all(n == i + 1 for n, i in self._numerals.items())
 
-    def find(self, value: Any) -> int | None:
+    def find(self, value: object) -> int | None:
         """The option's index, or None.
 
         Raises
@@ -94,7 +93,7 @@ class OptionMatcher:
                 )
         return by_text
 
-    def _find_code(self, value: Any) -> int | None:
+    def _find_code(self, value: object) -> int | None:
         if self._codes is not None:
             return self._codes.find(value)
         number = as_number(value)
@@ -118,12 +117,12 @@ class OptionMatcher:
         ]
 
 
-def list_values(values: Sequence[Any], counts: Sequence[int], limit: int = 10) -> str:
+def list_values(values: Sequence[object], counts: Sequence[int], limit: int = 10) -> str:
     """Values with their counts, the most frequent first, for an error message."""
     ranked = sorted(zip(values, counts, strict=True), key=lambda pair: -pair[1])
     listed = ", ".join(f"{_show(value)} ({count:,} times)" for value, count in ranked[:limit])
     return listed + (f" and {len(ranked) - limit:,} more values" if len(ranked) > limit else "")
 
 
-def _show(value: Any) -> str:
+def _show(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else repr(value)

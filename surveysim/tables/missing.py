@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from surveysim.tables.matching import fold_text
 
-__all__ = ["MISSING_KINDS", "MISSING_OPTIONS", "Missing", "as_missing", "kind_of_text"]
+__all__ = ["MISSING_KINDS", "MISSING_OPTIONS", "Missing", "MissingCodes", "as_missing", "kind_of_text"]
 
 MISSING_KINDS = ("don't know", "refused", "skipped", "not asked")
 """The kinds of missing answers that are told apart, in the order of the columns of `Cells.missing`."""
@@ -17,6 +17,9 @@ MISSING_OPTIONS = {"don't know": "Don't know", "refused": "Refused"}
 """The kinds that are opinions about the question, and the option that stands for each under the policy "option"."""
 
 POLICIES = ("drop", "option", "error")
+
+MissingCodes: TypeAlias = Mapping[Any, str | Mapping[Any, str | None] | None]
+"""The kind of missing answer by code, None where a code is an answer; a question's own codes by its column."""
 
 # Text in a data file that says by itself why there is no answer (labels of ESS, Pew and GSS files). Only text:
 # a number such as 9 or 99 says nothing until the user declares it.
@@ -75,7 +78,7 @@ class Missing:
     """
 
     policy: str = "drop"
-    codes: Mapping[Any, Any] = field(default_factory=dict)
+    codes: MissingCodes = field(default_factory=dict)
     blank: str = "not asked"
 
     def __post_init__(self) -> None:
@@ -114,7 +117,7 @@ class Missing:
         return [key for key, value in self.codes.items() if isinstance(value, Mapping)]
 
 
-def as_missing(missing: str | Mapping[Any, Any] | Missing) -> Missing:
+def as_missing(missing: str | MissingCodes | Missing) -> Missing:
     """The `missing=` parameter of `tabulate` as a `Missing`: a policy, a mapping of codes (then dropped), or both."""
     if isinstance(missing, Missing):
         return missing

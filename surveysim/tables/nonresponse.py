@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,19 +10,19 @@ import pandas as pd
 from surveysim.tables.backgrounds import combine, level_codes
 from surveysim.tables.columns import require_columns
 from surveysim.tables.respondent_weights import RespondentWeights, kish_respondents
-from surveysim.tables.respondents import read_weights, respondent_values, rows_named
+from surveysim.tables.respondents import PerRespondent, read_weights, respondent_values, rows_named
 
 __all__ = ["adjust_nonresponse"]
 
 
 def adjust_nonresponse(
     sample: pd.DataFrame,
-    responded: Any,
+    responded: PerRespondent,
     *,
     cells: Sequence[str] | None = None,
     predictors: Sequence[str] | None = None,
     n_classes: int | None = 5,
-    weights: Any = None,
+    weights: PerRespondent | None = None,
 ) -> RespondentWeights:
     """Weigh those who answered up to those who were asked.
 
@@ -105,7 +104,7 @@ def adjust_nonresponse(
     )
 
 
-def _read_responded(sample: pd.DataFrame, responded: Any) -> np.ndarray:
+def _read_responded(sample: pd.DataFrame, responded: PerRespondent) -> np.ndarray:
     column = respondent_values(sample, responded, "responded")
     if column.isna().any():
         raise ValueError(f"responded is missing in {rows_named(sample, column.isna().to_numpy())}")

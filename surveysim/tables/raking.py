@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from math import prod
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from surveysim.tables.margins import Margins, read_margins
 from surveysim.tables.poststratification import matching_codes, population_shares
 from surveysim.tables.respondent_weights import RespondentWeights
+from surveysim.tables.respondents import PerRespondent
 from surveysim.tables.weighing import weigh_respondents
 
 __all__ = ["rake"]
@@ -31,7 +32,7 @@ def rake(
     margins: Margins,
     *,
     respondents: pd.DataFrame,
-    weights: Any = ...,
+    weights: PerRespondent | None = ...,
     trim: float | None = ...,
     tolerance: float = ...,
     max_iter: int = ...,
@@ -43,7 +44,7 @@ def rake(
     *,
     seed: pd.DataFrame | None = None,
     respondents: pd.DataFrame | None = None,
-    weights: Any = None,
+    weights: PerRespondent | None = None,
     trim: float | None = None,
     tolerance: float = 1e-6,
     max_iter: int = 1000,

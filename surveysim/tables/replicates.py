@@ -6,10 +6,11 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from surveysim.tables.share_variance import DomainAnswers
 
@@ -56,11 +57,11 @@ class ReplicateWeights:
     0.05
     """
 
-    columns: Any
+    columns: str | Sequence[str] | ArrayLike
     method: ReplicateMethod
     fay_rho: float | None = None
     scale: float | None = None
-    rscales: Any = None
+    rscales: ArrayLike | None = None
     combined: bool = True
 
     def __post_init__(self) -> None:
@@ -157,7 +158,7 @@ def read_replicates(data: pd.DataFrame, given: ReplicateWeights | None, weight: 
     return Replicates(weights, given.factor(R) * rscales)
 
 
-def _read_columns(data: pd.DataFrame, columns: Any) -> np.ndarray:
+def _read_columns(data: pd.DataFrame, columns: str | Sequence[str] | ArrayLike) -> np.ndarray:
     if isinstance(columns, str):
         found = [column for column in data.columns if isinstance(column, str) and fnmatch.fnmatch(column, columns)]
         if not found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,7 +60,7 @@ class RespondentWeights:
             return 0.0
         return float((self.margins["after"] - self.margins["target"]).abs().max())
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: np.dtype | type | str | None = None, copy: bool | None = None) -> np.ndarray:
         return self.weights.to_numpy(dtype=dtype)
 
     def __len__(self) -> int:

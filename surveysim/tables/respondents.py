@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-__all__ = ["read_weights", "respondent_values", "rows_named"]
+__all__ = ["PerRespondent", "read_weights", "respondent_values", "rows_named"]
+
+PerRespondent: TypeAlias = str | ArrayLike
+"""A value for each respondent: the column that holds them, or the values in the order of the rows."""
 
 
-def respondent_values(data: pd.DataFrame, value: Any, name: str) -> pd.Series:
+def respondent_values(data: pd.DataFrame, value: PerRespondent, name: str) -> pd.Series:
     """A parameter with one value per respondent, given as a column's name or as values in the order of the rows.
 
     Raises
@@ -36,7 +40,7 @@ def respondent_values(data: pd.DataFrame, value: Any, name: str) -> pd.Series:
     return pd.Series(values.array, index=data.index, name=name)
 
 
-def read_weights(data: pd.DataFrame, weights: Any) -> np.ndarray:
+def read_weights(data: pd.DataFrame, weights: PerRespondent | None) -> np.ndarray:
     """Survey weights as float64 (n_respondents,); ones where there are none.
 
     Raises

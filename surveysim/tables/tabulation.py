@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,12 +15,12 @@ from surveysim.tables.backgrounds import combine, level_codes
 from surveysim.tables.cell_tables import CellTable, list_excluded, tabulate_question
 from surveysim.tables.cells import QUESTION_COLUMN, Cells
 from surveysim.tables.columns import check_columns, check_names, code_questions, read_backgrounds
-from surveysim.tables.design import LonelyUnits, SampleDesign, read_design
+from surveysim.tables.design import FinitePopulation, LonelyUnits, SampleDesign, read_design
 from surveysim.tables.design_effects import check_deff, design_effects
-from surveysim.tables.folds import assign_folds, read_folds
-from surveysim.tables.missing import MISSING_KINDS, Missing, as_missing
+from surveysim.tables.folds import Folds, assign_folds, read_folds
+from surveysim.tables.missing import MISSING_KINDS, Missing, MissingCodes, as_missing
 from surveysim.tables.replicates import Replicates, ReplicateWeights, read_replicates
-from surveysim.tables.respondents import read_weights
+from surveysim.tables.respondents import PerRespondent, read_weights
 from surveysim.tables.share_variance import DomainAnswers
 
 __all__ = ["tabulate"]
@@ -32,16 +31,16 @@ def tabulate(
     backgrounds: Sequence[str],
     answers: Mapping[str, Question] | Question,
     *,
-    weights: Any = None,
+    weights: PerRespondent | None = None,
     labels: Mapping[str, Mapping[Hashable, str | None]] | None = None,
-    missing: str | Mapping[Any, Any] | Missing = "drop",
-    strata: Any = None,
-    cluster: Any = None,
-    fpc: Any = None,
+    missing: str | MissingCodes | Missing = "drop",
+    strata: PerRespondent | None = None,
+    cluster: PerRespondent | None = None,
+    fpc: FinitePopulation = None,
     lonely: LonelyUnits = "centre",
     replicate_weights: ReplicateWeights | None = None,
     deff: float | Mapping[str, float] | None = None,
-    folds: Any = None,
+    folds: Folds = None,
 ) -> Cells:
     """Tabulate answers by background: the X, Y and n that estimators are fitted on.
 
@@ -178,11 +177,11 @@ class _Sample:
 def _read_sample(
     data: pd.DataFrame,
     questions: Mapping[str, Question],
-    weights: Any,
-    drawn: tuple[Any, Any, Any, LonelyUnits],
+    weights: PerRespondent | None,
+    drawn: tuple[PerRespondent | None, PerRespondent | None, FinitePopulation, LonelyUnits],
     replicate_weights: ReplicateWeights | None,
     deff: float | Mapping[str, float] | None,
-    folds: Any,
+    folds: Folds,
 ) -> _Sample:
     """The parameters that describe how respondents were drawn, read and without the respondents of weight 0."""
     given_deff = check_deff(deff, questions)

@@ -14,7 +14,7 @@ from surveysim.tables.calibrated_weights import Distance, calibrate
 from surveysim.tables.margins import Margins, read_margins
 from surveysim.tables.poststratification import matching_codes
 from surveysim.tables.respondent_weights import RespondentWeights, kish_respondents
-from surveysim.tables.respondents import read_weights, rows_named
+from surveysim.tables.respondents import PerRespondent, read_weights, rows_named
 
 __all__ = ["weigh_respondents"]
 
@@ -26,7 +26,7 @@ def weigh_respondents(
     margins: Margins,
     *,
     method: WeighingMethod = "raking",
-    weights: Any = None,
+    weights: PerRespondent | None = None,
     bounds: tuple[float, float] | None = None,
     trim: float | None = None,
     tolerance: float = 1e-6,
@@ -252,7 +252,9 @@ def _warn_of_gap(result: RespondentWeights) -> None:
     )
 
 
-def _check_options(method: str, bounds: Any, trim: Any, tolerance: float, max_iter: int) -> None:
+def _check_options(
+    method: str, bounds: tuple[float, float] | None, trim: float | None, tolerance: float, max_iter: int
+) -> None:
     if method not in get_args(WeighingMethod):
         raise ValueError(f"method must be one of {list(get_args(WeighingMethod))}, got {method!r}")
     if bounds is not None:

@@ -7,7 +7,7 @@ import numbers
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from surveysim.asking.asks import Answer, Ask
@@ -17,6 +17,9 @@ from surveysim.asking.remote.requests import ServerTraits
 from surveysim.asking.remote.session import Session
 from surveysim.asking.remote.troubles import Patience
 from surveysim.prompts import candidate_labels
+
+if TYPE_CHECKING:
+    from openai import OpenAI
 
 __all__ = ["RemoteAnswerer"]
 
@@ -192,7 +195,7 @@ class RemoteAnswerer:
                 client.close()
 
     @contextmanager
-    def connected(self) -> Iterator[tuple[Any, Exchange]]:
+    def connected(self) -> Iterator[tuple[OpenAI, Exchange]]:
         """A client of the server, and what sends requests with it; closed at the end."""
         client, exchange = self._connect()
         try:
@@ -200,7 +203,7 @@ class RemoteAnswerer:
         finally:
             client.close()
 
-    def _connect(self) -> tuple[Any, Exchange]:
+    def _connect(self) -> tuple[OpenAI, Exchange]:
         openai = _import_openai()
         key = read_key(self._key_name())
         client = openai.OpenAI(

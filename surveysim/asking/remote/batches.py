@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from surveysim.asking.asks import Ask, LabelProbabilitiesUnavailable
 from surveysim.asking.journal import Journal, ask_keys
@@ -16,6 +16,10 @@ from surveysim.asking.remote.answerer import RemoteAnswerer
 from surveysim.asking.remote.exchange import Exchange, Reply
 from surveysim.asking.remote.requests import build_request
 from surveysim.asking.remote.troubles import Patience, RemoteError, judge_error
+from surveysim.interfaces import JSON
+
+if TYPE_CHECKING:
+    from openai import OpenAI
 
 __all__ = ["BatchFolder", "BatchStatus"]
 
@@ -25,7 +29,7 @@ MOST_REQUESTS = 50_000
 MOST_BYTES = 100 * 2**20
 """Of one file; OpenAI takes twice as many."""
 
-_ENDPOINT = "/v1/chat/completions"
+_ENDPOINT: Final = "/v1/chat/completions"
 _DONE = frozenset({"completed", "failed", "expired", "cancelled"})
 _LISTED = 100
 
@@ -137,7 +141,7 @@ class BatchFolder:
 
     # --- one file -----------------------------------------------------------------------------------------------------
 
-    def _submit(self, client: Any, file: Path) -> str:
+    def _submit(self, client: OpenAI, file: Path) -> str:
         import openai
 
         digest = hashlib.sha256(file.read_bytes()).hexdigest()[:32]
@@ -159,7 +163,7 @@ class BatchFolder:
             raise self._error(f"{file.name} was not taken", error) from None
         return str(batch.id)
 
-    def _collect(self, client: Any, exchange: Exchange, name: str, batch_id: str, wanted: Mapping[str, Ask]) -> bool:
+    def _collect(self, client: OpenAI, exchange: Exchange, name: str, batch_id: str, wanted: Mapping[str, Ask]) -> bool:
         """Whether the server is done with a file; its answers are in the journal then."""
         import openai
 
@@ -208,7 +212,7 @@ class BatchFolder:
         known = json.loads(state.read_text(encoding="utf-8")) if state.exists() else {}
         return {file.name: known.get(file.name, {}) for file in sorted(self.folder.glob("requests-*.jsonl"))}
 
-    def _save(self, name: str, **what: Any) -> None:
+    def _save(self, name: str, **what: JSON) -> None:
         jobs = self._jobs()
         jobs[name] |= what
         _write(self.folder / "jobs.json", json.dumps(jobs, indent=1))

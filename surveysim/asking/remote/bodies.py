@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from surveysim.errors import SurveysimError
@@ -26,12 +26,12 @@ class ReportedError(SurveysimError, RuntimeError):
         What it says, as decoded from JSON.
     """
 
-    def __init__(self, body: Any) -> None:
+    def __init__(self, body: object) -> None:
         super().__init__("the server reports an error within its reply")
         self.body = body
 
 
-def parse_body(text: str) -> list[Mapping[str, Any]]:
+def parse_body(text: str) -> list[Mapping[str, object]]:
     """The choices in the body of a reply, in their order.
 
     Raises
@@ -52,7 +52,7 @@ def parse_body(text: str) -> list[Mapping[str, Any]]:
     return _in_order(_choices(body, text), text)
 
 
-def _choices(body: Any, text: str) -> list[Any]:
+def _choices(body: object, text: str) -> list[Mapping[str, object]]:
     if isinstance(body, list) and len(body) == 1:  # Gemini wraps its errors like that
         body = body[0]
     choices = body.get("choices") if isinstance(body, Mapping) else None
@@ -65,7 +65,7 @@ def _choices(body: Any, text: str) -> list[Any]:
     return choices
 
 
-def _in_order(choices: list[Any], text: str) -> list[Mapping[str, Any]]:
+def _in_order(choices: Sequence[Mapping[str, object]], text: str) -> list[Mapping[str, object]]:
     if not choices:
         raise BadReply(f"the reply has no choices: it begins {text[:80]!r}")
     return sorted(choices, key=lambda choice: i if isinstance(i := choice.get("index"), int) else 0)
@@ -74,9 +74,9 @@ def _in_order(choices: list[Any], text: str) -> list[Mapping[str, Any]]:
 # --- streams of events ------------------------------------------------------------------------------------------------
 
 
-def _from_events(text: str) -> Iterator[Mapping[str, Any]]:
+def _from_events(text: str) -> Iterator[Mapping[str, object]]:
     """The choices that a stream of chunks adds up to."""
-    parts: dict[Any, list[Mapping[str, Any]]] = {}
+    parts: dict[object, list[Mapping[str, object]]] = {}
     done = False
     for line in text.splitlines():
         name, _, data = line.partition(":")
@@ -99,7 +99,7 @@ def _from_events(text: str) -> Iterator[Mapping[str, Any]]:
         yield whole
 
 
-def _added_up(index: Any, chunks: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _added_up(index: object, chunks: Sequence[Mapping[str, object]]) -> dict[str, Any]:
     texts: dict[str, list[str]] = {}
     logprobs: list[Any] = []
     finish = None
@@ -108,7 +108,8 @@ def _added_up(index: Any, chunks: list[Mapping[str, Any]]) -> dict[str, Any]:
         for name, value in said.items() if isinstance(said, Mapping) else ():
             if isinstance(value, str) and name != "role":
                 texts.setdefault(name, []).append(value)
-        content = chunk["logprobs"].get("content") if isinstance(chunk.get("logprobs"), Mapping) else None
+        listed = chunk.get("logprobs")
+        content = listed.get("content") if isinstance(listed, Mapping) else None
         logprobs += content if isinstance(content, list) else []
         finish = chunk.get("finish_reason") or finish
     message: dict[str, Any] = {"content": None, **{name: "".join(values) for name, values in texts.items()}}

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from surveysim.asking.asks import Answer, Ask, LabelProbabilitiesUnavailable
 from surveysim.asking.remote.bodies import BadReply, ReportedError, parse_body
@@ -14,6 +14,9 @@ from surveysim.asking.remote.keys import Key, scrub, scrub_answer
 from surveysim.asking.remote.replies import is_json, read_label_answer, read_texts
 from surveysim.asking.remote.requests import ServerTraits
 from surveysim.asking.remote.troubles import Outcome, Patience, Trouble, judge_error, judge_reported
+
+if TYPE_CHECKING:
+    from openai import OpenAI
 
 __all__ = ["MOST_BYTES", "Exchange", "Reply", "within"]
 
@@ -56,7 +59,7 @@ class Exchange:
         Seconds that one request may take in all.
     """
 
-    client: Any
+    client: OpenAI
     key: Key | None
     model: str
     traits: ServerTraits

@@ -40,7 +40,7 @@ _ENDINGS: tuple[tuple[Ending, re.Pattern[str]], ...] = (
 )
 
 
-def ending(choice: Mapping[str, Any]) -> Ending:
+def ending(choice: Mapping[str, object]) -> Ending:
     """How a choice ended, from whichever word its server has for it.
 
     Examples
@@ -59,7 +59,7 @@ def ending(choice: Mapping[str, Any]) -> Ending:
 # --- texts ------------------------------------------------------------------------------------------------------------
 
 
-def read_texts(choices: Sequence[Mapping[str, Any]]) -> list[Answer]:
+def read_texts(choices: Sequence[Mapping[str, object]]) -> list[Answer]:
     """One answer a choice; those that broke off on the server's side are left out, to be asked for again.
 
     A choice without a text, or whose text a filter ended, is a failure.
@@ -76,7 +76,7 @@ def read_texts(choices: Sequence[Mapping[str, Any]]) -> list[Answer]:
     return answers
 
 
-def _read_text(choice: Mapping[str, Any]) -> Answer | None:
+def _read_text(choice: Mapping[str, object]) -> Answer | None:
     message, ended = choice.get("message"), ending(choice)
     if ended == "broken":
         return None
@@ -104,7 +104,7 @@ def _read_text(choice: Mapping[str, Any]) -> Answer | None:
     return Answer(failure=f"the reply has no text, {_reason(choice)}{hint}")
 
 
-def _texts(message: Mapping[str, Any]) -> tuple[str, str]:
+def _texts(message: Mapping[str, object]) -> tuple[str, str]:
     """What a message says, and the words of its refusal; thoughts among its parts are neither."""
     said, refused = message.get("content"), message.get("refusal")
     text, refusal = said if isinstance(said, str) else "", refused if isinstance(refused, str) else ""
@@ -118,7 +118,7 @@ def _texts(message: Mapping[str, Any]) -> tuple[str, str]:
     return _whole(text), _whole(refusal)
 
 
-def _reason(choice: Mapping[str, Any]) -> str:
+def _reason(choice: Mapping[str, object]) -> str:
     return f"finish_reason {choice.get('finish_reason')!r}"
 
 
@@ -138,7 +138,7 @@ def is_json(text: str) -> bool:
 # --- label probabilities ----------------------------------------------------------------------------------------------
 
 
-def read_label_answer(choice: Mapping[str, Any], labels: Sequence[str]) -> Answer:
+def read_label_answer(choice: Mapping[str, object], labels: Sequence[str]) -> Answer:
     """The answer to an ask for label probabilities.
 
     Raises
@@ -158,7 +158,7 @@ def read_label_answer(choice: Mapping[str, Any], labels: Sequence[str]) -> Answe
     return read_labels(choice, labels)
 
 
-def read_labels(choice: Mapping[str, Any], labels: Sequence[str]) -> Answer:
+def read_labels(choice: Mapping[str, object], labels: Sequence[str]) -> Answer:
     """The labels' probabilities where the answer begins, from the listed tokens.
 
     A label's probability is the sum over all listed tokens that are the label apart from spaces around it; a label
@@ -215,7 +215,7 @@ def _is_same(one: float, other: float) -> bool:
     return one == other or abs(one - other) <= SAME or abs(math.exp(one) - math.exp(other)) <= SAME
 
 
-def _listed_tokens(choice: Mapping[str, Any]) -> tuple[Listed | None, list[Listed]]:
+def _listed_tokens(choice: Mapping[str, object]) -> tuple[Listed | None, list[Listed]]:
     """The token that was drawn first, where that is told, and the likeliest tokens in its place."""
     logprobs = choice.get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
@@ -230,7 +230,7 @@ def _listed_tokens(choice: Mapping[str, Any]) -> tuple[Listed | None, list[Liste
     return drawn, top
 
 
-def _of_completions(logprobs: Any) -> list[Any] | None:
+def _of_completions(logprobs: object) -> list[Any] | None:
     """The older form, which some servers use for chats as well: a mapping from tokens to values for each place."""
     tops = logprobs.get("top_logprobs") if isinstance(logprobs, Mapping) else None
     if not isinstance(tops, list) or not tops or not isinstance(tops[0], Mapping):
@@ -238,7 +238,7 @@ def _of_completions(logprobs: Any) -> list[Any] | None:
     return [{"token": token, "logprob": value} for token, value in tops[0].items()]
 
 
-def _token(entry: Any) -> Listed | None:
+def _token(entry: object) -> Listed | None:
     """One listed token; None where its value is null or no number, as if it had not been listed."""
     token = entry.get("token") if isinstance(entry, Mapping) else None
     logprob = entry.get("logprob") if isinstance(entry, Mapping) else None

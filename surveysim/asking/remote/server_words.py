@@ -55,7 +55,7 @@ class ServerWords:
     wait: float | None = None
 
 
-def read_words(body: Any, depth: int = 0) -> ServerWords:
+def read_words(body: object, depth: int = 0) -> ServerWords:
     """What the body of an error says, whether an object, a list of one (Gemini), text, or one error within another.
 
     Examples
@@ -108,7 +108,7 @@ def _joined(own: ServerWords, *others: ServerWords) -> ServerWords:
     return own
 
 
-def _of_provider(body: Mapping[str, Any], depth: int) -> ServerWords:
+def _of_provider(body: Mapping[str, object], depth: int) -> ServerWords:
     """What the server behind a router said: ``metadata.raw``, as text, JSON or an object."""
     metadata = body.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, Mapping) else None
@@ -118,7 +118,7 @@ def _of_provider(body: Mapping[str, Any], depth: int) -> ServerWords:
     return ServerWords(_short(f"flagged: {reasons}"), "content_filter") if reasons else ServerWords()
 
 
-def _parameter(body: Mapping[str, Any]) -> str | None:
+def _parameter(body: Mapping[str, object]) -> str | None:
     parameter = body.get("param") or body.get("parameter")
     if isinstance(parameter, str):
         return parameter
@@ -128,7 +128,7 @@ def _parameter(body: Mapping[str, Any]) -> str | None:
     return place[-1] if isinstance(place, list) and place and isinstance(place[-1], str) else None
 
 
-def _status(body: Mapping[str, Any]) -> int | None:
+def _status(body: Mapping[str, object]) -> int | None:
     for name in _STATUSES:
         value = body.get(name)
         if isinstance(value, str) and value.isdigit() and len(value) == 3:
@@ -142,7 +142,7 @@ def _named(words: str) -> int | None:
     return next((status for status, pattern in _BY_NAME if pattern.search(words)), None)
 
 
-def _wait(body: Mapping[str, Any]) -> float | None:
+def _wait(body: Mapping[str, object]) -> float | None:
     for name, scale in (("retry_after_ms", 1e-3), ("retry_after", 1.0), ("retryAfter", 1.0), ("retryDelay", 1.0)):
         seconds = as_seconds(body.get(name))
         if seconds is not None:
@@ -155,7 +155,7 @@ def _wait(body: Mapping[str, Any]) -> float | None:
     return None
 
 
-def _dumped(body: Any) -> str:
+def _dumped(body: object) -> str:
     try:
         return json.dumps(body, default=str)[:_READ]
     except (ValueError, RecursionError):

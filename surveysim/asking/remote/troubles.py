@@ -116,7 +116,7 @@ class Patience:
         return own if asked is None else asked + min(own, 1.0)
 
 
-def judge_error(error: Any, key: Key | None, patience: Patience) -> Trouble:
+def judge_error(error: Exception, key: Key | None, patience: Patience) -> Trouble:
     """What an exception of the `openai` client means.
 
     Parameters
@@ -141,7 +141,7 @@ def judge_error(error: Any, key: Key | None, patience: Patience) -> Trouble:
     return _judged(status, said, message, error.response.headers, patience)
 
 
-def judge_reported(body: Any, headers: Mapping[str, str], key: Key | None, patience: Patience) -> Trouble:
+def judge_reported(body: object, headers: Mapping[str, str], key: Key | None, patience: Patience) -> Trouble:
     """What an error means that came with status 200.
 
     Parameters

@@ -211,7 +211,7 @@ def passed_weight(estimator: Estimator, weight: ArrayLike | None) -> dict[str, A
     return {}
 
 
-def asked(estimator: Estimator, questions: Mapping[str, Question]) -> Any:
+def asked(estimator: Estimator, questions: Mapping[str, Question]) -> Estimator:
     """A clone of the estimator that knows the questions, unless it was given some already."""
     estimator = clone(estimator)
     open_ = [

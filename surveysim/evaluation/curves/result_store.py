@@ -42,7 +42,7 @@ class Store:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def get(self, description: Mapping[str, Any]) -> pd.DataFrame | None:
+    def get(self, description: Mapping[str, object]) -> pd.DataFrame | None:
         """The table that was kept under this description, or None."""
         path = self._path(description)
         if not path.is_file():
@@ -57,7 +57,7 @@ class Store:
             warn(f"{path} cannot be used ({error}); the run is repeated")
             return None
 
-    def put(self, description: Mapping[str, Any], table: pd.DataFrame) -> None:
+    def put(self, description: Mapping[str, object], table: pd.DataFrame) -> None:
         """Keep a table of numbers and text."""
         columns = {
             name: [None if isinstance(value, float) and math.isnan(value) else value for value in column.tolist()]
@@ -72,7 +72,7 @@ class Store:
         finally:
             partial.unlink(missing_ok=True)
 
-    def _path(self, description: Mapping[str, Any]) -> Path:
+    def _path(self, description: Mapping[str, object]) -> Path:
         text = json.dumps(_plain(description), sort_keys=True, ensure_ascii=False)
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
@@ -108,7 +108,7 @@ def describe_data(data: pd.DataFrame) -> dict[str, Any]:
     return {"rows": len(data), "columns": columns}
 
 
-def describe(value: Any) -> Any:
+def describe(value: object) -> Any:
     """What a parameter is, in JSON's types, so that equal descriptions mean equal results.
 
     Raises
@@ -158,6 +158,6 @@ def _class_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _plain(description: Mapping[str, Any]) -> Any:
+def _plain(description: Mapping[str, object]) -> Any:
     """As it comes back from JSON."""
     return json.loads(json.dumps(description, ensure_ascii=False))

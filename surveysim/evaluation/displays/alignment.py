@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,12 @@ from numpy.typing import ArrayLike
 
 from surveysim.evaluation.displays.style import BARS, COLORS, INK, SOFT, bare, new_axes, whole_words
 from surveysim.evaluation.reports import group_report
+from surveysim.interfaces import Predictor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 __all__ = ["GroupAlignmentDisplay"]
 
@@ -58,12 +64,12 @@ class GroupAlignmentDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: Predictor,
         X: pd.DataFrame,
         Y: ArrayLike,
         *,
         value: str = "alignment",
-        ax: Any = None,
+        ax: Axes | None = None,
         **parameters: Any,
     ) -> GroupAlignmentDisplay:
         """Predict with a fitted estimator, report and draw.
@@ -95,7 +101,7 @@ class GroupAlignmentDisplay:
         Y_pred: ArrayLike,
         *,
         value: str = "alignment",
-        ax: Any = None,
+        ax: Axes | None = None,
         **parameters: Any,
     ) -> GroupAlignmentDisplay:
         """Report and draw.
@@ -113,7 +119,7 @@ class GroupAlignmentDisplay:
         """
         return cls(group_report(X, Y_true, Y_pred, **parameters), value=value).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> GroupAlignmentDisplay:
+    def plot(self, ax: Axes | None = None) -> GroupAlignmentDisplay:
         """Draw, into given axes or a new figure.
 
         Parameters
@@ -135,7 +141,7 @@ class GroupAlignmentDisplay:
         labels = [whole_words(text, 2.6, 10) for text in report["group" if "group" in report else "attribute"]]
         tallest = max(label.count("\n") + 1 for label in labels)
         ax = new_axes(ax, 6.4, max(0.25, 0.17 * tallest) * end + 1.1)
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_, self.figure_ = ax, cast("Figure", ax.figure)
         low, high = (report[f"{self.value}_{side}"].to_numpy() for side in ("low", "high"))
         if self.value in ("gap_inflation", "variance_ratio"):
             ax.axvline(1, color=SOFT, lw=1.2, ls=(0, (4, 3)), zorder=1)
@@ -177,7 +183,7 @@ class GroupAlignmentDisplay:
             at += 1.0
         return report, np.array(y), heads, at
 
-    def _perfect(self, ax: Any, report: pd.DataFrame, heights: np.ndarray, own_figure: bool) -> Any:
+    def _perfect(self, ax: Axes, report: pd.DataFrame, heights: np.ndarray, own_figure: bool) -> Line2D | None:
         """Ticks where a perfect prediction would be, with a legend below, where it meets no title."""
         perfect = PERFECT.get(self.value)
         if perfect not in report:
@@ -193,7 +199,7 @@ class GroupAlignmentDisplay:
         return ticks
 
 
-def _head(ax: Any, attribute: str, height: float) -> None:
+def _head(ax: Axes, attribute: str, height: float) -> None:
     """An attribute's name above its groups."""
     ax.annotate(
         attribute,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,14 @@ from surveysim.evaluation.displays.style import (
     new_axes,
     whole_words,
 )
+from surveysim.interfaces import Estimator
+from surveysim.questions import Question
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import Locator
 
 __all__ = ["RespondentCurveDisplay"]
 
@@ -82,15 +90,15 @@ class RespondentCurveDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: Estimator,
         data: pd.DataFrame,
-        questions: Any,
+        questions: Mapping[str, Question] | Question,
         backgrounds: Sequence[str],
         *,
         level: str = "cell",
         value: str = "js",
         name: str | None = None,
-        ax: Any = None,
+        ax: Axes | None = None,
         **parameters: Any,
     ) -> RespondentCurveDisplay:
         """Measure an unfitted estimator beside the baselines and draw.
@@ -124,7 +132,7 @@ class RespondentCurveDisplay:
         level: str = "cell",
         value: str = "js",
         models: Sequence[str] | None = None,
-        ax: Any = None,
+        ax: Axes | None = None,
     ) -> RespondentCurveDisplay:
         """Draw what `respondent_curve` returned.
 
@@ -141,7 +149,7 @@ class RespondentCurveDisplay:
         """
         return cls(curve, level=level, value=value, models=models).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> RespondentCurveDisplay:
+    def plot(self, ax: Axes | None = None) -> RespondentCurveDisplay:
         """Draw, into given axes or a new figure.
 
         Parameters
@@ -161,8 +169,8 @@ class RespondentCurveDisplay:
         table = self._table()
         sizes = table.columns.to_numpy(dtype=float)
         ax = new_axes(ax, 7.2, 4.2)
-        self.ax_, self.figure_ = ax, ax.figure
-        self.lines_: dict[str, Any] = {}
+        self.ax_, self.figure_ = ax, cast("Figure", ax.figure)
+        self.lines_: dict[str, Line2D] = {}
         ax.set_xscale("log")
         own = [name for name in table.index if name not in (SAMPLE, FLOOR)]
         self._limit(ax, table, own)
@@ -170,7 +178,7 @@ class RespondentCurveDisplay:
         ax.set_xticks(sizes, [f"{n:,.0f}" for n in sizes])
         ax.xaxis.set_minor_locator(_no_ticks())
         ax.set_xlabel("respondents trained on", color=INK)
-        inches = ax.figure.get_size_inches()[0] - 1.0
+        inches = self.figure_.get_size_inches()[0] - 1.0
         title = whole_words(f"{NAMES[self.value]}: {LEVEL_NAMES[self.level]}", inches, 11)
         ax.set_title(title, loc="left", fontsize=11, color=INK)
         bare(ax)
@@ -191,7 +199,7 @@ class RespondentCurveDisplay:
             table = table.loc[kept]
         return table if self.value == "js" else table.drop(index=FLOOR, errors="ignore")
 
-    def _draw_lines(self, ax: Any, table: pd.DataFrame, sizes: np.ndarray, colors: dict[str, str]) -> None:
+    def _draw_lines(self, ax: Axes, table: pd.DataFrame, sizes: np.ndarray, colors: dict[str, str]) -> None:
         single = self._single(table)
         for i, name in enumerate(table.index):
             y = table.loc[name].to_numpy(dtype=float)
@@ -203,21 +211,21 @@ class RespondentCurveDisplay:
                 points = single.loc[name]
                 ax.plot(points.index.to_numpy(dtype=float), points, "o", ms=3, color=color, alpha=0.3, mew=0, zorder=2)
             marker = "D" if name == SAMPLE else MARKERS[i % len(MARKERS)]
-            style = {"ls": "" if len(sizes) == 1 else ":" if name == SAMPLE else "-"}
+            style: dict[str, Any] = {"ls": "" if len(sizes) == 1 else ":" if name == SAMPLE else "-"}
             self.lines_[name] = ax.plot(sizes, y, color=color, lw=1.7, marker=marker, ms=5, zorder=3, **style)[0]
 
-    def _name_lines(self, ax: Any, x: float) -> None:
+    def _name_lines(self, ax: Axes, x: float) -> None:
         low, high = sorted(ax.get_ylim())
         ends = []
         for name, line in self.lines_.items():
-            last = line.get_ydata()[-1]
+            last = float(np.asarray(line.get_ydata())[-1])
             text = FLOOR_NAME if name == FLOOR else name
             if name == SAMPLE and not low <= last <= high:
                 text, last = f"{name}: off the scale", high if last > high else low
-            ends.append((float(last), text, line.get_color()))
+            ends.append((last, text, str(line.get_color())))
         label_ends(ax, x, ends)
 
-    def _limit(self, ax: Any, table: pd.DataFrame, own: list[str]) -> None:
+    def _limit(self, ax: Axes, table: pd.DataFrame, own: list[str]) -> None:
         """The sample may be ten times as far off as the rest: it does not decide the axis."""
         rows = table.loc[[*own, FLOOR] if FLOOR in table.index and self.value == "js" else own].to_numpy(dtype=float)
         low, high = np.nanmin(rows), np.nanmax(rows)
@@ -249,13 +257,13 @@ class RespondentCurveDisplay:
         return {name: GREYS[name] if name in BASELINES else next(others) for name in own}
 
 
-def _no_ticks() -> Any:
+def _no_ticks() -> Locator:
     from matplotlib.ticker import NullLocator
 
     return NullLocator()
 
 
-def _decimal_ticks() -> Any:
+def _decimal_ticks() -> Locator:
     from matplotlib.ticker import LogLocator
 
     return LogLocator(base=10, subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0))

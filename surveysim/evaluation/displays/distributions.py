@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from surveysim.distributions import check_distributions
 from surveysim.evaluation.displays.rows import choose_rows, remarks_of, rows_said, titles_and_options
 from surveysim.evaluation.displays.style import BARS, CHARACTER, COLORS, INK, SOFT, bare, pyplot, whole_words
+from surveysim.interfaces import Predictor
 from surveysim.option_columns import by_position
 from surveysim.questions import Question
 
@@ -99,7 +100,7 @@ class DistributionDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: Predictor,
         X: pd.DataFrame,
         Y: ArrayLike,
         *,
@@ -300,7 +301,7 @@ class DistributionDisplay:
             for option in options
         )
 
-    def _panel(self, axis: Any, row: int) -> None:
+    def _panel(self, axis: Axes, row: int) -> None:
         options = self.options[row]
         x = np.arange(len(options))
         self.bars_.append(axis.bar(x, self.truth[row, : len(x)], width=0.82, color=BARS, zorder=1))

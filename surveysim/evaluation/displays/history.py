@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from surveysim.evaluation.displays.style import COLORS, INK, MARKERS, SOFT, bare, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 __all__ = ["TrainingHistoryDisplay"]
 
@@ -45,7 +50,9 @@ class TrainingHistoryDisplay:
         self.history = history
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> TrainingHistoryDisplay:
+    def from_estimator(
+        cls, estimator: object, *, ax: Sequence[Axes] | np.ndarray | None = None
+    ) -> TrainingHistoryDisplay:
         """Draw a fitted estimator's ``history_``.
 
         Parameters
@@ -65,11 +72,12 @@ class TrainingHistoryDisplay:
             If the estimator keeps no history.
         """
         check_is_fitted(estimator)
-        if not isinstance(getattr(estimator, "history_", None), pd.DataFrame):
+        history = getattr(estimator, "history_", None)
+        if not isinstance(history, pd.DataFrame):
             raise TypeError(f"{type(estimator).__name__} keeps no history_ of its training")
-        return cls(estimator.history_).plot(ax=ax)
+        return cls(history).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> TrainingHistoryDisplay:
+    def plot(self, ax: Sequence[Axes] | np.ndarray | None = None) -> TrainingHistoryDisplay:
         """Draw, into given axes or a new figure.
 
         Parameters
@@ -100,7 +108,7 @@ class TrainingHistoryDisplay:
             if len(axes) != 2:
                 raise ValueError(f"ax must be two Axes, for what was tried and for the final training; got {len(axes)}")
         self.axes_, self.figure_ = axes, axes[0].figure
-        self.lines_: dict[str, Any] = {}
+        self.lines_: dict[str, Line2D] = {}
         self._tried(axes[0])
         self._final(axes[1])
         bare(axes[0], grid="x")
@@ -109,7 +117,7 @@ class TrainingHistoryDisplay:
         axes[1].xaxis.get_major_locator().set_params(integer=True)
         return self
 
-    def _tried(self, ax: Any) -> None:
+    def _tried(self, ax: Axes) -> None:
         tried = self.history[self.history["phase"].eq("select") & self.history["held_out"].notna()]
         ax.set_title("Tried on held-out respondents", loc="left", fontsize=10.5, color=INK)
         if tried.empty:
@@ -132,7 +140,7 @@ class TrainingHistoryDisplay:
         ax.set_ylim(len(self.lines_) - 0.5, -0.5)
         ax.set_xlabel("nats an answer; small dots are single splits", color=INK)
 
-    def _final(self, ax: Any) -> None:
+    def _final(self, ax: Axes) -> None:
         final = self.history[self.history["phase"].eq("refit")]
         ax.set_title("Final training on everybody", loc="left", fontsize=10.5, color=INK)
         if "member" in final:

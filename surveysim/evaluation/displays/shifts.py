@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,12 @@ from numpy.typing import ArrayLike
 
 from surveysim.evaluation.comparison import MIN_RESPONDENTS, check_rows
 from surveysim.evaluation.displays.style import COLORS, INK, MARKERS, SOFT, bare, new_axes
+from surveysim.interfaces import Predictor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 __all__ = ["ShiftDisplay"]
 
@@ -49,7 +55,7 @@ class ShiftDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, X: pd.DataFrame, Y: ArrayLike, *, ax: Any = None, **parameters: Any
+        cls, estimator: Predictor, X: pd.DataFrame, Y: ArrayLike, *, ax: Axes | None = None, **parameters: Any
     ) -> ShiftDisplay:
         """Predict with a fitted estimator and draw.
 
@@ -80,7 +86,7 @@ class ShiftDisplay:
         question_column: str = "question",
         population: ArrayLike | None = None,
         min_respondents: float = MIN_RESPONDENTS,
-        ax: Any = None,
+        ax: Axes | None = None,
     ) -> ShiftDisplay:
         """Pool to groups of a single attribute and draw.
 
@@ -127,7 +133,7 @@ class ShiftDisplay:
             )
         ).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> ShiftDisplay:
+    def plot(self, ax: Axes | None = None) -> ShiftDisplay:
         """Draw, into given axes or a new figure.
 
         Parameters
@@ -140,9 +146,9 @@ class ShiftDisplay:
             Itself.
         """
         ax = new_axes(ax, 5.4, 5.2)
-        self.ax_, self.figure_ = ax, ax.figure
+        self.ax_, self.figure_ = ax, cast("Figure", ax.figure)
         self.dots_: dict[str, Any] = {}
-        self.lines_: dict[str, Any] = {}
+        self.lines_: dict[str, Line2D] = {}
         self.slopes_: dict[str, float] = {}
         points = 100 * self.shifts[["predicted", "observed"]].to_numpy()
         reach = 1.08 * max(np.abs(points).max(), 0.1)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["BARS", "CHARACTER", "COLORS", "INK", "SOFT", "bare", "label_ends", "new_axes", "pyplot", "whole_words"]
 
@@ -37,7 +40,7 @@ def pyplot() -> Any:
     return plt
 
 
-def new_axes(ax: Any, width: float, height: float) -> Any:
+def new_axes(ax: Axes | None, width: float, height: float) -> Axes:
     """The axes that were passed, or those of a new figure."""
     if ax is not None:
         return ax
@@ -45,7 +48,7 @@ def new_axes(ax: Any, width: float, height: float) -> Any:
     return ax
 
 
-def bare(ax: Any, *, grid: str | None = "y") -> None:
+def bare(ax: Axes, *, grid: Literal["x", "y"] | None = "y") -> None:
     """No frame, a light grid."""
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
@@ -56,7 +59,7 @@ def bare(ax: Any, *, grid: str | None = "y") -> None:
     ax.set_axisbelow(True)
 
 
-def label_ends(ax: Any, x: float, ends: Sequence[tuple[float, str, str]], *, gap: float = 0.055) -> None:
+def label_ends(ax: Axes, x: float, ends: Sequence[tuple[float, str, str]], *, gap: float = 0.055) -> None:
     """Names to the right of lines' ends, in lines of 2 inches, moved apart where they would meet.
 
     Parameters
