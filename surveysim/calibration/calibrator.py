@@ -56,7 +56,7 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
     calibrator : str or Calibrator, default="tempered"
         - ``"tempered"``: log q = t log p + b under a prior by elicitation method. Safe from the first example on.
         - ``"temperature"``: t alone, without prior.
-        - ``"linear"``: a line per option, clipped and renormalised (our reading of Kambhatla et al. 2025).
+        - ``"linear"``: a line per option, clipped and renormalised (our reading of Kambhatla et al. 2026).
         - ``"isotonic"``: one rising step function per question size.
         - ``"dirichlet"``: a full matrix per question size. Like the two before it for tens of questions.
         - ``"identity"``: what was elicited.
@@ -97,7 +97,7 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
 
     References
     ----------
-    G. Kambhatla et al. (2025), arXiv 2507.00439; ACL 2026, pp. 34277-34305.
+    G. Kambhatla et al. (2026), arXiv:2507.00439; ACL 2026, pp. 34277-34305.
 
     Examples
     --------

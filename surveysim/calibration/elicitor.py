@@ -104,7 +104,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
 
     References
     ----------
-    .. [1] G. Kambhatla et al. (2025), arXiv 2507.00439; ACL 2026, pp. 34277-34305.
+    .. [1] G. Kambhatla et al. (2026), arXiv:2507.00439; ACL 2026, pp. 34277-34305.
 
     Examples
     --------

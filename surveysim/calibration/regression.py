@@ -42,7 +42,7 @@ class LinearCalibrator(Calibrator):
 
     References
     ----------
-    .. [1] G. Kambhatla et al. (2025), arXiv 2507.00439; ACL 2026.
+    .. [1] G. Kambhatla et al. (2026), arXiv:2507.00439; ACL 2026.
 
     Examples
     --------

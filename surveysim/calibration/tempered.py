@@ -100,7 +100,7 @@ class TemperedCalibrator(Calibrator):
     Notes
     -----
     The form and its penalties are this library's; the idea of correcting elicited distributions on a few examples is
-    that of Kambhatla et al. (2025), arXiv 2507.00439.
+    that of Kambhatla et al. (2026), arXiv:2507.00439.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from surveysim import Question
 from surveysim.baselines import LogitRegressor
-from surveysim.baselines.lack_of_fit import DEGREE_RATIOS, GRID, LackOfFit
+from surveysim.baselines.lack_of_fit import DEGREE_RATIOS, GRID, SPREAD, LackOfFit
 from surveysim.contrasts import option_contrasts
 
 QUESTION = Question("How much?", ["little", "some", "much"])
@@ -44,9 +44,25 @@ def test_the_deviation_of_cells_is_found(deviation, prior):
 def test_single_respondents_tell_nothing_of_their_cell():
     X, Y, n = survey(0.7, respondents=1)
     model = LogitRegressor(question=QUESTION).fit(X, Y, n)
-    log_prior = -2.5 * np.log1p((GRID / 0.18) ** 2 / 4) + np.log(np.gradient(GRID))
-    prior = np.exp(log_prior) / np.exp(log_prior).sum()
-    np.testing.assert_allclose(model._lack_of_fit.probabilities, np.tile(prior, (4, 1)))
+    probabilities = model._lack_of_fit.probabilities
+    np.testing.assert_allclose(probabilities, np.tile(probabilities[0], (4, 1)))
+    # by simulation: half of t for what classes share, times a log-normal factor of the class
+    generator = np.random.default_rng(0)
+    drawn = np.abs(0.12 * generator.standard_t(4, 200_000)) * np.exp(SPREAD * generator.standard_normal(200_000))
+    for quantile in (0.1, 0.5, 0.9):
+        place = np.searchsorted(probabilities[0].cumsum(), quantile)
+        assert GRID[place] == pytest.approx(np.quantile(drawn, quantile), rel=0.15)  # points are 13% apart
+
+
+@pytest.mark.parametrize("deviation", [0.0, 0.7])
+def test_what_degree_one_shows_is_said_of_the_others(deviation):
+    expected = []
+    for seed in range(4):
+        X, Y, n = survey(deviation, respondents=8, seed=seed)  # too few to see much of degree 2 by itself
+        expected.append(LogitRegressor(question=QUESTION).fit(X, Y, n)._lack_of_fit.mean() / DEGREE_RATIOS)
+    _, first, second, higher = np.mean(expected, axis=0)
+    prior = 2 * 0.12**2 * np.exp(2 * SPREAD**2)  # of t with 4 degrees of freedom, times that of the factor
+    assert (first > prior) == (second > prior) == (higher > prior) == (deviation > 0)
 
 
 def test_nothing_is_left_out_with_two_way_terms_or_one_attribute():
