@@ -16,7 +16,7 @@ def describe(doctree: nodes.document | None) -> str:
     """The first paragraph that is not a note, a table or a caption, cut at a word."""
     paragraphs = [] if doctree is None else doctree.findall(nodes.paragraph)
     for paragraph in paragraphs:
-        if isinstance(paragraph.parent, nodes.section):
+        if isinstance(paragraph.parent, nodes.section | nodes.document):
             text = " ".join(paragraph.astext().split())
             if len(text) > 40:
                 return (
