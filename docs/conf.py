@@ -17,7 +17,9 @@ import surveysim
 
 HERE = Path(__file__).parent
 # The code of the guide runs in kernels: they find the package, and draw as the gallery does.
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])
+)
 os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
 
 project = "surveysim"
@@ -40,7 +42,11 @@ extensions = [
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "inventories", "**/*.ipynb"]  # the gallery leaves its notebooks beside its pages
+exclude_patterns = [
+    "_build",
+    "inventories",
+    "**/*.ipynb",
+]  # the gallery leaves its notebooks beside its pages
 nitpicky = True  # a link that leads nowhere is an error
 intersphinx_mapping = {
     "python": ("https://docs.python.org/3", "inventories/python.inv"),
@@ -96,14 +102,28 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": False,
     "header_links_before_dropdown": 6,
-    "secondary_sidebar_items": {"gallery/*": [], "tutorial/*": [], "api/**": ["page-toc"], "*": ["page-toc"]},
+    "secondary_sidebar_items": {
+        "gallery/*": [],
+        "tutorial/*": [],
+        "api/**": ["page-toc"],
+        "*": ["page-toc"],
+    },
     "footer_start": ["copyright"],
     "footer_end": [],
     "navbar_end": ["theme-switcher"],
     "navbar_persistent": ["search-button"],
 }
 # Pages without others below them would have an empty sidebar.
-_SINGLE = ("index", "installation", "quickstart", "methods", "measured", "origins", "limits", "glossary")
+_SINGLE = (
+    "index",
+    "installation",
+    "quickstart",
+    "methods",
+    "measured",
+    "origins",
+    "limits",
+    "glossary",
+)
 _SINGLE += ("architecture", "changelog", "search", "genindex")
 html_sidebars = {**{page: [] for page in _SINGLE}, "**": ["sidebar-nav-bs"]}
 html_favicon = "_static/favicon.svg"
@@ -114,7 +134,9 @@ html_show_sourcelink = False
 html_copy_source = False
 
 
-def _escape_underscores(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def _escape_underscores(
+    app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
     """Types such as "array of shape (n, n_features_in_)": a trailing underscore would be taken for a link."""
     for i, line in enumerate(lines):
         found = re.match(r"(\s*[*\w, ]+ : )(.*)$", line)
@@ -131,17 +153,34 @@ def _resolve_short_name(app: Any, env: Any, node: Any, contnode: Any) -> Any:
     target = node.get("reftarget", "")
     if node.get("refdomain") != "py" or node.get("reftype") != "obj":
         return None
-    found = sorted(name for name in env.domains["py"].objects if name.endswith("." + target))
-    if "." not in target:  # a parameter, even if some class has an attribute of that name
+    found = sorted(
+        name for name in env.domains["py"].objects if name.endswith("." + target)
+    )
+    if (
+        "." not in target
+    ):  # a parameter, even if some class has an attribute of that name
         found = [
-            name for name in found if env.domains["py"].objects[name].objtype in ("class", "exception", "function")
+            name
+            for name in found
+            if env.domains["py"].objects[name].objtype
+            in ("class", "exception", "function")
         ]
     if found:
         place = env.domains["py"].objects[min(found, key=len)]
-        return make_refnode(app.builder, node["refdoc"], place.docname, place.node_id, contnode, target)
-    if any(name.startswith(target + ".") for name in env.domains["py"].objects):  # a module
-        return make_refnode(app.builder, node["refdoc"], "api/index", "", contnode, target)
-    return contnode if re.fullmatch(r"[a-z_]\w*(=.+|\(.*\))?|MISSING_KINDS", target) else None
+        return make_refnode(
+            app.builder, node["refdoc"], place.docname, place.node_id, contnode, target
+        )
+    if any(
+        name.startswith(target + ".") for name in env.domains["py"].objects
+    ):  # a module
+        return make_refnode(
+            app.builder, node["refdoc"], "api/index", "", contnode, target
+        )
+    return (
+        contnode
+        if re.fullmatch(r"[a-z_]\w*(=.+|\(.*\))?|MISSING_KINDS", target)
+        else None
+    )
 
 
 def setup(app: Any) -> None:

@@ -13,5 +13,7 @@ def reset(gallery_conf: dict[str, Any], script: str) -> None:
     import sklearn
 
     sklearn.set_config(enable_metadata_routing=False)
-    look = matplotlib.rc_params_from_file(Path(__file__).parent / "matplotlibrc", use_default_template=False)
+    look = matplotlib.rc_params_from_file(
+        Path(__file__).parent / "matplotlibrc", use_default_template=False
+    )
     plt.rcParams.update(look)

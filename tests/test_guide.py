@@ -13,17 +13,17 @@ from tests import pages
 pytest.importorskip("statsmodels")
 
 HERE = {
+    "deployment",
     "evidence",
     "fine_tuning",
-    "unseen",
-    "poststratification",
-    "tables",
-    "inference",
-    "deployment",
     "index",
+    "inference",
+    "poststratification",
     "quickstart",
+    "tables",
+    "unseen",
 }
-ELSEWHERE = {"elicitation", "calibration", "evaluation"}  # tests/elicitation, tests/calibration, tests/evaluation
+ELSEWHERE = {"elicitation", "calibration", "anchoring", "evaluation", "group_reports"}  # in their rooms' folders
 WORDS = 1200
 COLUMNS = 88
 
@@ -160,3 +160,30 @@ def test_glossary_is_sorted() -> None:
     terms = re.findall(r"^(\w[^\n]*)\n  \S", pages.text_of("glossary"), flags=re.MULTILINE)
     assert len(terms) > 30
     assert terms == sorted(terms, key=str.lower)
+
+
+@pytest.mark.parametrize(
+    "searched",
+    ["MRP", "Likert", "crosstab", "margin of error", "CSV", "SPSS", "confidence interval", "which estimator"],
+)
+def test_the_search_finds_what_survey_people_call_it(searched: str) -> None:
+    """Glossary terms are what the search of the documentation lists first, beside titles."""
+    terms = re.findall(r"^(\w[^\n]*)\n  \S", pages.text_of("glossary"), flags=re.MULTILINE)
+    assert [term for term in terms if searched.lower() in term.lower()]
+
+
+def test_heads_describe_their_pages() -> None:
+    pytest.importorskip("sphinx")
+    from docutils.core import publish_doctree
+
+    from docs.page_head import FALLBACK, LONGEST, describe
+
+    page = (
+        "Title\n=====\n\nShort.\n\n.. note::\n\n   A note that is long enough to be taken for a description of it.\n\n"
+    )
+    assert describe(publish_doctree(page)) == FALLBACK
+    long = "A sentence that says what this page is about. " * 9
+    found = describe(publish_doctree(page + long))
+    assert found.startswith("A sentence that says")
+    assert len(found) <= LONGEST + 4
+    assert describe(None) == FALLBACK

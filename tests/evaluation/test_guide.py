@@ -1,36 +1,38 @@
-"""The user guide: its code runs as it stands, and its pictures exist."""
+"""The guide on evaluation: its cells run, and its pictures and names exist."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 import surveysim.evaluation
+from tests import pages
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"
-TEXT = GUIDE.read_text(encoding="utf-8")
+PAGES = ("evaluation", "group_reports", "noise")
 
 
 @pytest.mark.slow
-def test_the_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluation(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("statsmodels")
-    code = "\n".join(re.findall(r"^```python\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL))
-    assert code.count("n_splits=5") == 1
-    code = code.replace("sizes=[200, 500, 1000, 2000]", "sizes=[500, 1000]").replace("n_splits=5", "n_splits=1")
-    names: dict[str, Any] = {}
-    exec(compile(code, "evaluation.md", "exec"), names)
+    names = pages.run("evaluation", {"sizes=[200, 500, 1000]": "sizes=[500, 1000]", "n_splits=3": "n_splits=1"})
     assert set(names["curve"]["n"]) == {500, 1000}
     assert capsys.readouterr().out.count("respondents") >= 3
+
+
+@pytest.mark.slow
+def test_group_reports() -> None:
+    pytest.importorskip("statsmodels")
+    names = pages.run("group_reports")
     assert names["found"].pairwise.shape == (2, 2)
+    assert names["report"]["alignment"].iloc[0] <= names["report"]["alignment"].iloc[1]  # the worst first
 
 
-def test_pictures_and_names_exist() -> None:
-    pictures = re.findall(r"\{image\} (\S+)", TEXT)
-    assert len(pictures) == 5
-    for picture in pictures:
-        assert (GUIDE.parent / picture).is_file(), picture
-    for name in re.findall(r"`~surveysim\.evaluation\.(\w+)`", TEXT):
-        assert hasattr(surveysim.evaluation, name), name
+@pytest.mark.parametrize("page", PAGES)
+def test_pictures_and_names_exist(page: str) -> None:
+    text = pages.text_of(page)
+    for picture in re.findall(r"\{image\} (\S+)", text):
+        assert (pages.DOCS / picture).is_file(), picture
+    names = re.findall(r"`~surveysim\.evaluation\.(\w+)`", text)
+    assert names
+    assert [name for name in names if not hasattr(surveysim.evaluation, name)] == []
