@@ -57,7 +57,9 @@ def measure(survey: Survey, n: int, n_splits: int) -> list[dict[str, Any]]:
                 model = LogitRegressor(question=cells.questions, prior=prior, unseen="uniform")
                 P = model.fit(cells.X, cells.Y, sample_weight=cells.n).predict(truth.X.iloc[kept])
                 js = js_divergence(truth.Y[kept], P, truth_respondents=truth.n[kept])
-                records.append({"survey": survey.name, "n": n, "split": split, "sample": kind, "prior": prior, "js": js})
+                records.append(
+                    {"survey": survey.name, "n": n, "split": split, "sample": kind, "prior": prior, "js": js}
+                )
     return records
 
 

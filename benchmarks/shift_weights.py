@@ -100,7 +100,13 @@ def main() -> None:
         for name in options.surveys:
             for n in sizes_that_fit(LOADERS[name](), options.sizes):
                 records += measure(name, n, split, options.weights)
-                print(name, n, split, {r["model"]: round(r["js"], 4) for r in records[-2 - len(options.weights) :]}, flush=True)
+                print(
+                    name,
+                    n,
+                    split,
+                    {r["model"]: round(r["js"], 4) for r in records[-2 - len(options.weights) :]},
+                    flush=True,
+                )
                 pd.DataFrame(records).to_json(options.output, orient="records")
     show(pd.DataFrame(records))
 
