@@ -16,7 +16,7 @@ SLOPES = np.linspace(0.0, 1.0, 11)
 FACTORS = np.geomspace(0.1, 3000.0, 32)
 """What is tried: slopes of the source's levels on the respondents', and factors of the drift that is expected."""
 
-TAIL_DEGREES = 4.0
+TAIL_DEGREES = 12.0
 """Degrees of freedom of the distribution of a question's distance."""
 
 FAR = 3.0
