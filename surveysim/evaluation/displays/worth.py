@@ -37,7 +37,7 @@ class SourceWorthDisplay:
     >>> from surveysim.evaluation import SourceWorthDisplay
     >>> worth = {"source": ["wave 2023", "a model"], "kind": ["people", "model"], "alone": [52.0, 7.0]}
     >>> display = SourceWorthDisplay(pd.DataFrame(worth | {"given others": [47.0, 1.5]})).plot()
-    >>> [round(bar.get_width(), 1) for bar in display.bars_["given others"]]
+    >>> [float(bar.get_width()) for bar in display.bars_["given others"]]
     [47.0, 1.5]
     """
 
