@@ -50,6 +50,14 @@ def test_fine_tuning() -> None:
     assert names["model"].predict(names["cells"].X).shape == names["cells"].Y.shape
 
 
+@pytest.mark.slow
+def test_question_banks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run("question_banks")
+    assert names["bank"].about["n_surveys"] == 2
+    np.testing.assert_allclose(names["asked"].predict(names["X"]).sum(axis=1), 1.0)
+
+
 def test_unseen() -> None:
     names = pages.run("unseen")
     model, seen, oldest = names["model"], names["seen"], names["oldest"]
