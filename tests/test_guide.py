@@ -19,6 +19,7 @@ HERE = {
     "index",
     "inference",
     "poststratification",
+    "question_banks",
     "quickstart",
     "tables",
     "unseen",
@@ -53,7 +54,7 @@ def test_fine_tuning() -> None:
 @pytest.mark.slow
 def test_question_banks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    names = run("question_banks")
+    names = pages.run("question_banks")
     assert names["bank"].about["n_surveys"] == 2
     np.testing.assert_allclose(names["asked"].predict(names["X"]).sum(axis=1), 1.0)
 
