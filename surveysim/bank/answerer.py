@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -155,7 +155,7 @@ def bank_inputs(
     bank: QuestionBank,
     prompts: EncodedPrompts,
     *,
-    folder: Any = None,
+    folder: str | os.PathLike[str] | None = None,
     address: ModelAddress | None = None,
     verbose: int = 0,
 ) -> TrunkInputs:

@@ -169,7 +169,7 @@ class QuestionBank:
 
     # --- what it fits -------------------------------------------------------------------------------------------------
 
-    def check_name(self, name: Any) -> None:
+    def check_name(self, name: object) -> None:
         """Refuse another model by its name, before it is downloaded; a folder may hold the same weights.
 
         Raises
@@ -218,7 +218,7 @@ class QuestionBank:
         return "\n".join(lines) + ")"
 
 
-def find_bank(base: Any) -> QuestionBank | None:
+def find_bank(base: object) -> QuestionBank | None:
     """The bank that ``base=`` stands for: None, a bank, or the folder in which one was saved.
 
     Parameters

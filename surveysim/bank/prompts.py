@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
 
 import numpy as np
 import pandas as pd
@@ -58,7 +58,12 @@ def own_columns(backgrounds: pd.DataFrame) -> pd.DataFrame:
 
 @own_torch()
 def predict_cells(
-    bank: QuestionBank, model: LoadedModel, cells: PredictCells, *, folder: Any = None, verbose: int = 0
+    bank: QuestionBank,
+    model: LoadedModel,
+    cells: PredictCells,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    verbose: int = 0,
 ) -> np.ndarray:
     """Distributions (n, K) of the cells of a joined table, NaN past the last option of a shorter question.
 

@@ -39,7 +39,7 @@ class Checkpoints:
     folder: Path
     training: str
 
-    def write(self, number: int, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    def write(self, number: int, state: Mapping[str, object], tensors: Mapping[str, Tensor]) -> None:
         """Keep a checkpoint, then drop those that are too old.
 
         Parameters
@@ -88,7 +88,7 @@ class Checkpoints:
         return sorted(self.folder.glob("epoch-[0-9]*")) if self.folder.is_dir() else []
 
 
-def digest_of(about: Mapping[str, Any], *arrays: np.ndarray) -> str:
+def digest_of(about: Mapping[str, object], *arrays: np.ndarray) -> str:
     """A number that stands for what a training depends on.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,12 +32,14 @@ from surveysim.dsa.parameters import check_parameters
 from surveysim.dsa.progress import EpochBar
 from surveysim.dsa.settings import training_of
 from surveysim.dsa.trainer import Candidate, Trainer
+from surveysim.interfaces import RandomState
 from surveysim.models.own_torch import own_torch
 from surveysim.parameters import as_generator, check_number
 from surveysim.prompts import Template, get_template
 from surveysim.tables.joining import survey_of
 
 if TYPE_CHECKING:
+    from surveysim.datasets import QuestionSet
     from surveysim.dsa.inputs import Tuning
     from surveysim.models import LoadedModel
     from surveysim.tables import Cells
@@ -48,7 +50,7 @@ HELD_OUT = "held-out questions"
 
 
 def train_bank(
-    cells: Cells | Any,
+    cells: Cells | QuestionSet,
     model: str | os.PathLike[str] = "Qwen/Qwen3-4B",
     *,
     folder: str | os.PathLike[str] | None = None,
@@ -70,7 +72,7 @@ def train_bank(
     revision: str | None = None,
     local_files_only: bool = False,
     verbose: int = 0,
-    random_state: Any = None,
+    random_state: RandomState = None,
 ) -> QuestionBank:
     """Fine-tune a language model on many surveys' questions, to ask it about questions that nobody was asked.
 
@@ -319,7 +321,7 @@ class _Job:
         weight: float,
         means: dict[int, tuple[float, ...]],
         report: pd.DataFrame,
-        history: list[dict[str, Any]],
+        history: Sequence[Mapping[str, float]],
         train: BankCells,
     ) -> QuestionBank:
         lengths = sorted({question.n_options for question in self.cells.questions.values()})

@@ -277,7 +277,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         X: Table,
         Y: ArrayLike | None,
         sample_weight: ArrayLike | None,
-        fit_params: dict[str, Any],
+        fit_params: Mapping[str, object],
         *,
         labelled: bool,
     ) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,25 @@ import pandas as pd
 from surveysim.datasets.no_answer import plain_text
 from surveysim.datasets.survey import QuestionSet
 from surveysim.level_order import range_of
+from surveysim.questions import Question
 from surveysim.tables import QUESTION_COLUMN
 
 __all__ = ["leave_out_overlapping", "overlapping"]
 
 
-def overlapping(evidence: Any, target: Any) -> np.ndarray:
+class Asked(Protocol):
+    """Rows of questions put to groups: a question-level set, cells of a survey."""
+
+    @property
+    def X(self) -> pd.DataFrame:
+        """The question and the group of each row."""
+
+    @property
+    def questions(self) -> Mapping[str, Question]:
+        """Questions by name."""
+
+
+def overlapping(evidence: Asked, target: Asked) -> np.ndarray:
     """Which rows of one set are answers of the same people, in part, to a question that another set asks.
 
     A row overlaps another if the question has the same text and no attribute tells the two groups apart: women and
@@ -104,7 +118,7 @@ _TEXT = "\0text"
 """The column with a question's text; no attribute has this name."""
 
 
-def _described(part: Any) -> pd.DataFrame:
+def _described(part: Asked) -> pd.DataFrame:
     """Texts and attributes of a set's rows, comparable with another's."""
     X = part.X.reset_index(drop=True)
     names = X[QUESTION_COLUMN] if QUESTION_COLUMN in X else pd.Series([next(iter(part.questions))] * len(X))
@@ -128,7 +142,7 @@ def _apart(one: np.ndarray, other: np.ndarray) -> bool:
     return False
 
 
-def _rows(value: Any, kept: np.ndarray) -> Any:
+def _rows(value: pd.DataFrame | np.ndarray | list[Any] | None, kept: np.ndarray) -> Any:
     if value is None:
         return None
     if isinstance(value, pd.DataFrame):

@@ -161,7 +161,7 @@ class _Builder:
             row["reason"] = "not named"
 
     def add_background(
-        self, row: dict[str, Any], new_name: str | None, *, demanded: bool, kind: str | None = None
+        self, row: dict[str, str], new_name: str | None, *, demanded: bool, kind: str | None = None
     ) -> None:
         """Take a variable as a background, or say why not."""
         name, choices = row["name"], self.choices

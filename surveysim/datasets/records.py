@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -41,7 +40,7 @@ class _Counts:
         default_factory=lambda: defaultdict(lambda: defaultdict(int))
     )
 
-    def add(self, question: str, person: Mapping[str, Any], option: int) -> None:
+    def add(self, question: str, person: Mapping[str, object], option: int) -> None:
         group = tuple(_stated(person.get(name)) for name in self.attributes)
         self.counts[question, group][option] += 1
 
@@ -55,7 +54,7 @@ class _Counts:
         return rows
 
 
-def _stated(value: Any) -> str | None:
+def _stated(value: object) -> str | None:
     """An attribute's value as text; None where it is not stated."""
     if value is None or value != value or str(value).strip() == "":
         return None
@@ -262,7 +261,7 @@ def read_socsci210(
     )  # fmt: skip
 
 
-def _demographic(value: Any, file: str) -> dict[str, Any]:
+def _demographic(value: object, file: str) -> dict[str, object]:
     if isinstance(value, str):
         value = parse_literal(value, file, "demographic") if value.strip() else {}
     return {str(key): own for key, own in value.items()} if isinstance(value, Mapping) else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -170,7 +170,7 @@ class _Rows:
                 report.warn(name, "rows that cannot be read, left out", 0, str(error))
 
     def _add(
-        self, line: Mapping[Any, Any], name: str, text: str, numbers: dict[tuple[str, str], int], where: str
+        self, line: Mapping[Hashable, Any], name: str, text: str, numbers: dict[tuple[str, str], int], where: str
     ) -> None:
         answers = {key: value for key, value in _as_dict(line["human_answer"], where, "human_answer").items()
                    if value is not None and value == value}  # fmt: skip
@@ -226,7 +226,7 @@ def split_question(text: str, labels: Sequence[str]) -> tuple[str, list[str]]:
     return "\n".join(head).strip() or text.strip(), texts
 
 
-def _as_dict(value: Any, where: str, column: str) -> dict[Any, Any]:
+def _as_dict(value: object, where: str, column: str) -> dict[Any, Any]:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return {}
     if isinstance(value, str):
@@ -236,7 +236,7 @@ def _as_dict(value: Any, where: str, column: str) -> dict[Any, Any]:
     return dict(value)
 
 
-def _fill(template: str, variables: Mapping[Any, Any]) -> str:
+def _fill(template: str, variables: Mapping[str, object]) -> str:
     """The sentence of a group; plain replacement, since ``str.format`` reaches into objects."""
     for variable, value in variables.items():
         template = template.replace("{" + str(variable) + "}", str(value))

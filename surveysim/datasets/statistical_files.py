@@ -74,7 +74,7 @@ def read_statistical(
 
 
 def _read_with_dates(
-    read: Callable[..., Any], path: Path, options: dict[str, Any], findings: list[tuple[str, str, int, str]]
+    read: Callable[..., Any], path: Path, options: Mapping[str, object], findings: list[tuple[str, str, int, str]]
 ) -> tuple[pd.DataFrame, Any]:
     """The file; where it holds a date that no calendar has, that date is left out and the rest read."""
     try:

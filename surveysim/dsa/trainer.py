@@ -270,14 +270,14 @@ class Trainer:
         with torch.no_grad():
             self.head.bias.copy_(self.batches.tensor(start.bias))
 
-    def run(self, objective: Objective, n_epochs: int, label: dict[str, Any]) -> None:
+    def run(self, objective: Objective, n_epochs: int, label: Mapping[str, object]) -> None:
         """Train the head as it stands for so many epochs; `label` opens their rows in the history."""
         steps = epochs(self.head, self.batches, objective, self.learning_rate, self.generator)
         for epoch in range(1, n_epochs + 1):
             self._note({**label, "epoch": epoch, **next(steps)})
 
     def run_until_worse(
-        self, objective: Objective, n_epochs: int, label: dict[str, Any], held_out: np.ndarray
+        self, objective: Objective, n_epochs: int, label: Mapping[str, object], held_out: np.ndarray
     ) -> tuple[list[np.ndarray], int]:
         """Train until held-out respondents (n, K) have not been predicted better for `PATIENCE` epochs.
 

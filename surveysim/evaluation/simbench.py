@@ -198,7 +198,7 @@ def _aligned(P: np.ndarray, Q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     return P, Q, given
 
 
-def _per_row(values: Any, n_rows: int, name: str, default: Any) -> np.ndarray:
+def _per_row(values: ArrayLike | None, n_rows: int, name: str, default: str | None) -> np.ndarray:
     if values is None:
         return np.arange(n_rows) if default is None else np.full(n_rows, default, dtype=object)
     array = np.asarray(values, dtype=object)
@@ -207,7 +207,7 @@ def _per_row(values: Any, n_rows: int, name: str, default: Any) -> np.ndarray:
     return array
 
 
-def _sizes(group_size: Any, n_rows: int) -> np.ndarray:
+def _sizes(group_size: ArrayLike | None, n_rows: int) -> np.ndarray:
     """Respondents of each row, infinite where they are not known."""
     if group_size is None:
         return np.full(n_rows, np.inf)
@@ -283,7 +283,7 @@ def _scores(sums: np.ndarray) -> np.ndarray:
 
 
 def _summary(
-    table: list[tuple[Any, np.ndarray, np.ndarray, np.ndarray]], draws: list[np.ndarray], sized: bool, confidence: float
+    table: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]], draws: list[np.ndarray], sized: bool, confidence: float
 ) -> SimBenchScore:
     names = ("score", "debiased", "ceiling")
     rows, weights, values, drawn = [], [], [], []

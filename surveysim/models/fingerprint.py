@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -24,7 +24,7 @@ _PIECES = 16
 _VOLATILE = {"_name_or_path", "transformers_version"}
 
 
-def fingerprint(config: dict[str, Any], tokenizer: PreTrainedTokenizerBase, weights: Sequence[Path]) -> str:
+def fingerprint(config: Mapping[str, object], tokenizer: PreTrainedTokenizerBase, weights: Sequence[Path]) -> str:
     """The sha256, in hexadecimal, of what a model computes with.
 
     It covers the configuration, the tokenizer's vocabulary and chat template, and every tensor's name, type, shape and

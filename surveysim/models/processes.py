@@ -206,7 +206,7 @@ def _on_cluster(calls: list[_Call], backend: Any, n_jobs: int | None) -> Generat
 
 
 def _call(
-    function: Callable[..., Result], address: ModelAddress, index: int, item: Any, args: tuple[Any, ...]
+    function: Callable[..., Result], address: ModelAddress, index: int, item: Any, args: tuple[object, ...]
 ) -> tuple[int, Result]:
     return index, function(address.load(), item, *args)
 

@@ -126,13 +126,13 @@ def model_facts(model: Predictor | None) -> ModelFacts:
     return ModelFacts(name, kind, language_model, worth, hasattr(model, "predict_draws"), learned)
 
 
-def _people(model: Any) -> list[str]:
+def _people(model: object) -> list[str]:
     """The names of a fusion's sources that are people."""
     sources = getattr(model, "sources_", None)
     return [] if sources is None else sources.loc[sources["kind"] == "people", "source"].tolist()
 
 
-def _sources(model: Any) -> list[tuple[str, str]]:
+def _sources(model: object) -> list[tuple[str, str]]:
     """What each of several sources was worth."""
     sources = getattr(model, "sources_", None)
     if sources is None or (len(sources) < 2 and not _people(model)):

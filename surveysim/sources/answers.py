@@ -4,21 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from surveysim.distributions import check_distributions
+from surveysim.interfaces import Predictor
 from surveysim.questions import Question
 from surveysim.sources.names import listed
-from surveysim.sources.toplines import read_toplines
+from surveysim.sources.toplines import OptionList, read_toplines
 from surveysim.tables import QUESTION_COLUMN, Cells
 
-__all__ = ["NOT_STATED", "Answers", "predicted", "read_answers"]
+__all__ = ["NOT_STATED", "Answers", "Given", "Tabulated", "predicted", "read_answers"]
 
 NOT_STATED = "<not stated>"
 """The level of respondents who did not state an attribute; a missing value is the total over it."""
+
+
+class Tabulated(Protocol):
+    """Cells of questions: `Cells`, a question-level set, toplines that were read."""
+
+    @property
+    def X(self) -> pd.DataFrame:
+        """The question and the group of each row."""
+
+    @property
+    def Y(self) -> np.ndarray:
+        """Shares."""
+
+    @property
+    def n(self) -> np.ndarray:
+        """Respondents of each row."""
+
+    @property
+    def questions(self) -> Mapping[str, Question | OptionList]:
+        """Questions by name."""
+
+
+Given: TypeAlias = Tabulated | pd.DataFrame | Sequence[Tabulated | pd.DataFrame]
+"""What a source is made of; a DataFrame holds published toplines."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +88,7 @@ class Answers:
         return list(self.backgrounds.columns)
 
 
-def read_answers(cells: Any) -> Answers:
+def read_answers(cells: Given) -> Answers:
     """Answers of what `Wave` accepts.
 
     Parameters
@@ -82,14 +108,15 @@ def read_answers(cells: Any) -> Answers:
     return _joined([_read(cells, 0)])
 
 
-def _read(cells: Any, number: int) -> Answers:
-    if isinstance(cells, pd.DataFrame):
-        cells = read_toplines(cells)
-    if not all(hasattr(cells, name) for name in ("X", "Y", "n", "questions")):
+def _read(given: object, number: int) -> Answers:
+    if isinstance(given, pd.DataFrame):
+        given = read_toplines(given)
+    if not all(hasattr(given, name) for name in ("X", "Y", "n", "questions")):
         raise TypeError(
             "cells must be what surveysim.tabulate returns, a question-level set (X, Y, n, questions) or a DataFrame "
-            f"of toplines, or a list of these; got {type(cells).__name__}"
+            f"of toplines, or a list of these; got {type(given).__name__}"
         )
+    cells = cast(Tabulated, given)
     X, questions = cells.X, cells.questions
     if QUESTION_COLUMN in X:
         names = X[QUESTION_COLUMN].to_numpy(dtype=object)
@@ -111,12 +138,12 @@ def _read(cells: Any, number: int) -> Answers:
     Y = check_distributions(
         np.asarray(cells.Y, dtype=float)[kept], [len(questions[name].options) for name in names[kept]], name="cells.Y"
     )
-    weight = np.asarray(cells.weight_sum, dtype=float) if is_survey else n
+    weight = np.asarray(cells.weight_sum if isinstance(cells, Cells) else n, dtype=float)
     return Answers(
         frame[kept].reset_index(drop=True),
         names[kept],
         {name: tuple(questions[name].options) for name in used},
-        {name: questions[name].text if isinstance(questions[name], Question) else "" for name in used},
+        {name: getattr(questions[name], "text", "") for name in used},
         Y,
         n[kept],
         weight[kept],
@@ -124,7 +151,7 @@ def _read(cells: Any, number: int) -> Answers:
     )
 
 
-def _respondents(n: Any, rows: int) -> np.ndarray:
+def _respondents(n: ArrayLike, rows: int) -> np.ndarray:
     """The numbers of respondents, checked."""
     sizes = np.asarray(n, dtype=float)
     if sizes.shape != (rows,):
@@ -177,7 +204,7 @@ def _joined(parts: Sequence[Answers]) -> Answers:
     )
 
 
-def predicted(answers: Answers, cells: Any, estimator: Any) -> np.ndarray:
+def predicted(answers: Answers, cells: Given, estimator: Predictor) -> np.ndarray:
     """What a fitted estimator predicts of the cells, in the order of the rows of `answers`.
 
     Raises
@@ -187,7 +214,7 @@ def predicted(answers: Answers, cells: Any, estimator: Any) -> np.ndarray:
     """
     if not hasattr(estimator, "predict"):
         raise TypeError(f"estimator must be a fitted estimator with predict, got {type(estimator).__name__}")
-    if isinstance(cells, list | tuple | pd.DataFrame):
+    if isinstance(cells, Sequence | pd.DataFrame):
         raise TypeError("with estimator=, cells must be one table with X, as surveysim.tabulate returns it")
     known = getattr(estimator, "questions_", None)
     if isinstance(known, Mapping):

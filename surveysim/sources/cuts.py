@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 from surveysim.level_order import range_of
 from surveysim.sources.names import find_name, listed
@@ -32,7 +31,7 @@ class TargetLevels:
         Whether they are numbers, of which any may occur.
     """
 
-    values: list[Any]
+    values: list[Hashable]
     is_closed: bool
     is_number: bool
 
@@ -53,14 +52,14 @@ class LevelMatch:
         Levels that are kept but want a look, and why.
     """
 
-    ours: dict[Any, Any] = field(default_factory=dict)
-    left_out: list[Any] = field(default_factory=list)
-    unmatched: dict[Any, str] = field(default_factory=dict)
-    notes: dict[Any, str] = field(default_factory=dict)
+    ours: dict[Hashable, Hashable] = field(default_factory=dict)
+    left_out: list[Hashable] = field(default_factory=list)
+    unmatched: dict[Hashable, str] = field(default_factory=dict)
+    notes: dict[Hashable, str] = field(default_factory=dict)
 
 
 def match_levels(
-    theirs: Sequence[Any], target: TargetLevels, mapping: Mapping[Any, Any] | None, attribute: str
+    theirs: Sequence[Hashable], target: TargetLevels, mapping: Mapping[Hashable, Hashable] | None, attribute: str
 ) -> LevelMatch:
     """Match the levels of one attribute; several of theirs may be one of ours.
 
@@ -100,7 +99,11 @@ def match_levels(
 
 
 def _apply_mapping(
-    match: LevelMatch, theirs: Sequence[Any], target: TargetLevels, mapping: Mapping[Any, Any] | None, attribute: str
+    match: LevelMatch,
+    theirs: Sequence[Hashable],
+    target: TargetLevels,
+    mapping: Mapping[Hashable, Hashable] | None,
+    attribute: str,
 ) -> None:
     if mapping is None:
         return
@@ -126,7 +129,7 @@ def _apply_mapping(
         match.ours[their] = our if known is None else known
 
 
-def _equal_names(match: LevelMatch, theirs: Sequence[Any], target: TargetLevels) -> None:
+def _equal_names(match: LevelMatch, theirs: Sequence[Hashable], target: TargetLevels) -> None:
     for level in theirs:
         if level in match.ours or level in match.left_out:
             continue
@@ -135,7 +138,7 @@ def _equal_names(match: LevelMatch, theirs: Sequence[Any], target: TargetLevels)
             match.ours[level] = our
 
 
-def _nested(match: LevelMatch, rest: Sequence[Any], theirs: Sequence[Any], target: TargetLevels) -> None:
+def _nested(match: LevelMatch, rest: Sequence[Hashable], theirs: Sequence[Hashable], target: TargetLevels) -> None:
     """Ranges of numbers, or numbers, that lie within one of our ranges and together fill it."""
     our_ranges = {level: r for level in target.values if (r := _range(level)) is not None and r[0] < r[1]}
     their_ranges = {level: r for level in rest if (r := _range(level)) is not None}
@@ -187,7 +190,7 @@ def _range(level: object) -> Range | None:
     return range_of(level) if isinstance(level, str) else None
 
 
-def _unseen_in_training(match: LevelMatch, theirs: Sequence[Any], target: TargetLevels) -> None:
+def _unseen_in_training(match: LevelMatch, theirs: Sequence[Hashable], target: TargetLevels) -> None:
     """Levels beyond those of a small sample: kept where all of the sample's levels are theirs by the same name."""
     if target.is_closed or not target.values:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from surveysim.sources.answers import NOT_STATED, Answers
 from surveysim.sources.cuts import TargetLevels, match_levels
 from surveysim.sources.evidence import UNMATCHED_COLUMNS, Evidence
 from surveysim.sources.names import listed, match_names, plain_name
-from surveysim.sources.options import OptionMatch, match_options
+from surveysim.sources.options import OptionMapping, OptionMatch, match_options
 from surveysim.sources.overlap import distinct_tables
 from surveysim.sources.pooling import pool
 
@@ -35,7 +35,7 @@ class Mappings:
     questions: Mapping[str, str | None] | None = None
     attributes: Mapping[str, str | None] | None = None
     levels: Mapping[str, Mapping[Any, Any]] | None = None
-    options: Mapping[str, Mapping[str, Any]] | None = None
+    options: Mapping[str, OptionMapping] | None = None
 
 
 @dataclass
@@ -167,7 +167,7 @@ def _same_wording(text: str, question: Question) -> bool:
 
 def _match_options(
     answers: Answers, questions: Mapping[str, Question], asked: Mapping[str, str],
-    options: Mapping[str, Mapping[str, Any]] | None, matching: Matching,
+    options: Mapping[str, OptionMapping] | None, matching: Matching,
 ) -> dict[str, tuple[str, OptionMatch]]:  # fmt: skip
     """For each of their questions that can be used, ours and how its options become ours."""
     if options is not None and not isinstance(options, Mapping):
@@ -210,14 +210,14 @@ def _in_our_options(
 
 def _match_attributes(
     answers: Answers, backgrounds: pd.DataFrame, mappings: Mappings, matching: Matching
-) -> tuple[np.ndarray, list[list[Any]]]:
+) -> tuple[np.ndarray, list[list[Hashable]]]:
     """Codes (m, A) of our levels, and for each of our attributes the values that they number."""
     columns = list(backgrounds.columns)
     found = match_names(answers.attributes, columns, mappings.attributes, "attributes")
     by_ours = {our: their for their, our in found.ours.items()}
     levels = _check_levels(mappings.levels, columns)
     codes = np.full((len(answers), len(columns)), TOTAL)
-    values: list[list[Any]] = []
+    values: list[list[Hashable]] = []
     for j, column in enumerate(columns):
         their = by_ours.get(column)
         if their is None:
@@ -234,7 +234,7 @@ def _match_attributes(
     return codes, values
 
 
-def _check_levels(levels: Any, columns: list[Any]) -> Mapping[str, Mapping[Any, Any]]:
+def _check_levels(levels: object, columns: Sequence[Hashable]) -> Mapping[Any, Mapping[Any, Any]]:
     if levels is None:
         return {}
     if not isinstance(levels, Mapping):
@@ -246,8 +246,8 @@ def _check_levels(levels: Any, columns: list[Any]) -> Mapping[str, Mapping[Any, 
 
 
 def _match_column(
-    own: pd.Series, target: pd.Series, mapping: Mapping[Any, Any] | None, attribute: str, matching: Matching
-) -> tuple[np.ndarray, list[Any]]:
+    own: pd.Series, target: pd.Series, mapping: Mapping[Hashable, Hashable] | None, attribute: str, matching: Matching
+) -> tuple[np.ndarray, list[Hashable]]:
     """Codes of one attribute's levels in our words, and the levels."""
     stated = own[own.notna()]
     theirs = [level for level in dict.fromkeys(stated) if level != NOT_STATED]
@@ -275,7 +275,7 @@ def _target_levels(column: pd.Series) -> TargetLevels:
     return TargetLevels(values, is_closed=False, is_number=bool(values) and is_number_column(column))
 
 
-def _frame(backgrounds: pd.DataFrame, codes: np.ndarray, values: list[list[Any]]) -> pd.DataFrame:
+def _frame(backgrounds: pd.DataFrame, codes: np.ndarray, values: list[list[Hashable]]) -> pd.DataFrame:
     """Our attribute columns; missing where a row is the total."""
     columns = {}
     for j, name in enumerate(backgrounds.columns):

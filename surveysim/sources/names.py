@@ -6,11 +6,14 @@ import re
 import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 from surveysim.tables.matching import as_number
 
 __all__ = ["NameMatch", "find_name", "listed", "match_names", "plain_name"]
+
+Level = TypeVar("Level", bound=Hashable)
+"""A name or a level, as its survey has it."""
 
 MAX_LISTED = 12
 """How many names a message lists."""
@@ -36,17 +39,18 @@ def plain_name(name: object) -> object:
     return _PUNCTUATION.sub(" ", text).strip()
 
 
-def find_name(name: Hashable, names: Sequence[Any]) -> Any | None:
+def find_name(name: Hashable, names: Sequence[Level]) -> Level | None:
     """The one of `names` that is equal to a name, or, failing that, the only one that is equal when both are plain."""
-    if name in names:
-        return names[list(names).index(name)]
+    for other in names:
+        if other is name or other == name:
+            return other
     plain = plain_name(name)
     found = [other for other in names if plain_name(other) == plain]
     return found[0] if len(found) == 1 else None
 
 
 @dataclass(frozen=True)
-class NameMatch:
+class NameMatch(Generic[Level]):
     """Which of their names are which of ours.
 
     Attributes
@@ -59,12 +63,14 @@ class NameMatch:
         Their other names.
     """
 
-    ours: dict[Any, Any]
-    left_out: list[Any]
-    unmatched: list[Any]
+    ours: dict[Level, Level]
+    left_out: list[Level]
+    unmatched: list[Level]
 
 
-def match_names(theirs: Sequence[Any], ours: Sequence[Any], mapping: Mapping[Any, Any] | None, what: str) -> NameMatch:
+def match_names(
+    theirs: Sequence[Level], ours: Sequence[Level], mapping: Mapping[Level, Level | None] | None, what: str
+) -> NameMatch[Level]:
     """Match names of two surveys, each of ours at most once.
 
     Parameters
@@ -83,7 +89,7 @@ def match_names(theirs: Sequence[Any], ours: Sequence[Any], mapping: Mapping[Any
     """
     if mapping is not None and not isinstance(mapping, Mapping):
         raise TypeError(f"{what} must be a mapping of the source's names to the target's, got {mapping!r}")
-    found: dict[Any, Any] = {}
+    found: dict[Level, Level] = {}
     left_out = []
     for their, our in (mapping or {}).items():
         if their not in theirs:
@@ -98,17 +104,17 @@ def match_names(theirs: Sequence[Any], ours: Sequence[Any], mapping: Mapping[Any
     free = [our for our in ours if our not in found.values()]
     unmatched = []
     for their in rest:
-        our = find_name(their, free)
-        twin = find_name(their, [other for other in rest if other != their]) if our is not None else None
-        if our is None or (twin is not None and their != our):
+        same = find_name(their, free)
+        twin = find_name(their, [other for other in rest if other != their]) if same is not None else None
+        if same is None or (twin is not None and their != same):
             unmatched.append(their)
         else:
-            found[their] = our
+            found[their] = same
     _refuse_twice(found, what)
     return NameMatch({their: found[their] for their in theirs if their in found}, left_out, unmatched)
 
 
-def _refuse_twice(found: Mapping[Any, Any], what: str) -> None:
+def _refuse_twice(found: Mapping[Level, Level], what: str) -> None:
     for our in set(found.values()):
         sources = [their for their, other in found.items() if other == our]
         if len(sources) > 1:
@@ -118,7 +124,7 @@ def _refuse_twice(found: Mapping[Any, Any], what: str) -> None:
             )
 
 
-def listed(names: Sequence[Any]) -> str:
+def listed(names: Sequence[object]) -> str:
     """Names for a message, the first dozen of them."""
     shown = ", ".join(repr(name) for name in list(names)[:MAX_LISTED])
     return f"[{shown}{f', ... ({len(names)} in all)' if len(names) > MAX_LISTED else ''}]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,10 +12,13 @@ from surveysim.datasets.no_answer import missing_kind
 from surveysim.questions import Question
 from surveysim.sources.names import find_name, listed
 
-__all__ = ["OptionMatch", "match_options"]
+__all__ = ["OptionMapping", "OptionMatch", "match_options"]
 
 SHARE_TOLERANCE = 0.01
 """How far the stated shares of a split may be from 1 in sum: they are rounded, and are then scaled to 1."""
+
+OptionMapping: TypeAlias = Mapping[str, str | Mapping[str, float] | None]
+"""Their options to ours, to shares of several of ours, or to None."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,7 @@ class OptionMatch:
         return np.divide(moved, kept[:, None], out=np.full_like(moved, np.nan), where=kept[:, None] > 0), kept
 
 
-def match_options(
-    theirs: Sequence[str], question: Question, mapping: Mapping[str, Any] | None, name: str
-) -> OptionMatch:
+def match_options(theirs: Sequence[str], question: Question, mapping: OptionMapping | None, name: str) -> OptionMatch:
     """Match the options of one question.
 
     Parameters
@@ -95,7 +96,7 @@ def match_options(
 
 
 def _apply_mapping(
-    shares: np.ndarray, theirs: Sequence[str], places: Mapping[str, int], mapping: Mapping[str, Any] | None, name: str
+    shares: np.ndarray, theirs: Sequence[str], places: Mapping[str, int], mapping: OptionMapping | None, name: str
 ) -> set[int]:
     """Fill the rows that the user settles; their numbers."""
     if mapping is None:
@@ -122,7 +123,7 @@ def _apply_mapping(
     return settled
 
 
-def _as_split(ours: Any, named: str, name: str) -> dict[str, float]:
+def _as_split(ours: str | Mapping[str, float] | None, named: str, name: str) -> dict[str, float]:
     if ours is None:
         return {}
     if not isinstance(ours, Mapping):

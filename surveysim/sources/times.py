@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ __all__ = ["WaveOrder", "order_waves", "read_time"]
 DAYS_A_YEAR = 365.25
 
 
-def read_time(time: Any) -> float | date:
+def read_time(time: object) -> float | date:
     """A time as a number or a date.
 
     Parameters
@@ -82,7 +81,7 @@ class WaveOrder:
         return tuple(np.diff(times).tolist())
 
 
-def order_waves(waves: Mapping[str, Any], *, now: Any = None) -> WaveOrder:
+def order_waves(waves: Mapping[str, object], *, now: object = None) -> WaveOrder:
     """Several waves in the order of their times, with the unequal steps between them.
 
     Parameters

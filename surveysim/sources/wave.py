@@ -11,10 +11,12 @@ import pandas as pd
 
 from surveysim.cells import FitCells
 from surveysim.errors import warn
+from surveysim.interfaces import Predictor
 from surveysim.questions import Question, as_questions
-from surveysim.sources.answers import predicted, read_answers
+from surveysim.sources.answers import Answers, Given, predicted, read_answers
 from surveysim.sources.evidence import Evidence, same_respondents
 from surveysim.sources.matching import Mappings, match_answers
+from surveysim.sources.options import OptionMapping
 from surveysim.sources.pooling import population_weights
 from surveysim.sources.times import read_time
 
@@ -113,13 +115,13 @@ class Wave:
 
     def __init__(
         self,
-        cells: Any,
+        cells: Given,
         *,
-        estimator: Any = None,
+        estimator: Predictor | None = None,
         questions: Mapping[str, str | None] | None = None,
         attributes: Mapping[str, str | None] | None = None,
         levels: Mapping[str, Mapping[Any, Any]] | None = None,
-        options: Mapping[str, Mapping[str, Any]] | None = None,
+        options: Mapping[str, OptionMapping] | None = None,
         time: float | str | date | None = None,
         population: pd.DataFrame | None = None,
         name: str | None = None,
@@ -190,7 +192,7 @@ class Wave:
         return same_respondents(evidence, cells)
 
     def _match(
-        self, answers: Any, questions: Mapping[str, Question] | Question, backgrounds: pd.DataFrame, *, quiet: bool
+        self, answers: Answers, questions: Mapping[str, Question] | Question, backgrounds: pd.DataFrame, *, quiet: bool
     ) -> Evidence:
         targets = as_questions(questions)
         if targets is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Hashable, Mapping
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ class CellTable(Protocol):
     questions: Mapping[str, Question]
 
 
-def join_cells(surveys: Mapping[str, Any]) -> Cells:
+def join_cells(surveys: Mapping[str, object]) -> Cells:
     """One table of the cells of several surveys, to fit one model on all of them.
 
     Parameters
@@ -112,23 +112,24 @@ def survey_of(question: str) -> str:
     return survey if separator else ""
 
 
-def _checked(name: object, table: Any) -> CellTable:
+def _checked(name: object, table: object) -> CellTable:
     if not isinstance(name, str) or not name.strip() or SURVEY_SEPARATOR in name:
         raise ValueError(
             f"a survey needs a name without {SURVEY_SEPARATOR!r}, which stands before its questions: {name!r}"
         )
     lacking = [part for part in ("X", "Y", "n", "questions") if not hasattr(table, part)]
-    if lacking or not isinstance(table.X, pd.DataFrame):
+    if lacking or not isinstance(getattr(table, "X", None), pd.DataFrame):
         raise TypeError(
             f"surveys[{name!r}] must be Cells or a QuestionSet, got {type(table).__name__}"
             + (f" without {lacking}" if lacking else "")
         )
-    if not len(table.X) == len(table.Y) == len(table.n):
+    found = cast(CellTable, table)
+    if not len(found.X) == len(found.Y) == len(found.n):
         raise ValueError(
-            f"surveys[{name!r}]: X, Y and n must have equally many rows, got {len(table.X)}, {len(table.Y)} and "
-            f"{len(table.n)}"
+            f"surveys[{name!r}]: X, Y and n must have equally many rows, got {len(found.X)}, {len(found.Y)} and "
+            f"{len(found.n)}"
         )
-    return table  # type: ignore[no-any-return]
+    return found
 
 
 def _question_names(survey: str, table: CellTable) -> np.ndarray:
@@ -154,7 +155,7 @@ def _frame(survey: str, table: CellTable, names: np.ndarray) -> pd.DataFrame:
     return frame
 
 
-def _united(column: Any, tables: Mapping[str, CellTable], values: pd.Series) -> pd.Series:
+def _united(column: Hashable, tables: Mapping[str, CellTable], values: pd.Series) -> pd.Series:
     """A column as all its surveys have it: one categorical, numbers, or plain values."""
     found = {survey: table.X[column] for survey, table in tables.items() if column in table.X}
     dtypes = {survey: part.dtype for survey, part in found.items()}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from surveysim.evaluation.displays.style import COLORS, INK, bare, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["SourceWorthDisplay"]
 
@@ -45,7 +48,7 @@ class SourceWorthDisplay:
         self.sources = sources
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> SourceWorthDisplay:
+    def from_estimator(cls, estimator: object, *, ax: Axes | None = None) -> SourceWorthDisplay:
         """Draw what the sources of a fitted fusion were worth.
 
         Parameters
@@ -69,7 +72,7 @@ class SourceWorthDisplay:
             )
         return cls(sources).plot(ax=ax)
 
-    def plot(self, *, ax: Any = None) -> SourceWorthDisplay:
+    def plot(self, *, ax: Axes | None = None) -> SourceWorthDisplay:
         """Draw.
 
         Parameters
