@@ -120,7 +120,11 @@ summary.round(2)
 
 # %%
 # Half the divergence of the interviews, and intervals little more than half as wide. Each of the two alone is worse.
-#
+# What the study was worth, in respondents per group and question (200 interviews are 17 a group):
+
+fits["with the study of 1996"].sources_.round(1)
+
+# %%
 # The share of Democrats (the first three of seven points) by group, with 90% intervals.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), width_ratios=[1, 1.15], layout="constrained")

@@ -91,10 +91,7 @@ def match_answers(
     asked = _match_questions(answers, questions, mappings.questions, matching)
     converted = _match_options(answers, questions, asked, mappings.options, matching)
     if not converted:
-        raise ValueError(
-            f"the source has no question in common with the target: it has {listed(list(answers.options))}, the target "
-            f"{listed(list(questions))}. Say which is which, questions={{theirs: ours}}; .unmatched: {matching.rows}"
-        )
+        raise ValueError(_nothing_in_common(list(answers.options), list(questions), matching))
     codes, values = _match_attributes(answers, backgrounds, mappings, matching)
     own, Y, n = _in_our_options(answers, questions, converted)
     kept = (own >= 0) & (n > 0) & (weight > 0) & (codes != OUTSIDE).all(axis=1)
@@ -115,6 +112,17 @@ def match_answers(
     unmatched = pd.DataFrame(matching.rows, columns=list(UNMATCHED_COLUMNS))
     matching.evidence = Evidence(frame, names, shares, sizes, unmatched)
     return matching
+
+
+def _nothing_in_common(theirs: list[str], ours: list[str], matching: Matching) -> str:
+    """What to do where no question can be used."""
+    failures = [f"{name!r}: {why}" for kind, name, why in matching.rows if kind == "question" and "options" in why]
+    if failures:
+        return "the source has no question in common with the target whose options match: " + "; ".join(failures)
+    told = f"the source has no question in common with the target: it has {listed(theirs)}, the target "
+    if ours == [""]:
+        return told + f'a single one of another wording. Say which it is, questions={{{theirs[0]!r}: ""}}'
+    return told + f"{listed(ours)}. Say which is which, questions={{{theirs[0]!r}: {ours[0]!r}}}"
 
 
 def _match_questions(

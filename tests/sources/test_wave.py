@@ -216,6 +216,22 @@ def test_no_question_in_common_is_an_error():
         Wave(SMALL, name="2020").evidence({"a": Question("A?", ["x", "y"]), "b": Question("B?", ["x", "y"])}, TRAINING)
 
 
+def test_a_single_target_question_of_another_wording_has_to_be_named(survey):
+    question, cells = survey.questions["q1"], survey.tabulate()
+    other = replace(question, text="Something else?")
+    with pytest.raises(
+        ValueError, match=r"""a single one of another wording. Say which it is, questions=\{'q1': ""\}"""
+    ):
+        Wave(cells).evidence(other, cells.X[cells.backgrounds])
+    evidence = Wave(cells, questions={"q1": ""}).evidence(other, cells.X[cells.backgrounds])
+    np.testing.assert_allclose(evidence.n, cells.n[cells.question_names == "q1"])
+
+
+def test_no_question_whose_options_match_is_an_error_that_says_why():
+    with pytest.raises(ValueError, match=r"options match: 'trust': the target's options \['it depends'\] are none"):
+        Wave(SMALL).evidence({"trust": Question("Do you trust the police?", ["no", "it depends", "yes"])}, TRAINING)
+
+
 def test_no_cell_in_common_is_an_error():
     wave = Wave(survey_of(["f", "f"], ["18-29", "30+"], [1, 2]), levels={"sex": {"f": None}})
     with pytest.raises(ValueError, match="no cell in common"):
