@@ -240,9 +240,9 @@ class Drift:
         return replace(self, table=table, levels=whole * self.levels * levels / generator.chisquare(levels))
 
     def change(self, other: Drift) -> float:
-        """The largest change of a logarithm of a variance, or of a slope; scales may change twice as much."""
+        """The largest change of a logarithm of a variance, or of a slope."""
         return max(
-            float(np.abs(np.log(other.scales / self.scales)).max()) / 2.0,
+            float(np.abs(np.log(other.scales / self.scales)).max()),
             float(np.abs(np.log(other.levels / self.levels)).max()),
             float(np.abs(np.log(other.table.variances / self.table.variances)).max(initial=0.0)),
             float(np.abs(other.slopes - self.slopes).max()),
