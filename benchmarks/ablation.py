@@ -167,6 +167,7 @@ def make_on_scale(questions: Mapping[str, Question], *, kind: type[DSARegressor]
 def main() -> None:
     """Measure, or read what was measured, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="nano", help="the language model: a name, a folder or a GGUF file")
     parser.add_argument("--survey", default="cces_2016", choices=sorted(SURVEYS))
     parser.add_argument("--sizes", nargs="+", type=int, default=[500])
     parser.add_argument("--splits", type=int, default=3)
@@ -185,7 +186,7 @@ def main() -> None:
             factories = {name: BASELINES[name] for name in ("pooled marginal", "plain logit", "order-aware logit")}
             for group in options.groups:
                 for name, parameters in VARIANTS.get(group, {}).items():
-                    factories[name] = partial(make, model="nano", **parameters)
+                    factories[name] = partial(make, model=options.model, **parameters)
             if "scales" in options.groups:
                 for name, (kind, parameters) in SCALES.items():
                     factories[name] = partial(make_on_scale, kind=kind, **parameters)

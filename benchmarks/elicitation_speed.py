@@ -1,10 +1,13 @@
 """Prompts a second of log-probability elicitation, against the peers. ``python -m benchmarks.elicitation_speed``.
 
 1,000 prompts: 11 questions of five options, each for up to 96 backgrounds (age x gender x race x education), one order
-of options. One model for all, a Qwen3 of 6 layers with random weights made here, in float32 on one thread, and the same
-token ids for all (checked):
+of options. One model for all, a Qwen3 of 6 layers with random weights made here, or ``--model smollm2``, in float32 on
+one thread, and the same token ids for all (checked):
 
 - surveysim: ``ZeroShotElicitor(method="logprob")``, from the data frame to distributions;
+- surveysim in bfloat16, where the processor computes in it (``--bfloat16``), with how far its distributions are off;
+- transformers, batched: forward passes of 32 whole prompts, sorted by length and padded on the left, logits of the last
+  position alone. Its distributions are compared with surveysim's;
 - transformers: ``pipeline("decision")``, one request a prompt, where the installed version has it;
 - skorch: ``ZeroShotClassifier``, if skorch is installed (``pip install skorch``; nothing else here needs it).
 
@@ -37,6 +40,8 @@ from surveysim.asking.passes import passes_of
 from surveysim.models import LoadedModel, load_model
 from surveysim.prompts import Prompt, get_template, render
 
+BATCH = 32
+BATCHED, REDUCED = "transformers, batched", "surveysim, bfloat16"
 AGREE = ["Strongly agree", "Agree", "Neither agree nor disagree", "Disagree", "Strongly disagree"]
 CONTEXT = "Panel survey of adults in the United States, September 2020"
 STATEMENTS = (
@@ -110,6 +115,36 @@ def decision(model: LoadedModel, prompts: list[Prompt]) -> Callable[[list[int]],
     return run
 
 
+def batched(model: LoadedModel, prompts: list[Prompt]) -> Callable[[list[int]], np.ndarray]:
+    """Plain forward passes of whole prompts, from texts to distributions over the options."""
+    tokenizer = model.tokenizer
+    variants = model.labels(len(AGREE)).variants
+
+    @torch.no_grad()
+    def run(rows: list[int]) -> np.ndarray:
+        ids = model.encode([model.to_text(prompts[row]) for row in rows])
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        found = np.empty((len(rows), len(AGREE)))
+        for start in range(0, len(order), BATCH):
+            chosen = order[start : start + BATCH]
+            longest = max(len(ids[i]) for i in chosen)
+            padded = torch.full((len(chosen), longest), tokenizer.pad_token_id or 0)
+            mask = torch.zeros_like(padded)
+            for row, i in enumerate(chosen):
+                padded[row, longest - len(ids[i]) :] = torch.tensor(ids[i])
+                mask[row, longest - len(ids[i]) :] = 1
+            positions = (mask.cumsum(dim=1) - 1).clamp_min(0)
+            output = model.network(
+                input_ids=padded, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1
+            )
+            logits = output.logits[:, -1].double()
+            labels = torch.stack([logits[:, list(entries)].logsumexp(dim=1) for entries in variants], dim=1)
+            found[chosen] = labels.softmax(dim=1).numpy()
+        return found
+
+    return run
+
+
 def zero_shot_classifier(model: LoadedModel, prompts: list[Prompt]) -> Callable[[list[int]], None] | None:
     """skorch's zero-shot classifier on the same token ids."""
     if importlib.util.find_spec("skorch") is None:
@@ -138,6 +173,8 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=1000)
     parser.add_argument("--peer-prompts", type=int, default=60, help="for each peer and round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", help="a language model in place of random weights")
+    parser.add_argument("--bfloat16", action="store_true", help="surveysim in bfloat16, too")
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--width", type=int, default=384)
     parser.add_argument("--output", type=Path, help="JSON file")
@@ -145,23 +182,37 @@ def main() -> None:
     torch.set_num_threads(1)
     X, questions = make_cells(options.prompts)
     with tempfile.TemporaryDirectory() as folder:
-        model = load_model(make_model(Path(folder), options.layers, options.width), device="cpu")
+        name = options.model or make_model(Path(folder), options.layers, options.width)
+        model = load_model(name, device="cpu", dtype="float32")
         prompts = make_prompts(model, X, questions)
         lengths = [len(ids) for ids in model.encode([model.to_text(prompt) for prompt in prompts])]
-        elicitor = ZeroShotElicitor(
-            model.name, method="logprob", question=questions, option_orders="given", device="cpu"
-        ).fit(X)
 
-        def surveysim(rows: list[int]) -> None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # random weights put no mass on labels
-                assert elicitor.predict(X.iloc[rows]).shape == (len(rows), len(AGREE))
+        def surveysim(dtype: str) -> Callable[[list[int]], np.ndarray]:
+            elicitor = ZeroShotElicitor(
+                model.name,
+                method="logprob",
+                question=questions,
+                option_orders="given",
+                smoothing=0,
+                device="cpu",
+                dtype=dtype,
+            ).fit(X)
 
-        contestants = {
-            "surveysim": surveysim,
-            'transformers pipeline("decision")': decision(model, prompts),
-            "skorch ZeroShotClassifier": zero_shot_classifier(model, prompts),
+            def run(rows: list[int]) -> np.ndarray:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UserWarning)  # random weights put no mass on labels
+                    return elicitor.predict(X.iloc[rows])
+
+            return run
+
+        contestants: dict[str, Callable[[list[int]], Any] | None] = {
+            "surveysim": surveysim("float32"),
+            REDUCED: surveysim("bfloat16") if options.bfloat16 else None,
+            BATCHED: batched(model, prompts),
         }
+        if options.model is None:  # which change the prompts of some models
+            contestants['transformers pipeline("decision")'] = decision(model, prompts)
+            contestants["skorch ZeroShotClassifier"] = zero_shot_classifier(model, prompts)
         order = np.random.default_rng(0).permutation(len(X)).tolist()
         seconds: dict[str, list[float]] = {name: [] for name, run in contestants.items() if run is not None}
         clock: dict[str, list[float]] = {name: [] for name in seconds}
@@ -171,14 +222,20 @@ def main() -> None:
         for repeat in range(options.rounds):
             for name, times in seconds.items():
                 some = [order[(repeat * options.peer_prompts + i) % len(order)] for i in range(options.peer_prompts)]
-                rows = list(range(len(X))) if name == "surveysim" else some
+                rows = list(range(len(X))) if name.startswith("surveysim") else some
                 start, processor = time.perf_counter(), time.process_time()
                 contestants[name](rows)  # type: ignore[misc]
                 times.append((time.process_time() - processor) / len(rows))
                 clock[name].append((time.perf_counter() - start) / len(rows))
         tokens_read = (passes_of(model).n_tokens_run - before) / options.rounds
+        some = order[: options.peer_prompts]
+        own, plain = (contestants[name](some) for name in ("surveysim", BATCHED))  # type: ignore[misc]
+        differences = {BATCHED: float(np.abs(own - plain).max())}
+        if options.bfloat16:
+            reduced = contestants[REDUCED](some)  # type: ignore[misc]
+            differences[REDUCED] = float(np.abs(own - reduced).max())
     rates = {name: 1 / float(np.median(times)) for name, times in seconds.items()}
-    peers = [rate for name, rate in rates.items() if name != "surveysim"]
+    peers = [rate for name, rate in rates.items() if not name.startswith("surveysim")]
     print(
         f"{len(X)} prompts of {np.mean(lengths):.0f} tokens; surveysim reads {tokens_read / len(X):.1f} tokens a prompt"
     )
@@ -187,8 +244,12 @@ def main() -> None:
         print(
             f"{name:35s} {rate:7.1f} prompts a second (rounds {spread}; by the clock {1 / np.median(clock[name]):.1f})"
         )
+    for name, value in differences.items():
+        print(f"largest difference of a probability from surveysim in float32: {name} {value:.1e}")
     result = {
+        "model": options.model or "random weights",
         "prompts": len(X),
+        "largest_differences": differences,
         "tokens_per_prompt": round(float(np.mean(lengths)), 1),
         "tokens_read_per_prompt": round(tokens_read / len(X), 1),
         "layers": options.layers,

@@ -31,7 +31,7 @@ STAGES: dict[str, dict[str, Any]] = {"stage 1 alone": {"shift_weight": 0}, "two 
 ORDERED = "order-aware logit"
 
 
-def models(epochs: dict[Tuning, list[int]], stages: list[str]) -> dict[str, Any]:
+def models(epochs: dict[Tuning, list[int]], stages: list[str], model: str = "nano") -> dict[str, Any]:
     """Unfitted estimators by name: the baselines, then each tuning at each of its numbers of epochs a stage."""
     chosen: dict[str, Any] = {
         "pooled marginal": MarginalRegressor(unseen="uniform"),
@@ -42,7 +42,7 @@ def models(epochs: dict[Tuning, list[int]], stages: list[str]) -> dict[str, Any]
         for n_epochs in numbers:
             for stage in stages:
                 chosen[row_name(tuning, stage, n_epochs)] = DSARegressor(
-                    "nano", tuning=tuning, max_epochs=n_epochs, **FIXED, **STAGES[stage]
+                    model, tuning=tuning, max_epochs=n_epochs, **FIXED, **STAGES[stage]
                 )
     return chosen
 
@@ -96,6 +96,7 @@ def show(results: pd.DataFrame) -> None:
 def main() -> None:
     """Measure, or read what was measured, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="nano", help="the language model: a name, a folder or a GGUF file")
     parser.add_argument("--survey", default="cces_2016", choices=sorted(SURVEYS))
     parser.add_argument("--size", type=int, default=500, help="training respondents")
     parser.add_argument("--questions", type=int, default=3, help="the first so many")
@@ -117,7 +118,7 @@ def main() -> None:
         questions = dict(list(whole.questions.items())[: options.questions])
         survey = Survey(whole.name, whole.data, whole.backgrounds, questions, whole.skipped)
         last_block = sorted({*options.epochs, *options.last_block_epochs})
-        estimators = models({"last-block": last_block, "lora": options.epochs}, options.stages)
+        estimators = models({"last-block": last_block, "lora": options.epochs}, options.stages, options.model)
         results = measure(survey, estimators, options.size, options.splits)
         options.output.parent.mkdir(parents=True, exist_ok=True)
         results.to_json(options.output, orient="records")

@@ -69,13 +69,13 @@ class AverageQuestionRegressor(DistributionRegressor):
         return P
 
 
-def models(kind: str, dsa: list[str]) -> dict[str, Any]:
+def models(kind: str, dsa: list[str], model: str = "nano") -> dict[str, Any]:
     """Unfitted estimators by name: what can say something of such cells."""
     if kind == "questions":
         # a statistical model can only take a new question for an average one of as many options
         chosen: dict[str, Any] = {EQUAL: MarginalRegressor(unseen="uniform"), SHARED: AverageQuestionRegressor()}
         if dsa:
-            chosen[UNTUNED] = ZeroShotElicitor("nano", method="logprob", random_state=0)
+            chosen[UNTUNED] = ZeroShotElicitor(model, method="logprob", random_state=0)
     else:
         chosen = {
             MARGINAL: MarginalRegressor(unseen="uniform"),
@@ -85,7 +85,7 @@ def models(kind: str, dsa: list[str]) -> dict[str, Any]:
     init: Literal["marginal"] | None = None if kind == "questions" else "marginal"
     for name in dsa:
         weight = {"shift_weight": 0} if name == STAGE_1 else {}
-        chosen[name] = DSARegressor("nano", init=init, **(FIXED | weight))
+        chosen[name] = DSARegressor(model, init=init, **(FIXED | weight))
     return chosen
 
 
@@ -128,7 +128,7 @@ def measure(survey_name: str, options: argparse.Namespace) -> pd.DataFrame:
             for fold in folds(kind, split, options.columns):
                 about = {"survey": survey_name, "n": split.n, "split": split.seed, "kind": kind}
                 about |= {"column": fold.column, "level": fold.level, "place": fold.place}
-                for name, estimator in models(kind, options.dsa).items():
+                for name, estimator in models(kind, options.dsa, options.model).items():
                     start = time.process_time()
                     with warnings.catch_warnings():  # that questions are unseen is the point
                         warnings.filterwarnings("ignore", message=".*(no training cells|unseen|label)")
@@ -201,6 +201,7 @@ def show(results: pd.DataFrame) -> None:
 def main() -> None:
     """Measure, or read what was measured, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="nano", help="the language model: a name, a folder or a GGUF file")
     parser.add_argument("--surveys", nargs="+", default=["cces_2016", "nonvoters_2020"], choices=sorted(SURVEYS))
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--columns", nargs="+", help="backgrounds whose levels are left out; default: all")

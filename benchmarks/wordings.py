@@ -45,16 +45,16 @@ class RememberedDSA(DSARegressor):
         return self
 
 
-def consistency(split: RespondentSplit, stage: str, templates: list[str]) -> PromptConsistency:
+def consistency(split: RespondentSplit, stage: str, templates: list[str], model: str = "nano") -> PromptConsistency:
     """Trained and asked in the same wording, compared on the truth's cells with enough respondents."""
     questions = dict(split.train.questions)
     test = split.truth.subset(split.truth.n >= MIN_RESPONDENTS)
     if stage == UNTUNED:
-        estimator: Any = ZeroShotElicitor("nano", method="logprob", question=questions, random_state=0)
+        estimator: Any = ZeroShotElicitor(model, method="logprob", question=questions, random_state=0)
         train = None
     else:
         estimator = RememberedDSA(
-            "nano", question=questions, shift_reference="baseline", shift_weight=WEIGHTS[stage], random_state=0
+            model, question=questions, shift_reference="baseline", shift_weight=WEIGHTS[stage], random_state=0
         )
         train = (split.train.X, split.train.Y, split.train.n)
     return prompt_consistency(estimator, test.X, templates, train=train, Y_true=test.Y, truth_respondents=test.n)
@@ -83,7 +83,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     for split in make_splits(survey, options.size, 1 if options.quick else options.splits, folds=5):
         record: dict[str, Any] = {"same": {}, "crossed": {}, "baselines": baselines(split)}
         for stage in (UNTUNED, *options.stages):
-            same = consistency(split, stage, templates)
+            same = consistency(split, stage, templates, options.model)
             assert same.divergence is not None
             record["same"][stage] = {
                 "mean": same.mean,
@@ -137,6 +137,7 @@ def show(found: dict[str, Any]) -> None:
 def main() -> None:
     """Measure, or read what was measured, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="nano", help="the language model: a name, a folder or a GGUF file")
     parser.add_argument("--survey", default="cces_2016", choices=sorted(SURVEYS))
     parser.add_argument("--size", type=int, default=500, help="training respondents")
     parser.add_argument("--splits", type=int, default=1)

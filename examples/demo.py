@@ -1,7 +1,7 @@
 """Fine-tune a small language model on 400 respondents of a real survey and compare it with the 5,966 others.
 
 Run ``make demo``, or ``python examples/demo.py --help``. Everything is offline: the survey comes with statsmodels, the
-language model ("nano") with surveysim.
+language model ("nano") with surveysim. ``--model`` takes any other: a folder, a GGUF file, a name on the hub.
 """
 
 from __future__ import annotations
@@ -185,6 +185,24 @@ def compared_in_words(study: Study, results: pd.DataFrame, method: str, other: s
     return f"{here}; {gains.mean():+.2f} over {len(gains)} samples (nearer in {nearer}, farther in {farther})"
 
 
+def of_the_model(name: str, gaps: dict[str, float]) -> str:
+    """What the language model can have known of these people, and how much of it the data bear out."""
+    if name == "nano":
+        said = (
+            "nano was trained on invented surveys: it may have learned that 20-24 is next to 25-29 and that 'good' "
+            "lies between 'fair' and 'very good', but no fact about people."
+        )
+    else:
+        said = (
+            f"{name} was trained on texts that people wrote, maybe on reports of this very survey: what it gets right "
+            "it may recall. Whether it knows these groups is said by the paragraph above, not by its size."
+        )
+    borne_out = ", ".join(f"{slope:.2f} (by {attribute})" for attribute, slope in gaps.items())
+    return f"The model. {said}" + (
+        f" Of the gaps between groups that it expects untuned, the data bear out {borne_out}." if borne_out else ""
+    )
+
+
 def conclusions(study: Study, results: pd.DataFrame, seed: int) -> list[str]:
     """What the tables mean, and what they do not."""
     per_cell = study.n_train / len(study.truth)
@@ -204,8 +222,6 @@ def conclusions(study: Study, results: pd.DataFrame, seed: int) -> list[str]:
         if stacked.stack_weight_ == 0
         else f"here held-out respondents gave the language model weight {stacked.stack_weight_:g}"
     )
-    gaps = both.gap_inflation_ or {}
-    borne_out = ", ".join(f"{slope:.2f} (by {name})" for name, slope in gaps.items())
     return [
         f"Against the sample. {study.n_train} respondents are {per_cell:.1f} for each background. Their own shares are "
         f"{sample:.0f} thousandths of a bit from the truth; the pooled margin, which knows no groups, {margin:.0f}. "
@@ -219,9 +235,7 @@ def conclusions(study: Study, results: pd.DataFrame, seed: int) -> list[str]:
         f"The population. For everybody together the sample is {whole[SAMPLE]:.2f} off, the logit {whole[LOGIT]:.2f}, "
         f"DSA {whole[BOTH]:.2f}. Samples of {study.n_train} are {4000 / (8 * study.n_train * np.log(2)):.2f} off on "
         "average. Models of this kind are for small groups; they do not replace respondents for the whole.",
-        "The model. nano was trained on invented surveys: it may have learned that 20-24 is next to 25-29 and that "
-        "'good' lies between 'fair' and 'very good', but no fact about people."
-        + (f" Of the gaps between groups that it expects untuned, the data bear out {borne_out}." if borne_out else ""),
+        of_the_model(str(both.model), both.gap_inflation_ or {}),
         "One survey, one question. The intervals cover who was held out, not who was sampled: another sample gives "
         "other figures (--seed, --samples), another question may tell another story.",
     ]
@@ -274,7 +288,7 @@ def heading(text: str) -> None:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--model", default="nano", help="language model: nano, a folder, or a name on the hub")
+    parser.add_argument("--model", default="nano", help="nano, smollm2, a folder, a GGUF file, or a name on the hub")
     parser.add_argument("--respondents", type=int, default=400, help="how many train (default 400)")
     parser.add_argument("--seed", type=int, default=0, help="which respondents train")
     parser.add_argument("--samples", type=int, default=1, help="repeat with so many training samples (default 1)")

@@ -9,6 +9,8 @@ from surveysim.questions import Question
 from surveysim.version import __version__
 
 if TYPE_CHECKING:
+    from surveysim.bank import QuestionBank as QuestionBank
+    from surveysim.bank_training import train_bank as train_bank
     from surveysim.calibration.elicitor import CalibratedElicitor as CalibratedElicitor
     from surveysim.dsa.estimator import DSARegressor as DSARegressor
     from surveysim.elicitation.free_text import SimilarityElicitor as SimilarityElicitor
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from surveysim.loading import load as load
     from surveysim.reporting.groups import group_estimates as group_estimates
     from surveysim.reporting.page import report as report
+    from surveysim.tables import join_cells as join_cells
     from surveysim.tables import poststratify as poststratify
     from surveysim.tables import rake as rake
     from surveysim.tables import tabulate as tabulate
@@ -30,10 +33,12 @@ _LAZY = {
     "CalibratedElicitor": "surveysim.calibration.elicitor",
     "DSARegressor": "surveysim.dsa.estimator",
     "FusedRegressor": "surveysim.fusion.estimator",
+    "QuestionBank": "surveysim.bank",
     "RecordedElicitor": "surveysim.elicitation.recorded",
     "SimilarityElicitor": "surveysim.elicitation.free_text",
     "ZeroShotElicitor": "surveysim.elicitation.zero_shot",
     "group_estimates": "surveysim.reporting.groups",
+    "join_cells": "surveysim.tables",
     "load": "surveysim.loading",
     "plan_respondents": "surveysim.inference",
     "poststratify": "surveysim.tables",
@@ -42,6 +47,7 @@ _LAZY = {
     "survey_estimates": "surveysim.inference",
     "report": "surveysim.reporting.page",
     "tabulate": "surveysim.tables",
+    "train_bank": "surveysim.bank_training",
 }
 
 __all__ = [
@@ -49,11 +55,13 @@ __all__ = [
     "DSARegressor",
     "FusedRegressor",
     "Question",
+    "QuestionBank",
     "RecordedElicitor",
     "SimilarityElicitor",
     "ZeroShotElicitor",
     "__version__",
     "group_estimates",
+    "join_cells",
     "load",
     "plan_respondents",
     "poststratify",
@@ -62,6 +70,7 @@ __all__ = [
     "report",
     "survey_estimates",
     "tabulate",
+    "train_bank",
 ]
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from itertools import pairwise
 
-__all__ = ["order_of"]
+__all__ = ["order_of", "range_of"]
 
 MIN_LEVELS = 3
 """With fewer, an order says nothing."""
@@ -20,8 +20,10 @@ OUTSIDE = {
 _INFINITY = float("inf")
 _NUMBER = r"(\d+(?:\.\d+)?)\s*(k|m|thousand|million)?"
 _SCALE = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6}
-_BELOW = r"(?:to|under|below|less than|fewer than|younger than|up to|at most|<=?)"
-_ABOVE = r"(?:over|above|more than|older than|at least|from|>=?)"
+_BELOW = r"(to|under|below|less than|fewer than|younger than|up to|at most|<=?)"
+_ABOVE = r"(over|above|more than|older than|at least|from|>=?)"
+_UP_TO = {"to", "up to", "at most", "<="}
+_FROM = {"at least", "from", ">="}
 _OR_LESS = r"(?:or|and)\s+(?:under|below|less|fewer|younger|lower)"
 _OR_MORE = r"(?:\+|plus|(?:or|and)\s+(?:over|above|more|older|higher|up))"
 _UNITS = r"\b(?:aged?|ages|years?(?: olds?| of age)?|yrs?|usd|eur|gbp|dollars?|children|child|kids?|persons?|people)\b"
@@ -91,6 +93,31 @@ def order_of(levels: Iterable[object]) -> dict[object, float] | None:
     return None if ordered is None else {level: float(rank) for rank, level in enumerate(ordered)}
 
 
+def range_of(level: str) -> tuple[float, float] | None:
+    """Smallest and largest number that a level stands for, both included; None where it is no range of numbers.
+
+    Open ends are infinite. "Under 30" ends at 29 and "over 64" begins at 65: ages, people and amounts of money count in
+    whole numbers.
+
+    Parameters
+    ----------
+    level : str
+
+    Returns
+    -------
+    (float, float) or None
+
+    Examples
+    --------
+    >>> from surveysim.level_order import range_of
+    >>> range_of("30 to 44"), range_of("65 or older"), range_of("under 30")
+    ((30.0, 44.0), (65.0, inf), (-inf, 29.0))
+    >>> range_of("north") is None
+    True
+    """
+    return _range(_plain(level))
+
+
 def _plain(text: str) -> str:
     """Lower case, without apostrophes, currencies and thousands' commas; one kind of dash."""
     text = re.sub(r"[\u2010-\u2015\u2212]", "-", text.lower())
@@ -120,10 +147,16 @@ def _range(text: str) -> tuple[float, float] | None:
         low, low_scale, high, high_scale = match.groups()
         limits = _value(low, low_scale or high_scale), _value(high, high_scale)
         return limits if limits[0] <= limits[1] else None
-    if match := re.fullmatch(rf"{_BELOW}\s*{_NUMBER}", text) or re.fullmatch(rf"{_NUMBER}\s*{_OR_LESS}", text):
+    if match := re.fullmatch(rf"{_NUMBER}\s*{_OR_LESS}", text):
         return -_INFINITY, _value(*match.groups())
-    if match := re.fullmatch(rf"{_ABOVE}\s*{_NUMBER}", text) or re.fullmatch(rf"{_NUMBER}\s*{_OR_MORE}", text):
+    if match := re.fullmatch(rf"{_NUMBER}\s*{_OR_MORE}", text):
         return _value(*match.groups()), _INFINITY
+    if match := re.fullmatch(rf"{_BELOW}\s*{_NUMBER}", text):
+        word, *number = match.groups()
+        return -_INFINITY, _beyond(_value(*number), 0.0 if word in _UP_TO else -1.0)
+    if match := re.fullmatch(rf"{_ABOVE}\s*{_NUMBER}", text):
+        word, *number = match.groups()
+        return _beyond(_value(*number), 0.0 if word in _FROM else 1.0), _INFINITY
     if match := re.fullmatch(_NUMBER, text):
         value = _value(*match.groups())
         return value, value
@@ -132,6 +165,11 @@ def _range(text: str) -> tuple[float, float] | None:
 
 def _value(number: str, scale: str | None) -> float:
     return float(number) * _SCALE.get(scale or "", 1.0)
+
+
+def _beyond(limit: float, step: float) -> float:
+    """The next whole number beyond a limit that is not included; fractions stay as they are."""
+    return limit + step if limit.is_integer() else limit
 
 
 def _by_words(texts: dict[object, str]) -> list[object] | None:

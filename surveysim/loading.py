@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from surveysim.saving import read_folder
 
 if TYPE_CHECKING:
+    from surveysim.bank import QuestionBank
     from surveysim.dsa import DSARegressor
 
 __all__ = ["load"]
 
 
-def load(path: str | os.PathLike[str]) -> DSARegressor:
-    """Open an estimator that was written by its ``save`` method.
+def load(path: str | os.PathLike[str]) -> DSARegressor | QuestionBank:
+    """Open an estimator or a question bank that was written by its ``save`` method.
 
     The base model is not opened until something is predicted; it is then looked for under the name it had when the
     estimator was fitted, and its fingerprint is checked. The device is chosen anew for this machine.
@@ -27,8 +28,8 @@ def load(path: str | os.PathLike[str]) -> DSARegressor:
 
     Returns
     -------
-    estimator
-        As it was when it was saved, with ``device="auto"``.
+    DSARegressor or QuestionBank
+        As it was when it was saved; an estimator with ``device="auto"``.
 
     Raises
     ------
@@ -53,12 +54,15 @@ def load(path: str | os.PathLike[str]) -> DSARegressor:
     >>> bool(np.array_equal(again.predict(X), model.predict(X)))
     True
     """
+    from surveysim.bank import QuestionBank
+    from surveysim.bank.bank import BANK_CLASS
     from surveysim.dsa import DSARegressor
     from surveysim.dsa.saved import restore
     from surveysim.models.own_torch import own_torch
     from surveysim.version import __version__
 
-    classes = {"DSARegressor": DSARegressor}
     with own_torch():
-        state, tensors = read_folder(Path(path), classes, __version__)
-    return restore(classes[state["class"]], state, tensors)
+        state, tensors = read_folder(Path(path), {"DSARegressor", BANK_CLASS}, __version__)
+    if state["class"] == BANK_CLASS:
+        return QuestionBank.from_state(state, tensors)
+    return restore(DSARegressor, state, tensors)

@@ -171,6 +171,20 @@ def zero_shot(names: dict[str, Any]) -> None:
     assert np.abs(by_order["forward"] - by_order["backward"]).max() > 0.01  # "models favour places"
 
 
+def last_wave(names: dict[str, Any]) -> None:
+    table = names["table"]
+    fused, alone = table.loc["interviews and last year's wave"], table.loc["interviews alone"]
+    assert (fused < np.minimum(alone, table.loc["last year's wave alone"])).all()  # "better than either"
+    assert fused[200] < 1.05 * alone[500]  # "as good as 500 without it"
+    assert (table.loc["interviews and a wrong wave"] < 1.1 * alone).all()
+    summary = names["summary"]
+    both, sample = summary.loc["with the study of 1996"], summary.loc["200 interviews alone"]
+    assert both["divergence"] < min(0.5 * sample["divergence"], summary.loc["1996 alone", "divergence"])
+    assert both["holds the truth"] > 0.8
+    width = "90% interval, width in points"
+    assert both[width] < 0.65 * sample[width]  # "little more than half as wide"
+
+
 def spss_file(names: dict[str, Any]) -> None:
     survey, cells = names["survey"], names["cells"]
     assert list(survey.questions["q1"].options) == ["very poor", "poor", "fair", "good", "very good"]
@@ -202,6 +216,7 @@ CLAIMS = {
     "plot_09_group_report": group_report,
     "plot_10_zero_shot": zero_shot,
     "plot_11_tables": tables,
+    "plot_12_last_wave": last_wave,
     "plot_1_spss_file": spss_file,
     "plot_2_decision": decision,
 }

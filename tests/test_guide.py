@@ -12,7 +12,17 @@ from tests import pages
 
 pytest.importorskip("statsmodels")
 
-HERE = {"fine_tuning", "unseen", "poststratification", "tables", "inference", "deployment", "index", "quickstart"}
+HERE = {
+    "deployment",
+    "evidence",
+    "fine_tuning",
+    "index",
+    "inference",
+    "poststratification",
+    "quickstart",
+    "tables",
+    "unseen",
+}
 ELSEWHERE = {"elicitation", "calibration", "anchoring", "evaluation", "group_reports"}  # in their rooms' folders
 WORDS = 1200
 COLUMNS = 88
@@ -75,6 +85,16 @@ def test_the_landing_page_shows_a_result(
     assert {"share", "lower", "upper", "respondents"} <= set(table.columns)
     assert ((table["lower"] < table["share"]) & (table["share"] < table["upper"])).all()
     assert "Of people under 30, 68% expected to vote for Clinton (90% interval " in capsys.readouterr().out
+
+
+def test_evidence() -> None:
+    names = pages.run("evidence")
+    assert len(names["model"].predict(names["this_year"].truth_X)) == 96
+    evidence = names["evidence"]
+    # 95% of 200 + 250 men and 210 + 260 women; satisfied: 60% of all of them, and 70 and 60%
+    np.testing.assert_allclose(evidence.n, [427.5, 446.5])
+    np.testing.assert_allclose(evidence.Y[:, 1] * 0.95, [0.6, (210 * 0.7 + 260 * 0.6) / 470])
+    assert names["trend"].predict(names["this_year"].truth_X).shape == (96, 5)
 
 
 def test_inference() -> None:

@@ -40,10 +40,11 @@ ORDER = [
     {"datasets", "prompts", "inference"},
     {"models"},
     {"asking", "trunk", "baselines"},
-    {"elicitation"},
+    {"bank"},
+    {"elicitation", "sources"},
     {"calibration", "fusion"},
     {"dsa"},
-    {"evaluation"},
+    {"evaluation", "bank_training"},
     {"loading", "reporting"},
     {"cli"},
     {"__main__"},
@@ -101,13 +102,16 @@ def test_no_file_is_longer_than_a_reader_holds():
 
 
 def test_parameters_say_what_they_are():
-    alone, within = [], []
+    alone: list[str] = []
+    within: list[str] = []
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.arguments):
                 continue
             for given in (*node.posonlyargs, *node.args, *node.kwonlyargs, node.vararg, node.kwarg):
-                named = [] if given is None or given.annotation is None else list(ast.walk(given.annotation))
+                if given is None or given.annotation is None:
+                    continue
+                named = list(ast.walk(given.annotation))
                 if any(isinstance(part, ast.Name) and part.id == "Any" for part in named):
                     place = f"{path.relative_to(PACKAGE)}:{given.lineno} {given.arg}"
                     (alone if len(named) == 2 else within).append(place)  # the name and how it is used

@@ -77,7 +77,7 @@ def with_outputs(notebook: dict[str, Any]) -> dict[str, Any]:
 
 def without_outputs(notebook: dict[str, Any]) -> dict[str, Any]:
     """The notebook as it was before its cells ran."""
-    empty = {"outputs": [], "execution_count": None}
+    empty: dict[str, Any] = {"outputs": [], "execution_count": None}
     cells = [cell | empty if cell["cell_type"] == "code" else cell for cell in notebook["cells"]]
     return notebook | {"cells": cells}
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky
 
 from surveysim.baselines.optimum import Optimum
-from surveysim.baselines.question_stacks import Local, QuestionData, gather, stacks
+from surveysim.baselines.question_stacks import Local, Quadratic, QuestionData, gather, stacks
 from surveysim.errors import ConvergenceWarning, warn
 
 __all__ = ["JointLogit", "JointPrior", "QuestionData"]
@@ -33,11 +33,14 @@ class JointPrior:
         The same for the slopes.
     coupling : float64 array of shape (n_coupled, n_coupled)
         The inverse of the prior covariance of the coupled coefficients of all questions.
+    evidence : sequence of Quadratic, optional
+        For each question what else is known of its coefficients and the slopes.
     """
 
     precisions: Sequence[np.ndarray]
     slopes: np.ndarray = field(default_factory=lambda: np.zeros(0))
     coupling: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    evidence: Sequence[Quadratic] | None = None
 
     @property
     def shared(self) -> np.ndarray:
@@ -111,6 +114,8 @@ class JointLogit:
         value = sum(stack.deviance(gather(coefficients, stack), slopes) for stack in self._stacks)
         for B, precision, mask in zip(coefficients, prior.precisions, self.coupled, strict=True):
             value += 0.5 * float(np.sum(precision[~mask] * B[~mask] ** 2))
+        for q, known in enumerate(prior.evidence or ()):
+            value += known.value(coefficients[q], slopes)
         shared = self._shared(coefficients, slopes)
         return value + 0.5 * float(shared @ prior.shared @ shared)
 
@@ -125,6 +130,8 @@ class JointLogit:
             gradient, _ = stack.derivatives(gather(coefficients, stack), slopes)
             for q, row in zip(stack.which, gradient, strict=True):
                 mask = self.coupled[q]
+                if prior.evidence is not None:
+                    row = row + prior.evidence[q].gradient(coefficients[q], slopes)
                 own[q] = row[: mask.size].reshape(mask.shape) + prior.precisions[q] * coefficients[q] * ~mask
                 own[q][mask] += shared[self.places[q][self.n_slopes :]]
                 by_slopes += row[mask.size :]
@@ -190,6 +197,10 @@ class JointLogit:
         value = self.objective(B, shared[: self.n_slopes], prior)
         return self._optimum(*self._moved(B, shared, system, 1.0), system, prior, value, 1)
 
+    def at(self, coefficients: Sequence[np.ndarray], slopes: np.ndarray) -> Optimum:
+        """A point to start from, without curvature."""
+        return replace(self._origin(), coefficients=list(coefficients), shared=self._shared(coefficients, slopes))
+
     def _origin(self) -> Optimum:
         nothing: list[np.ndarray] = []
         return Optimum(
@@ -208,7 +219,7 @@ class JointLogit:
 
     def _system(self, B: Sequence[np.ndarray], shared: np.ndarray, prior: JointPrior) -> _System:
         parts = [
-            stack.local(gather(B, stack), shared[: self.n_slopes], gather(prior.precisions, stack))
+            stack.local(gather(B, stack), shared[: self.n_slopes], gather(prior.precisions, stack), prior.evidence)
             for stack in self._stacks
         ]
         reduced, free, factor = self._reduce(parts, shared, prior.shared)
@@ -260,7 +271,7 @@ class JointLogit:
         evidence = -value - float(np.log(np.diag(system.factor)).sum())
         evidence += 0.5 * float(np.log(prior.slopes[system.free[: self.n_slopes]]).sum())
         if len(prior.coupling):
-            evidence += 0.5 * float(np.linalg.slogdet(prior.coupling)[1])
+            evidence += float(np.log(np.diag(cholesky(prior.coupling))).sum())
         for precision, mask in zip(prior.precisions, self.coupled, strict=True):
             evidence += 0.5 * float(np.log(precision[~mask]).sum())
         factors, eliminations = [np.empty(0)] * len(B), [np.empty(0)] * len(B)

@@ -87,6 +87,8 @@ class LackOfFit:
             return cls.none()
         log_likelihood = np.zeros((len(DEGREE_RATIOS), len(GRID)))
         for q, (data, degree) in enumerate(zip(questions, degrees, strict=True)):
+            if not data.counts.any():
+                continue
             square, known = _residuals(data, optimum, q)
             classes = np.minimum(degree, HIGHEST_CLASS)
             surplus = np.multiply.outer(GRID**2, known * DEGREE_RATIOS[classes])

@@ -21,7 +21,7 @@ from surveysim.baselines.priors import (
     PriorTable,
 )
 
-__all__ = ["PRIORS", "Hyperparameters", "JointFit", "LogitFamily", "Prior", "pooled_coefficients"]
+__all__ = ["PRIORS", "Hyperparameters", "JointFit", "LogitFamily", "Prior", "pooled_coefficients", "scaled_table"]
 
 Prior = Literal["auto", "fixed", "eb"]
 """Where prior variances come from: learned and pooled, the measured table, or learned."""
@@ -169,12 +169,16 @@ class LogitFamily:
         precision[:, 0] = 1.0 / own if has_level else 1.0 / INTERCEPT_VARIANCE
         return precision
 
-    def prior(self, found: Hyperparameters) -> JointPrior:
-        """The Gaussian prior with these variances."""
-        precisions = [
+    def precisions(self, found: Hyperparameters) -> list[np.ndarray]:
+        """`precision` of each question."""
+        return [
             self.precision(found, degree, has_level=known)
             for degree, known in zip(self.degrees, self.has_level, strict=True)
         ]
+
+    def prior(self, found: Hyperparameters) -> JointPrior:
+        """The Gaussian prior with these variances."""
+        precisions = self.precisions(found)
         if not self._pooled:
             return JointPrior(precisions, self.slope_precision)
         by_term = np.diag(self._of_pooled(precisions)[0])
@@ -209,15 +213,19 @@ class LogitFamily:
         found, optimum = self.start, self.solve(self.start)
         shape = found.table.variances.shape
         fit = JointFit(optimum, found, found, np.full(shape, np.nan), np.full(shape[1:], np.nan), 0)
-        if self.prior_kind == "fixed" and not any(self.has_level):
+        if not self._learns:
             return fit
         while fit.n_rounds < MAX_ROUNDS:
             updated = self._round(fit)
-            done = _close(fit.found, updated.found)
+            done = self._close(fit.found, updated.found)
             fit = replace(updated, optimum=self.solve(updated.found, fit.optimum))
             if done:
                 break
         return fit
+
+    @property
+    def _learns(self) -> bool:
+        return self.prior_kind != "fixed" or any(self.has_level)
 
     def _round(self, fit: JointFit) -> JointFit:
         """One round of learning, before the optimum follows."""
@@ -235,7 +243,7 @@ class LogitFamily:
 
         def learned(weight: float, factor_weight: float, level_weight: float) -> Hyperparameters:
             levels = (level_squares + level_weight * self.start.levels) / (level_informed + level_weight)
-            start = _scaled(table, total, determined, factor_weight) if self.prior_kind == "auto" else table
+            start = scaled_table(table, total, determined, factor_weight) if self.prior_kind == "auto" else table
             variances = (total + weight * start.variances) / (determined + weight) if learn_terms else start.variances
             return Hyperparameters(PriorTable(table.blocks, variances), levels, resemblance)
 
@@ -247,6 +255,15 @@ class LogitFamily:
             level_informed + LEVEL_DEGREES,
             fit.n_rounds + 1,
         )
+
+    def _close(self, found: Hyperparameters, updated: Hyperparameters) -> bool:
+        """Whether learning stands still."""
+        logs = [
+            np.abs(np.log(new / old)).max(initial=0.0)
+            for old, new in ((found.levels, updated.levels), (found.table.variances, updated.table.variances))
+        ]
+        moved = np.abs(updated.resemblance - found.resemblance).max(initial=0.0)
+        return bool(max(logs) <= LOG_TOLERANCE and moved <= RESEMBLANCE_TOLERANCE)
 
     def _weight(self) -> float:
         """How many coefficients the start counts for."""
@@ -261,7 +278,7 @@ class LogitFamily:
 
     def _moments(self, found: Hyperparameters, optimum: Optimum) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Per question each coefficient's square, and how far the data determine it, (C, F)."""
-        precisions = self.prior(found).precisions
+        precisions = self.precisions(found)
         squares = [B**2 for B in optimum.coefficients]
         informed = [1.0 - optimum.coefficient_variances(q) * precisions[q] for q in range(len(squares))]
         if self._pooled:
@@ -286,7 +303,7 @@ class LogitFamily:
         if not self._pooled:
             return found.resemblance
         b = self._of_pooled(optimum.coefficients)
-        precision = self._of_pooled(self.prior(found).precisions)[0]
+        precision = self._of_pooled(self.precisions(found))[0]
         products = (b * precision) @ b.T + np.einsum("fqr,f->qr", self._pooled_covariances(optimum), precision)
         R = (products + IDENTITY_TERMS * np.eye(len(b))) / (len(precision) + IDENTITY_TERMS)
         # the scale is that of the variances
@@ -313,7 +330,7 @@ class LogitFamily:
         return replace(fit.doubtful, table=fit.doubtful.table.drawn(degrees, generator), levels=levels)
 
 
-def _scaled(table: PriorTable, squares: np.ndarray, determined: np.ndarray, weight: float) -> PriorTable:
+def scaled_table(table: PriorTable, squares: np.ndarray, determined: np.ndarray, weight: float) -> PriorTable:
     """A table times a factor for each attribute and one for each degree, as far as the data tell.
 
     Each factor is learned as a variance is, from the sums (n_blocks, 4) of squares and of what is determined, with 1
@@ -327,12 +344,3 @@ def _scaled(table: PriorTable, squares: np.ndarray, determined: np.ndarray, weig
         variances[rows] *= ratio / (determined[rows].sum() + weight)
     by_degree = (squares / variances).sum(axis=0) + weight
     return PriorTable(table.blocks, variances * by_degree / (determined.sum(axis=0) + weight))
-
-
-def _close(found: Hyperparameters, updated: Hyperparameters) -> bool:
-    logs = [
-        np.abs(np.log(new / old)).max(initial=0.0)
-        for old, new in ((found.levels, updated.levels), (found.table.variances, updated.table.variances))
-    ]
-    moved = np.abs(updated.resemblance - found.resemblance).max(initial=0.0)
-    return max(logs) <= LOG_TOLERANCE and moved <= RESEMBLANCE_TOLERANCE

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
+from scipy.linalg.lapack import dpotri
 
 __all__ = ["Optimum"]
 
@@ -65,9 +66,11 @@ class Optimum:
     def shared_covariance(self) -> np.ndarray:
         """Posterior covariance of the shared parameters; 0 for those at their bound."""
         covariance = np.zeros((len(self.shared), len(self.shared)))
-        covariance[np.ix_(self.free, self.free)] = cho_solve(
-            (self.shared_factor, True), np.eye(len(self.shared_factor))
-        )
+        if self.free.any():
+            # from the factor: a third of the work of solving for the identity
+            lower, _ = dpotri(self.shared_factor, lower=True)
+            own = np.tril(lower)
+            covariance[np.ix_(self.free, self.free)] = own + np.tril(own, -1).T
         return covariance
 
     def slope_variances(self) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-__all__ = ["Local", "QuestionData", "Stack", "gather", "stacks"]
+__all__ = ["Local", "Quadratic", "QuestionData", "Stack", "gather", "stacks"]
 
 MAX_ENTRIES = 4_000_000
 """Largest array of second derivatives that is made for several questions at once."""
@@ -49,6 +49,32 @@ class QuestionData:
         """Shares of the options (n, K)."""
         scores = self.design @ coefficients.T + slopes @ self.covariates
         return softmax(scores @ self.contrasts, axis=1)
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """What is known of a question beside its own respondents' answers: minus a Gaussian log likelihood.
+
+    For x, the question's coefficients (raveled) and the slopes, it is ``x' matrix x / 2 - linear' x``.
+
+    Attributes
+    ----------
+    matrix : float64 array of shape (C * F + J, C * F + J)
+        Symmetric and not negative.
+    linear : float64 array of shape (C * F + J,)
+    """
+
+    matrix: np.ndarray
+    linear: np.ndarray
+
+    def value(self, coefficients: np.ndarray, slopes: np.ndarray) -> float:
+        """At a point."""
+        x = np.concatenate([coefficients.ravel(), slopes])
+        return float(x @ (0.5 * (self.matrix @ x) - self.linear))
+
+    def gradient(self, coefficients: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        """At a point, (C * F + J,)."""
+        return self.matrix @ np.concatenate([coefficients.ravel(), slopes]) - self.linear
 
 
 @dataclass(frozen=True)
@@ -100,9 +126,29 @@ class Stack:
             hessian[:, size:, size:] = flat_VM.swapaxes(1, 2) @ flat_M
         return gradient, hessian
 
-    def local(self, B: np.ndarray, slopes: np.ndarray, precision: np.ndarray) -> Local:
-        """The Newton system at a point, with the questions' own coefficients eliminated."""
+    def local(
+        self,
+        B: np.ndarray,
+        slopes: np.ndarray,
+        precision: np.ndarray,
+        evidence: Sequence[Quadratic] | None = None,
+    ) -> Local:
+        """The Newton system at a point, with the questions' own coefficients eliminated.
+
+        Parameters
+        ----------
+        B : float64 array of shape (Q, C, F)
+        slopes : float64 array of shape (J,)
+        precision : float64 array of shape (Q, C, F)
+            The prior's, of the coefficients that are not coupled.
+        evidence : sequence of Quadratic, optional
+            Of all questions, by their positions.
+        """
         gradient, hessian = self.derivatives(B, slopes)
+        if evidence is not None:
+            for i, q in enumerate(self.which):
+                gradient[i] += evidence[q].gradient(B[i], slopes)
+                hessian[i] += evidence[q].matrix
         own = np.flatnonzero(~self.coupled)
         # slopes first, as in the shared vector
         shared = np.r_[len(self.coupled) : gradient.shape[1], np.flatnonzero(self.coupled)]

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from surveysim.datasets.contamination import leave_out_overlapping as leave_out_overlapping
     from surveysim.datasets.dialogues import read_global_dialogues as read_global_dialogues
     from surveysim.datasets.examples import load_anes96 as load_anes96
     from surveysim.datasets.examples import load_fair as load_fair
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
     from surveysim.datasets.readers import read_pew_atp as read_pew_atp
     from surveysim.datasets.readers import read_wellcome_monitor as read_wellcome_monitor
     from surveysim.datasets.readers import read_wvs as read_wvs
-    from surveysim.datasets.simulated import SurveyTruth as SurveyTruth
+    from surveysim.datasets.records import read_align_survey as read_align_survey
+    from surveysim.datasets.records import read_socsci210 as read_socsci210
+    from surveysim.datasets.simbench import read_simbench as read_simbench
     from surveysim.datasets.simulated import make_survey as make_survey
+    from surveysim.datasets.simulated_truth import SurveyTruth as SurveyTruth
+    from surveysim.datasets.simulated_waves import make_next_wave as make_next_wave
     from surveysim.datasets.survey import QuestionSet as QuestionSet
     from surveysim.datasets.survey import Survey as Survey
     from surveysim.datasets.survey import SurveyWarning as SurveyWarning
@@ -31,13 +36,16 @@ if TYPE_CHECKING:
 _ROOMS = {
     "QuestionSet": "survey",
     "Survey": "survey",
-    "SurveyTruth": "simulated",
+    "SurveyTruth": "simulated_truth",
     "SurveyWarning": "survey",
     "fetch_nonvoters": "fetch",
+    "leave_out_overlapping": "contamination",
     "list_readers": "mappings",
     "load_anes96": "examples",
     "load_fair": "examples",
+    "make_next_wave": "simulated_waves",
     "make_survey": "simulated",
+    "read_align_survey": "records",
     "read_cfps": "readers",
     "read_cgss": "readers",
     "read_ess": "readers",
@@ -46,6 +54,8 @@ _ROOMS = {
     "read_gss": "readers",
     "read_opinionqa": "opinionqa",
     "read_pew_atp": "readers",
+    "read_simbench": "simbench",
+    "read_socsci210": "records",
     "read_subpop": "published",
     "read_survey": "survey_file",
     "read_wellcome_monitor": "readers",

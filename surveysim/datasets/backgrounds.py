@@ -231,7 +231,8 @@ def _numbers(source: Source, report: Report) -> pd.Series | None:
         return None
     written = {text: number for text in texts if (number := _written_amount(text)) is not None}
     cleaned = column.where(~column.isin([*absent, *marks]))
-    numbers = pd.to_numeric(cleaned.replace(written) if written else cleaned, errors="coerce")
+    read = cleaned.map(lambda value: written.get(value, value)) if written else cleaned
+    numbers = pd.to_numeric(read, errors="coerce")
     if (numbers.isna() & cleaned.notna()).any():
         return None
     if len(absent):

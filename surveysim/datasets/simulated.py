@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
 
-from surveysim.datasets.survey import Report, Survey
+from surveysim.datasets.simulated_draws import draw_survey
+from surveysim.datasets.simulated_truth import SurveyTruth, question_logits
+from surveysim.datasets.survey import Survey
 from surveysim.questions import Question
-from surveysim.tables import QUESTION_COLUMN
 
-__all__ = ["SurveyTruth", "make_survey"]
-
-MOST_CELLS = 200_000
-"""Backgrounds beyond which the truth is not written out as a table."""
+__all__ = ["check_count", "make_survey"]
 
 
 def make_survey(
@@ -85,6 +79,7 @@ def make_survey(
 
     See Also
     --------
+    make_next_wave : The same population later, when opinions have moved.
     load_fair, load_anes96 : Real answers, without a known truth.
 
     Notes
@@ -110,7 +105,7 @@ def make_survey(
     """
     least = {"n_respondents": 1, "n_backgrounds": 1, "n_questions": 1, "unseen": 0}
     for name, value in zip(least, (n_respondents, n_backgrounds, n_questions, unseen), strict=True):
-        _check_count(name, value, least[name])
+        check_count(name, value, least[name])
     levels = _each("n_levels", n_levels, n_backgrounds, 2)
     options = _each("n_options", n_options, n_questions, 2)
     scales = [bool(value) for value in _repeat("ordinal", ordinal, n_questions)]
@@ -122,54 +117,14 @@ def make_survey(
     dtypes = _background_types(levels, orders)
     questions = _simulated_questions(options, scales)
     logits = {
-        name: _question_logits(rng, levels, orders, question, effect, interaction)
+        name: question_logits(rng, levels, orders, question, effect, interaction)
         for name, question in questions.items()
     }
     truth = SurveyTruth(questions, dtypes, logits, noise)
     shares = [rng.dirichlet(np.full(n, 4.0)) for n in levels]
-    drawn, weight = _draw_backgrounds(rng, shares, n_respondents, weighted, unseen)
-    data = _draw_answers(rng, truth, drawn, missing)
-    if weighted:
-        data["weight"] = pd.Series(weight)
-    X, P, share = _all_cells(truth, list(dtypes), levels, shares)
-    not_drawn = _levels_not_drawn(dtypes, unseen)
-    report = Report()
-    for name, without in not_drawn.items():
-        report.note(name, "levels that no respondent has, as asked for", 0, ", ".join(without))
-    return Survey(
-        data=pd.DataFrame(data),
-        questions=questions,
-        backgrounds=list(dtypes),
-        weight="weight" if weighted else None,
-        strata=None,
-        cluster=None,
-        truth=truth,
-        truth_X=X,
-        truth_P=P,
-        truth_share=share,
-        margins=_margins(dtypes, shares),
-        unseen=not_drawn,
-        variables=pd.DataFrame({"name": list(data)}),
-        report=report.frame(),
-        value_labels={},
-        DESCR=f"A simulated survey of {n_respondents:,} respondents; its truth is known.",
-        terms="None: simulated.",
-        source="make_survey",
+    return draw_survey(
+        rng, truth, shares, n_respondents, missing=missing, weighted=weighted, unseen=unseen, source="make_survey"
     )
-
-
-def _margins(dtypes: Mapping[str, pd.CategoricalDtype], shares: Sequence[np.ndarray]) -> dict[str, pd.Series]:
-    """The population's shares of each background's levels."""
-    return {
-        name: pd.Series(p, index=pd.CategoricalIndex(dtype.categories, dtype=dtype), name="share")
-        for (name, dtype), p in zip(dtypes.items(), shares, strict=True)
-    }
-
-
-def _levels_not_drawn(dtypes: Mapping[str, pd.CategoricalDtype], unseen: int) -> dict[str, list[str]]:
-    """The last background and its last levels, which no respondent has; nothing where there are none."""
-    last, dtype = list(dtypes.items())[-1]
-    return {last: dtype.categories[len(dtype.categories) - unseen :].tolist()} if unseen else {}
 
 
 def _check_strengths(effect: float, interaction: float, noise: float, missing: float) -> None:
@@ -196,185 +151,7 @@ def _simulated_questions(options: Sequence[int], scales: Sequence[bool]) -> dict
     }  # fmt: skip
 
 
-def _draw_answers(
-    rng: np.random.Generator, truth: SurveyTruth, drawn: Sequence[np.ndarray], missing: float
-) -> dict[Any, pd.Series]:
-    """Columns of backgrounds and answers, a respondent a row."""
-    data: dict[Any, pd.Series] = {
-        name: pd.Series(pd.Categorical.from_codes(codes, dtype=dtype))
-        for (name, dtype), codes in zip(truth.dtypes.items(), drawn, strict=True)
-    }
-    n_respondents = len(drawn[0])
-    for name, question in truth.questions.items():
-        cumulative = truth.distributions(name, drawn).cumsum(axis=1)
-        answer = (rng.random(n_respondents)[:, None] > cumulative[:, :-1]).sum(axis=1)
-        categories = [*question.options, "Don't know"] if missing else list(question.options)
-        if missing:
-            answer = np.where(rng.random(n_respondents) < missing, question.n_options, answer)
-        data[name] = pd.Series(pd.Categorical.from_codes(answer, dtype=pd.CategoricalDtype(categories)))
-    return data
-
-
-@dataclass(frozen=True)
-class SurveyTruth:
-    """The distributions that a simulated survey was drawn from.
-
-    Attributes
-    ----------
-    questions : dict of str to Question
-    dtypes : dict of str to CategoricalDtype
-        The backgrounds and their levels.
-    logits : dict
-        For each question: option intercepts (K,), main effects [(L_j, K)], interactions {(i, j): (L_i, L_j, K)}.
-    noise : float
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from surveysim.datasets import make_survey
-    >>> truth = make_survey(100, n_backgrounds=1, n_questions=1, n_options=3, random_state=0).truth
-    >>> truth.predict(pd.DataFrame({"background 1": ["level 1", "level 4"]})).shape
-    (2, 3)
-    """
-
-    questions: Mapping[str, Question]
-    dtypes: Mapping[str, pd.CategoricalDtype]
-    logits: Mapping[str, tuple[np.ndarray, list[np.ndarray], dict[tuple[int, int], np.ndarray]]]
-    noise: float
-
-    def distributions(self, question: str, codes: Sequence[np.ndarray]) -> np.ndarray:
-        """The distributions (n, K) of one question for levels given by number, an array for each background."""
-        intercept, main, pairs = self.logits[question]
-        z = np.repeat(intercept[None], len(codes[0]), axis=0)
-        for effects, level in zip(main, codes, strict=True):
-            z = z + effects[level]
-        for (i, j), effects in pairs.items():
-            z = z + effects[codes[i], codes[j]]
-        return (1.0 - self.noise) * softmax(z, axis=1) + self.noise / z.shape[1]
-
-    def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """The true distributions of cells, as an estimator's predict would give them.
-
-        Parameters
-        ----------
-        X : DataFrame
-            The backgrounds, and with several questions the column ``"question"``.
-
-        Returns
-        -------
-        float64 array of shape (n_cells, K)
-            NaN past the last option of a shorter question.
-
-        Raises
-        ------
-        ValueError
-            If a column is missing, or a level or question is unknown.
-        """
-        absent = [name for name in self.dtypes if name not in X]
-        if absent:
-            raise ValueError(f"X lacks the backgrounds {absent}")
-        codes = []
-        for name, dtype in self.dtypes.items():
-            code = dtype.categories.get_indexer(pd.Index(X[name].astype(object)))
-            if (code < 0).any():
-                row = int(np.flatnonzero(code < 0)[0])
-                raise ValueError(f"X[{name!r}] is {X[name].iloc[row]!r} in row {row}, which is not a level")
-            codes.append(code)
-        if QUESTION_COLUMN in X:
-            asked = X[QUESTION_COLUMN].to_numpy(dtype=object)
-        elif len(self.questions) == 1:
-            asked = np.full(len(X), next(iter(self.questions)), dtype=object)
-        else:
-            raise ValueError(f"X lacks the column {QUESTION_COLUMN!r}: the survey has {len(self.questions)} questions")
-        unknown = sorted(set(asked) - set(self.questions))
-        if unknown:
-            raise ValueError(f"unknown questions {unknown}")
-        P = np.full((len(X), max(q.n_options for q in self.questions.values())), np.nan)
-        for name, question in self.questions.items():
-            rows = np.flatnonzero(asked == name)
-            if len(rows):
-                P[rows, : question.n_options] = self.distributions(name, [code[rows] for code in codes])
-        return P
-
-
-def _question_logits(
-    rng: np.random.Generator,
-    levels: list[int],
-    orders: list[bool],
-    question: Question,
-    effect: float,
-    interaction: float,
-) -> tuple[np.ndarray, list[np.ndarray], dict[tuple[int, int], np.ndarray]]:
-    K = question.n_options
-    position = _standardised(K)
-
-    def effects(shape: tuple[int, ...], size: float) -> np.ndarray:
-        if question.ordinal:
-            return rng.normal(scale=size, size=shape)[..., None] * position
-        return rng.normal(scale=size, size=(*shape, K))
-
-    main = []
-    for n, is_ordered in zip(levels, orders, strict=True):
-        if is_ordered:  # 0.9^2 + 0.44^2 = 1: the variance of an effect is effect^2, four fifths of it linear
-            main.append(0.9 * _standardised(n)[:, None] * effects((), effect) + 0.44 * effects((n,), effect))
-        else:
-            main.append(effects((n,), effect))
-    pairs = {}
-    if interaction:
-        for i, j in itertools.combinations(range(len(levels)), 2):
-            pairs[i, j] = effects((levels[i], levels[j]), interaction)
-    return rng.normal(scale=0.6, size=K), main, pairs
-
-
-def _standardised(n: int) -> np.ndarray:
-    position = np.arange(n, dtype=float) - (n - 1) / 2
-    return position / position.std()
-
-
-def _draw_backgrounds(
-    rng: np.random.Generator, shares: list[np.ndarray], n: int, weighted: bool, unseen: int
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Levels of the respondents, and weights with mean 1: population share over the sample's share, and a rest."""
-    drawn, weight = [], np.ones(n)
-    for j, share in enumerate(shares):
-        reach = share.copy()
-        if unseen and j == len(shares) - 1:
-            reach[-unseen:] = 0.0
-            reach = reach / reach.sum()
-        sampled = reach
-        if weighted:
-            tilt = reach * np.exp(rng.normal(scale=0.5, size=len(reach)))
-            sampled = tilt / tilt.sum()
-        codes = rng.choice(len(share), size=n, p=sampled)
-        drawn.append(codes)
-        weight = weight * reach[codes] / sampled[codes]
-    if weighted:
-        weight = weight * rng.lognormal(sigma=0.3, size=n)
-        weight = weight / weight.mean()
-    return drawn, weight
-
-
-def _all_cells(
-    truth: SurveyTruth, names: list[str], levels: list[int], shares: list[np.ndarray]
-) -> tuple[pd.DataFrame | None, np.ndarray | None, np.ndarray | None]:
-    n_cells = float(np.prod(np.array(levels, dtype=float))) * len(truth.questions)
-    if n_cells > MOST_CELLS:
-        return None, None, None
-    grid = [codes.ravel() for codes in np.meshgrid(*[np.arange(n) for n in levels], indexing="ij")]
-    background = pd.DataFrame(
-        {
-            name: pd.Categorical.from_codes(codes, dtype=truth.dtypes[name])
-            for name, codes in zip(names, grid, strict=True)
-        }
-    )
-    share = np.prod([p[codes] for p, codes in zip(shares, grid, strict=True)], axis=0)
-    X = pd.concat([background] * len(truth.questions), ignore_index=True)
-    if len(truth.questions) > 1:
-        X.insert(0, QUESTION_COLUMN, np.repeat(np.array(list(truth.questions), dtype=object), len(background)))
-    return X, truth.predict(X), np.tile(share, len(truth.questions))
-
-
-def _check_count(name: str, value: object, least: int) -> None:
+def check_count(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} must be a whole number, at least {least}, got {value!r}")
 
@@ -390,5 +167,5 @@ def _repeat(name: str, value: object, n: int) -> list:
 def _each(name: str, value: object, n: int, least: int) -> list[int]:
     values = _repeat(name, value, n)
     for one in values:
-        _check_count(name, one, least)
+        check_count(name, one, least)
     return [int(one) for one in values]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from surveysim import models
+from surveysim.bank.bank import QuestionBank, find_bank
 from surveysim.models.loaded import LoadedModel
 
 __all__ = ["BaseModel", "load_base_model"]
@@ -43,8 +44,12 @@ def load_base_model(params: Mapping[str, Any], fitted: BaseModel | None) -> Load
     Raises
     ------
     ValueError
-        If other weights are found.
+        If other weights are found, or other ones than those that `base` was trained on.
     """
+    bank = None if fitted is not None else find_bank(params["base"])
+    if bank is not None:
+        _check_part(params, bank)
+        bank.check_name(params["model"])
     name, revision = params["model"], params["revision"]
     if fitted is not None and revision is None and str(name) == fitted.name:
         revision = fitted.revision  # the commit at fit, though the hub may have a newer one by now
@@ -61,4 +66,16 @@ def load_base_model(params: Mapping[str, Any], fitted: BaseModel | None) -> Load
             f"{model.fingerprint[:12]}, at fit it was {fitted.fingerprint[:12]}. Point `model` to the same "
             "weights (set_params(model=...), revision=...), or fit again."
         )
+    if bank is not None:
+        bank.check_model(model)
     return model
+
+
+def _check_part(params: Mapping[str, Any], bank: QuestionBank) -> None:
+    """What a bank has trained of a model is what is trained on from it: the other blocks stay those of the model."""
+    for name in ("tuning", "n_blocks"):
+        if params[name] != getattr(bank, name):
+            raise ValueError(
+                f"base was trained with tuning={bank.tuning!r} and n_blocks={bank.n_blocks}, so that training can only "
+                f"start from it with the same; got {name}={params[name]!r}"
+            )

@@ -24,6 +24,7 @@ from surveysim.questions import Question
 from surveysim.respondents import check_folds
 
 if TYPE_CHECKING:
+    from surveysim.bank import QuestionBank
     from surveysim.dsa.fit import FitResult
     from surveysim.dsa.inputs import RunOptions, Tuning
     from surveysim.dsa.intervals import Uncertainty
@@ -94,6 +95,11 @@ class DSARegressor(IntervalsByRefits):
     validation_fraction : float, default=0.2
         Share of the respondents held out to choose epochs, reference and weights; afterwards the model is trained on
         all. 0: nothing is chosen; `max_epochs` is used up.
+    base : QuestionBank or path, optional
+        Where training starts: a question bank (`surveysim.train_bank`), or the folder in which one was saved. `model`,
+        `tuning` and `n_blocks` must be the bank's. Its shifts are then those of ``shift_reference="zero-shot"``, and
+        with ``init=None`` questions start at the mean of the bank's questions with as many options. None: the model's
+        own weights.
     trunk_cache : path, optional
         A folder where trunk states are kept between processes; None with ``tuning="lora"``, which has none.
     device : str, default="auto"
@@ -197,6 +203,7 @@ class DSARegressor(IntervalsByRefits):
         learning_rate: float | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
         validation_fraction: float = 0.2,
+        base: QuestionBank | str | os.PathLike[str] | None = None,
         trunk_cache: str | os.PathLike[str] | None = None,
         device: str = "auto",
         dtype: str = "auto",
@@ -219,6 +226,7 @@ class DSARegressor(IntervalsByRefits):
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.validation_fraction = validation_fraction
+        self.base = base
         self.trunk_cache = trunk_cache
         self.device = device
         self.dtype = dtype

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from surveysim.bank.bank import QuestionBank
+from surveysim.bank.means import mean_logits
 from surveysim.baselines.logit import LogitRegressor
 from surveysim.cells import FitCells, PredictCells
 from surveysim.dsa.batches import Batches
@@ -95,12 +97,15 @@ class Training:
         How cells are run.
     template : Template
         The wording.
+    bank : QuestionBank or None
+        Where training starts; None: at the model's own weights.
     """
 
     part: TrainedPart
     settings: Settings
     options: RunOptions
     template: Template
+    bank: QuestionBank | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,7 @@ def fit_members(
     counts = respondents.counts
     seed = int(rng.integers(2**31))
     with EpochBar(training.options.verbose) as bar:
-        recipe = recipe_of(model, training.part)
+        recipe = recipe_of(model, training.part, training.bank)
         inputs = trunk_inputs(model, training.part, training.options, training.template, cells)
         make = partial(make_trainer, model, training, recipe, inputs, cells, bar=bar)
         trainer = make(seed)
@@ -172,6 +177,7 @@ def fit_members(
             settings=training.settings,
             training=TrainingCells(kept, counts, respondents.folds, plan, seed),
             n_options=counts.shape[1],
+            bank=training.bank,
         ),
         history=pd.DataFrame(history),
         gap_inflation=None if slopes is None else dict(zip(attributes, slopes.tolist(), strict=True)),
@@ -290,4 +296,7 @@ def make_trainer(
         float(rate),
         torch.Generator().manual_seed(seed),
         bar.epoch,
+        None
+        if training.bank is None
+        else mean_logits(training.bank.means, [q.n_options for q in questions], batches.n_options),
     )

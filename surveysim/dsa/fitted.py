@@ -11,6 +11,7 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
+from surveysim.bank.bank import QuestionBank
 from surveysim.baselines.logit import LogitRegressor
 from surveysim.cells import PredictCells
 from surveysim.dsa.inputs import RunOptions, TrainedPart, choose_batch_size, make_head, recipe_of, trunk_inputs
@@ -106,6 +107,8 @@ class FittedDSA:
         Columns of predictions, K.
     refits : tuple of Member
         Trained without one group of respondents each, for intervals; empty until one was asked for.
+    bank : QuestionBank or None
+        Where training started, and refits start.
     """
 
     members: tuple[Member, ...]
@@ -115,6 +118,7 @@ class FittedDSA:
     training: TrainingCells
     n_options: int
     refits: tuple[Member, ...] = ()
+    bank: QuestionBank | None = None
 
     @property
     def questions(self) -> dict[str, Question]:
@@ -163,7 +167,7 @@ class FittedDSA:
         members : sequence of Member
             The fit's own, or those of refits.
         """
-        recipe = recipe_of(model, self.part)
+        recipe = recipe_of(model, self.part, self.bank)
         inputs = trunk_inputs(model, self.part, options, self.template, cells)
         seen = np.isin(cells.question_names, list(self.seen_questions))
         head = make_head(model, recipe, cells.questions.values())

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from surveysim.bank.bank import QuestionBank
+from surveysim.bank.started import started
 from surveysim.cells import PredictCells
 from surveysim.models.loaded import LoadedModel
 from surveysim.models.processes import ModelAddress
@@ -16,9 +18,18 @@ from surveysim.trunk.adapters import LoraRecipe
 from surveysim.trunk.encode import encode_cells
 from surveysim.trunk.head import OptionHead
 from surveysim.trunk.recipe import Recipe
-from surveysim.trunk.store import TrunkInputs, store_of
+from surveysim.trunk.store import EncodedPrompts, TrunkInputs, store_of
 
-__all__ = ["RunOptions", "TrainedPart", "Tuning", "choose_batch_size", "make_head", "recipe_of", "trunk_inputs"]
+__all__ = [
+    "RunOptions",
+    "TrainedPart",
+    "Tuning",
+    "choose_batch_size",
+    "inputs_of",
+    "make_head",
+    "recipe_of",
+    "trunk_inputs",
+]
 
 Tuning: TypeAlias = Literal["last-block", "lora"]
 
@@ -57,10 +68,10 @@ class RunOptions:
     verbose: int
 
 
-def recipe_of(model: LoadedModel, part: TrainedPart) -> Recipe | LoraRecipe:
-    """How this part of the model is trained."""
+def recipe_of(model: LoadedModel, part: TrainedPart, bank: QuestionBank | None = None) -> Recipe | LoraRecipe:
+    """How this part of the model is trained, from its own weights on or from a bank's."""
     store = store_of(model)
-    return store.lora() if part.tuning == "lora" else store.recipe(part.n_blocks)
+    return started(store.lora() if part.tuning == "lora" else store.recipe(part.n_blocks), bank)
 
 
 def trunk_inputs(
@@ -84,6 +95,11 @@ def trunk_inputs(
         The cells.
     """
     prompts = encode_cells(model, template, cells.backgrounds, cells.question_index, list(cells.questions.values()))
+    return inputs_of(model, part, options, prompts)
+
+
+def inputs_of(model: LoadedModel, part: TrainedPart, options: RunOptions, prompts: EncodedPrompts) -> TrunkInputs:
+    """The same for prompts that are token ids already."""
     store = store_of(model)
     if part.tuning == "lora":
         return TrunkInputs(store.lora(), prompts, [], [])

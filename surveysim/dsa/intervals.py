@@ -171,10 +171,10 @@ def refit_without_each_group(fitted: FittedDSA, model: LoadedModel, options: Run
         How cells are run.
     """
     training = fitted.training
-    how = Training(fitted.part, fitted.settings, options, fitted.template)
+    how = Training(fitted.part, fitted.settings, options, fitted.template, fitted.bank)
     members = []
     with EpochBar(options.verbose) as bar:
-        recipe = recipe_of(model, fitted.part)
+        recipe = recipe_of(model, fitted.part, fitted.bank)
         inputs = trunk_inputs(model, fitted.part, options, fitted.template, training.cells)
         trainer = make_trainer(model, how, recipe, inputs, training.cells, training.seed, bar=bar)
         for counts in counts_without_each_group(training):

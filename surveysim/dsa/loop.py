@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from surveysim.dsa.batches import Batches, TrainingBatch
+from surveysim.dsa.loop_memory import LoopMemory
 from surveysim.dsa.losses import cross_entropy, shift_loss
 from surveysim.trunk.head import NO_OPTION, OptionHead
 
@@ -85,7 +86,12 @@ class Objective:
 
 
 def epochs(
-    head: OptionHead, batches: Batches, objective: Objective, learning_rate: float, generator: torch.Generator
+    head: OptionHead,
+    batches: Batches,
+    objective: Objective,
+    learning_rate: float,
+    generator: torch.Generator,
+    memory: LoopMemory | None = None,
 ) -> Iterator[dict[str, float]]:
     """Train without end; after each epoch yield the mean losses that were seen in it.
 
@@ -105,6 +111,8 @@ def epochs(
         Of the blocks and label rows.
     generator : torch.Generator
         The order of the batches.
+    memory : LoopMemory, optional
+        Says where another run stopped, if this one goes on from there, and is told where it stands.
 
     Yields
     ------
@@ -123,7 +131,7 @@ def epochs(
     n_passes = _passes(batches)
     n_steps = n_passes * len(batches.parts)
     horizon = AVERAGED_EPOCHS * n_steps
-    step = 0
+    step = 0 if memory is None else memory.put_back(every, average, optimizer)
     while True:
         losses = []  # stay on the device until the epoch ends: reading one would wait for the step
         for position in _order(len(batches.parts), n_passes, generator):
@@ -141,6 +149,8 @@ def epochs(
             losses.append(torch.stack([fit.detach(), shift.detach()]))
         _exchange(every, average)
         sums = torch.stack(losses).cpu().numpy().astype(np.float64).sum(axis=0) / n_passes
+        if memory is not None:  # the two have changed places
+            memory.remember(average, every, [optimizer.state[p] for p in every], step)
         yield {"cross_entropy": float(sums[0]), "shift": float(sums[1])}
         _exchange(every, average)
 

@@ -17,6 +17,7 @@ INITS = ("marginal", "baseline", None)
 
 def check_parameters(params: Mapping[str, Any]) -> None:
     """Everything about the parameters of `DSARegressor`, by name, that can be wrong without looking at data."""
+    from surveysim.bank.bank import find_bank
     from surveysim.dsa.shifts import REFERENCES
     from surveysim.models.devices import resolve_device, resolve_dtype
 
@@ -40,6 +41,7 @@ def check_parameters(params: Mapping[str, Any]) -> None:
     if params["trunk_cache"] is not None and not isinstance(params["trunk_cache"], str | os.PathLike):
         raise TypeError(f"trunk_cache must be a folder or None, got {params['trunk_cache']!r}")
     check_random_state(params["random_state"])
+    find_bank(params["base"])
     if params["tuning"] == "lora":
         _check_lora(params)
     resolve_dtype(params["dtype"], resolve_device(params["device"]))

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from surveysim.bank.bank import QuestionBank
 from surveysim.cells import PredictCells
 from surveysim.dsa.fitted import FittedDSA, Member, TrainingCells
 from surveysim.dsa.inputs import TrainedPart
@@ -82,6 +83,8 @@ def state_of(
     for kind, members in heads.items():
         for i, member in enumerate(members):
             tensors.update({f"{kind}/{i}/{name}": value for name, value in member.tensors.items()})
+    bank, bank_tensors = (None, {}) if fitted.bank is None else fitted.bank.state()
+    tensors.update({f"bank/{name}": value for name, value in bank_tensors.items()})
     backgrounds = training.cells.backgrounds
     state = {
         "class": "DSARegressor",
@@ -101,6 +104,7 @@ def state_of(
             "seed": training.seed,
         },
         "has_baseline": attributes["baseline_"] is not None,
+        "bank": bank,
     }
     return state, tensors
 
@@ -116,9 +120,10 @@ def restore(cls: type[Estimator], state: dict[str, Any], tensors: dict[str, Tens
         As they were saved.
     """
     parameters = {name: _parameter_back(value) for name, value in state["parameters"].items()}
-    # a folder was named relative to where the fit ran
-    estimator: Any = cls(**{**parameters, "device": "auto", "model": state["fitted"]["_model_name"]})
-    estimator._remember_parameters()
+    # folders of earlier versions have none
+    bank = QuestionBank.from_state(state["bank"], _tensors_of("bank/", tensors)) if state.get("bank") else None
+    # a folder was named relative to where the fit ran, and a bank's folder may be gone
+    estimator: Any = cls(**{**parameters, "device": "auto", "model": state["fitted"]["_model_name"], "base": bank})
     estimator._remember_parameters()
     for name in _PLAIN:
         setattr(estimator, name, state["fitted"][name])
@@ -152,6 +157,7 @@ def restore(cls: type[Estimator], state: dict[str, Any], tensors: dict[str, Tens
         training=training,
         n_options=estimator.n_options_,
         refits=tuple(refits),
+        bank=bank,
     )
     return estimator  # type: ignore[no-any-return]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from surveysim.bank.bank import find_bank
 from surveysim.dsa.fit import Training
 from surveysim.dsa.inputs import RunOptions, TrainedPart
 from surveysim.dsa.trainer import Settings
@@ -25,7 +26,8 @@ def training_of(params: Mapping[str, Any], template: Template) -> Training:
         n_members=params["n_members"] or 1,
         validation_fraction=params["validation_fraction"],
     )
-    return Training(TrainedPart(params["tuning"], params["n_blocks"]), settings, run_options_of(params), template)
+    part = TrainedPart(params["tuning"], params["n_blocks"])
+    return Training(part, settings, run_options_of(params), template, find_bank(params["base"]))
 
 
 def run_options_of(params: Mapping[str, Any]) -> RunOptions:

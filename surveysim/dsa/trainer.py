@@ -151,6 +151,8 @@ class Trainer:
         Order of the batches.
     on_epoch : callable
         Called with a line about each epoch, for a progress bar.
+    first_bias : array of shape (n_questions, K), optional
+        Biases of questions whose level is not learned: what is known of questions of their length. None: zeros.
     """
 
     def __init__(
@@ -163,6 +165,7 @@ class Trainer:
         learning_rate: float,
         generator: torch.Generator,
         on_epoch: Callable[[str], None],
+        first_bias: np.ndarray | None = None,
     ) -> None:
         self.batches = batches
         self.backgrounds = backgrounds
@@ -173,6 +176,7 @@ class Trainer:
         self.on_epoch = on_epoch
         self.head = head
         self.heads = HeadStore()
+        self.first_bias = np.zeros((len(questions), batches.n_options)) if first_bias is None else first_bias
         self.n_options = np.array([question.n_options for question in questions.values()])
         self.zero_shot = option_logits(self.head, batches)
         n_seen = len(np.unique(batches.question_index))
@@ -224,7 +228,7 @@ class Trainer:
         if "zero-shot" in wanted:
             slopes = fit_gap_inflation(self.zero_shot, counts, batches.codes, batches.question_index, self.n_options)
             references["zero-shot"] = slopes[:, None, None] * np.nan_to_num(self.zero_shot)
-        bias = np.zeros((len(self.n_options), batches.n_options))
+        bias = self.first_bias.copy()
         if settings.init == "marginal":
             pooled = start_logits(counts, batches.question_index, self.n_options)
             seen = np.bincount(batches.question_index, weights=counts.sum(axis=1), minlength=len(bias)) > 0

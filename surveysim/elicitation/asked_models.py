@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from surveysim.asking.asks import Answerer
+from surveysim.bank.bank import QuestionBank
 
 __all__ = ["REMOTE", "AskedModel"]
 
@@ -33,6 +34,8 @@ class AskedModel:
     revision : str or None
     local_files_only : bool
     verbose : int
+    bank : QuestionBank or None
+        Whose weights answer in place of the model's own.
     """
 
     name: str | os.PathLike[str]
@@ -45,6 +48,7 @@ class AskedModel:
     revision: str | None
     local_files_only: bool
     verbose: int
+    bank: QuestionBank | None = None
 
     @property
     def is_remote(self) -> bool:
@@ -71,6 +75,12 @@ class AskedModel:
                     f"{name} is for models behind a server, but model={str(self.name)!r} is not one: their names "
                     f'begin with "{REMOTE}"'
                 )
+        if self.bank is not None:
+            if self.is_remote:
+                raise ValueError(
+                    f"base has weights of its own, which a model behind a server ({self.name!r}) cannot use"
+                )
+            self.bank.check_name(self.name)
         if self.is_remote:
             self.server()  # checks name, address and the name of the key's variable
         else:
@@ -100,6 +110,10 @@ class AskedModel:
             local_files_only=self.local_files_only,
         )
         address = ModelAddress.of(model, device=self.device, local_files_only=self.local_files_only)
+        if self.bank is not None:
+            from surveysim.bank.answerer import BankAnswerer
+
+            return BankAnswerer(model, self.bank, address=address)
         return LocalAnswerer(model, address=address)
 
     def server(self) -> Any:

@@ -90,7 +90,7 @@ random_state
 
     >>> import numpy as np, pandas as pd
     >>> from surveysim import Question, SimilarityElicitor
-    >>> from surveysim.elicitation import Anchors, SimilarityRater
+    >>> from surveysim.elicitation import SimilarityRater
     >>> def encoder(texts):
     ...     return np.array([[text.count(letter) + 0.1 for letter in "aeinst"] for text in texts])
     >>> X = pd.DataFrame({"age": ["18-29", "65 or older"]})

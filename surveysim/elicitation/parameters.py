@@ -9,12 +9,14 @@ import numpy as np
 
 from surveysim.elicitation.ask_plans import ShownCells
 from surveysim.elicitation.methods import Method
+from surveysim.parameters import check_number, check_random_state
 from surveysim.prompts import Template, get_template, template_names
+from surveysim.prompts.orders import KINDS
 from surveysim.questions import Question
 from surveysim.tables.cells import Cells
 from surveysim.validation import arrange_options, as_matrix, check_backgrounds, check_targets, pair_questions
 
-__all__ = ["SMOOTHING", "find_templates", "shown_cells"]
+__all__ = ["SMOOTHING", "check_elicitor", "find_templates", "shown_cells"]
 
 SMOOTHING = 1.0
 """Pseudo-draws per option where `smoothing` is "auto".
@@ -25,6 +27,52 @@ draws, and 10 and 5 of them): of 0, 1/K, 1/2 and 1, one had the highest opinion 
 divergence for every model and number (GPT-4, 30 draws: 87.1, 87.3, 87.5, 87.8; 5 draws: 81.2, 83.7, 84.6, 85.1). Two is
 better still where a model is too sure of itself: that is for calibration to correct, not for this.
 """
+
+
+def check_elicitor(elicitor: Any, method: Method) -> None:
+    """Everything about an elicitor's parameters that can be wrong without looking at data, but for its model.
+
+    Parameters
+    ----------
+    elicitor : ZeroShotElicitor
+        Or a subclass.
+    method : Method
+
+    Raises
+    ------
+    TypeError, ValueError
+        With the parameter at fault.
+    """
+    find_templates(elicitor.template, method)
+    for name, allowed in (("refusals", ("drop", "keep")), ("on_failure", ("raise", "nan")), ("option_orders", KINDS)):
+        if getattr(elicitor, name) not in allowed:
+            raise ValueError(f"{name} must be one of {list(allowed)}, got {getattr(elicitor, name)!r}")
+    if not isinstance(elicitor.backgrounds, bool | np.bool_):
+        raise TypeError(f"backgrounds must be True or False, got {elicitor.backgrounds!r}")
+    if elicitor.n_samples is not None:
+        check_number("n_samples", elicitor.n_samples, integer=True, low=1)
+    if elicitor.temperature is not None:
+        # The probabilities of one label would be infinitely many times those of the others.
+        check_number("temperature", elicitor.temperature, low=0.0, open_low=method.kind == "label")
+    if elicitor.smoothing != "auto":
+        check_number("smoothing", elicitor.smoothing, low=0.0, auto=True)
+    check_number("max_workers", elicitor.max_workers, integer=True, low=1)
+    check_random_state(elicitor.random_state)
+    if getattr(elicitor, "base", None) is not None:
+        _check_asked_by_a_bank(elicitor, method)
+
+
+def _check_asked_by_a_bank(elicitor: Any, method: Method) -> None:
+    if method.kind != "label":
+        raise ValueError(
+            f"base needs method='logprob', got {method.name!r}: a question bank was trained to choose among labels, "
+            "and writes no texts"
+        )
+    if elicitor.option_orders not in ("auto", "given"):
+        raise ValueError(
+            f"option_orders={elicitor.option_orders!r} with base: a question bank was trained on options in the "
+            "question's order. Leave 'auto', or say 'given'"
+        )
 
 
 def find_templates(template: str | Template | Sequence[str | Template], method: Method) -> tuple[Template, ...]:

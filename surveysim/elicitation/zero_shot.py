@@ -10,19 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from surveysim.asking.asks import Answerer, Ask
+from surveysim.bank.bank import QuestionBank, find_bank
 from surveysim.base import DistributionRegressor
 from surveysim.cells import FitCells, PredictCells
 from surveysim.elicitation.ask_plans import AskPlan, ShownCells, plan_asks
 from surveysim.elicitation.asked_models import AskedModel
 from surveysim.elicitation.averaging import Averaging, refusal_mask
 from surveysim.elicitation.methods import METHODS, Method, MethodName, OnFailure, Refusals, get_method
-from surveysim.elicitation.parameters import SMOOTHING, find_templates, shown_cells
+from surveysim.elicitation.parameters import SMOOTHING, check_elicitor, find_templates, shown_cells
 from surveysim.elicitation.result import Elicitation
 from surveysim.errors import warn
 from surveysim.interfaces import RandomState, Table
-from surveysim.parameters import as_generator, check_number, check_random_state
+from surveysim.parameters import as_generator
 from surveysim.prompts import Template
-from surveysim.prompts.orders import KINDS, OrderKind
+from surveysim.prompts.orders import OrderKind
 from surveysim.questions import Question
 from surveysim.tables.cells import Cells
 
@@ -85,6 +86,10 @@ class ZeroShotElicitor(DistributionRegressor):
         Few-shot: cells with known distributions, as `tabulate` makes them or as a pair of X and Y with the columns
         that `fit` sees. A prompt shows those of its question; a cell's own distribution is never shown when that cell
         is asked for (the same background, in words).
+    base : QuestionBank or path, optional
+        Ask with the weights of a question bank (`surveysim.train_bank`), or of the folder in which one was saved.
+        `model` must be the bank's and ``method="logprob"``: a bank chooses among labels. Options are shown in the
+        question's order, in which it was trained; ``label_mass`` is 1, since it knows labels alone.
     base_url : str, optional
         The server of an ``"openai:"`` model, such as ``"http://localhost:8000/v1"``; None: OpenAI's own.
     api_key_env : str, optional
@@ -167,6 +172,7 @@ class ZeroShotElicitor(DistributionRegressor):
         smoothing: float | Literal["auto"] = "auto",
         on_failure: OnFailure = "raise",
         examples: Cells | tuple[Table, ArrayLike] | None = None,
+        base: QuestionBank | str | os.PathLike[str] | None = None,
         base_url: str | None = None,
         api_key_env: str | None = None,
         max_workers: int = 8,
@@ -191,6 +197,7 @@ class ZeroShotElicitor(DistributionRegressor):
         self.smoothing = smoothing
         self.on_failure = on_failure
         self.examples = examples
+        self.base = base
         self.base_url = base_url
         self.api_key_env = api_key_env
         self.max_workers = max_workers
@@ -326,7 +333,7 @@ class ZeroShotElicitor(DistributionRegressor):
             backgrounds=bool(self.backgrounds),
             n_samples=method.n_samples if self.n_samples is None else int(self.n_samples),
             temperature=method.temperature if self.temperature is None else float(self.temperature),
-            option_orders=self.option_orders,
+            option_orders="given" if self._bank_of() is not None else self.option_orders,
             seed=seed,
             examples=self._shown_cells(),
         )
@@ -354,32 +361,18 @@ class ZeroShotElicitor(DistributionRegressor):
             self.revision,
             self.local_files_only,
             self.verbose,
+            self._bank_of(),
         )
+
+    def _bank_of(self) -> QuestionBank | None:
+        """The bank whose weights answer; subclasses may have no such parameter."""
+        return find_bank(getattr(self, "base", None))
 
     # --- checks -------------------------------------------------------------------------------------------------------
 
     def _check_parameters(self) -> None:
         """Everything about the parameters that can be wrong without looking at data."""
-        method = self._method()
-        find_templates(self.template, method)
-        for name, allowed in (
-            ("refusals", ("drop", "keep")),
-            ("on_failure", ("raise", "nan")),
-            ("option_orders", KINDS),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {list(allowed)}, got {getattr(self, name)!r}")
-        if not isinstance(self.backgrounds, bool | np.bool_):
-            raise TypeError(f"backgrounds must be True or False, got {self.backgrounds!r}")
-        if self.n_samples is not None:
-            check_number("n_samples", self.n_samples, integer=True, low=1)
-        if self.temperature is not None:
-            # The probabilities of one label would be infinitely many times those of the others.
-            check_number("temperature", self.temperature, low=0.0, open_low=method.kind == "label")
-        if self.smoothing != "auto":
-            check_number("smoothing", self.smoothing, low=0.0, auto=True)
-        check_number("max_workers", self.max_workers, integer=True, low=1)
-        check_random_state(self.random_state)
+        check_elicitor(self, self._method())
         self._asked_model().check()
 
     def _shown_cells(self) -> ShownCells | None:

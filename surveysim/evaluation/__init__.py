@@ -15,6 +15,7 @@ from surveysim.evaluation.displays import (
 from surveysim.evaluation.equivalents import EquivalentRespondents, NoisyTruthError, equivalent_respondents
 from surveysim.evaluation.floors import noise_floor
 from surveysim.evaluation.reports import group_report
+from surveysim.evaluation.simbench import SimBenchScore, simbench_score
 from surveysim.evaluation.splitters import LeaveBothOut, LeaveCombinationsOut, LeaveLevelsOut, LeaveQuestionsOut
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "PromptConsistency",
     "RespondentCurveDisplay",
     "ShiftDisplay",
+    "SimBenchScore",
     "TrainingHistoryDisplay",
     "compare_models",
     "equivalent_respondents",
@@ -39,5 +41,6 @@ __all__ = [
     "prompt_consistency",
     "respondent_curve",
     "respondents_saved",
+    "simbench_score",
     "summarise_curve",
 ]

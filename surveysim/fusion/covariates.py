@@ -11,7 +11,10 @@ import pandas as pd
 from surveysim.levels import UNSEEN, LevelIndex
 from surveysim.questions import Question
 
-__all__ = ["ElicitedParts", "ElicitedShifts", "elicited_logits"]
+__all__ = ["AVERAGE", "ElicitedParts", "ElicitedShifts", "elicited_logits", "with_average"]
+
+AVERAGE = "all models"
+"""The name under which the mean of several models' parts is one of them."""
 
 FLOOR = 0.01
 """Added to every elicited share before its logarithm, so that a 0 is a small share and not minus infinity.
@@ -157,3 +160,27 @@ class ElicitedShifts:
             effect[np.setdiff1d(np.arange(widths[a]), codes[:, a])] = np.nan
             effects.append(effect)
         return level, effects
+
+
+def with_average(parts: Mapping[str, ElicitedParts]) -> dict[str, ElicitedParts]:
+    """The parts of each model, and where there are several the mean of those that have something of a row's question.
+
+    What models agree on is believed sooner than what each says alone: correlated models with slopes of their own alone
+    would share what the mean has, and each would be shrunk.
+    """
+    found = dict(parts)
+    if len(parts) > 1:
+        has = np.stack([own.has_level for own in parts.values()])
+        shares = has / np.maximum(has.sum(axis=0), 1)
+
+        def mean(arrays: list[np.ndarray]) -> np.ndarray:
+            return np.einsum("sn,sn...->n...", shares, np.stack(arrays))
+
+        values = list(parts.values())
+        found[AVERAGE] = ElicitedParts(
+            mean([own.level for own in values]),
+            mean([own.shifts for own in values]),
+            mean([own.rest for own in values]),
+            np.asarray(has.any(axis=0)),
+        )
+    return found

@@ -70,6 +70,7 @@ class ElicitedKnowledge:
         warn_missing(P, asked, "in fit")
         self.n_missing = int(np.isnan(P).all(axis=1).sum())
         self._shifts = ElicitedShifts(cells.questions).fit(cells.backgrounds, cells.question_index, P, cells.n)
+        self._P = P
         self.parts = self._shifts.transform(cells.backgrounds, cells.question_index, P)
         self._population: tuple[pd.DataFrame, pd.DataFrame, np.ndarray] | None = None
         if isinstance(X, pd.DataFrame) and isinstance(question, Mapping) and question_column in X.columns:
@@ -83,6 +84,14 @@ class ElicitedKnowledge:
 
     def _ask(self, X: Any, by_option: ByOption) -> Any:
         return by_option(X, self._elicitor.predict(X), "elicitor.predict")
+
+    def of_more(self, cells: FitCells, by_option: ByOption) -> ElicitedParts:
+        """The parts of the training cells followed by others, of questions that only other sources know."""
+        n_more = len(cells) - len(self._P)
+        fitted = np.arange(len(cells)) < len(self._P)
+        self._ask_new_questions(cells, fitted, by_option)
+        P = np.vstack([self._P, np.full((n_more, self._n_options), np.nan)])
+        return self._shifts.transform(cells.backgrounds, cells.question_index, P)
 
     def of_rows(self, cells: PredictCells, X: Any, fitted: np.ndarray, by_option: ByOption) -> ElicitedParts:
         """The parts of new rows; `fitted` says which of them are about questions with training cells."""

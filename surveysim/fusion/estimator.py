@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from surveysim.base import DistributionRegressor
@@ -14,8 +15,12 @@ from surveysim.baselines.logit import LogitRegressor, check_interval_arguments
 from surveysim.cells import FitCells, PredictCells
 from surveysim.fusion.covariates import ElicitedParts
 from surveysim.fusion.elicited import ElicitedKnowledge
-from surveysim.fusion.model import FusionModel, effective_respondents
+from surveysim.fusion.model import FusionModel
+from surveysim.fusion.named import Source, Time, named_sources, people_series
+from surveysim.fusion.people import with_told_questions
 from surveysim.fusion.sources import ready_base, ready_elicitor
+from surveysim.fusion.worth import drift_frame, effective_respondents, sources_frame, total_worth
+from surveysim.interfaces import Estimator, RandomState, Table
 from surveysim.levels import MOST_COEFFICIENTS
 from surveysim.parameters import as_generator, check_random_state
 from surveysim.questions import Question
@@ -137,17 +142,19 @@ class FusedRegressor(DistributionRegressor):
 
     def __init__(
         self,
-        elicitor: Any,
+        elicitor: Source | Mapping[str, Source] | None,
         *,
         question: Question | Mapping[str, Question] | None = None,
         question_column: str = "question",
         base: LogitRegressor | None = None,
-        random_state: Any = None,
+        time: Time = None,
+        random_state: RandomState = None,
     ) -> None:
         self.elicitor = elicitor
         self.question = question
         self.question_column = question_column
         self.base = base
+        self.time = time
         self.random_state = random_state
 
     def fit(self, X: Any, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> FusedRegressor:
@@ -183,25 +190,11 @@ class FusedRegressor(DistributionRegressor):
             cells = self._validate_fit(X, Y, sample_weight)
             base._check_options()
             base._check_unseen()
-            self.elicitor_: Any = None
-            self._elicited: ElicitedKnowledge | None = None
-            if self.elicitor is not None:
-                Y = self._by_option(X, Y)
-                self.elicitor_ = ready_elicitor(self.elicitor, self.question, self.question_column, X, Y, sample_weight)
-                self._elicited = ElicitedKnowledge(
-                    self.elicitor_,
-                    cells,
-                    X,
-                    question=self.question,
-                    question_column=self.question_column,
-                    n_options=self.n_options_,
-                    n_rows=len(cells.rows) + self.n_dropped_,
-                    by_option=self._by_option,
-                )
-            self.n_missing_ = 0 if self._elicited is None else self._elicited.n_missing
+            models, people = named_sources(self.elicitor)
+            self._ask(models, cells, X, Y, sample_weight)
+            self._people, self.unmatched_ = people_series(people, cells, self.time)
             self._unseen = base.unseen
-            self._model = FusionModel.train(cells, None if self._elicited is None else self._elicited.parts, base)
-            self._describe(cells, base)
+            self._train(cells, base)
         return self
 
     def _default_part(self, name: str, value: Any) -> Any:
@@ -210,7 +203,41 @@ class FusedRegressor(DistributionRegressor):
     def _uses_order(self) -> bool:
         return bool(ready_base(self.base).ordered)
 
-    def _describe(self, cells: FitCells, base: LogitRegressor) -> None:
+    def _ask(
+        self,
+        models: Mapping[str, Estimator],
+        cells: FitCells,
+        X: Table,
+        Y: ArrayLike,
+        sample_weight: ArrayLike | None,
+    ) -> None:
+        """Ready every model, and ask it about the training cells."""
+        self._elicited: dict[str, ElicitedKnowledge] = {}
+        ready: dict[str, Estimator] = {}
+        for name, model in models.items():
+            Y = self._by_option(X, Y)
+            ready[name] = ready_elicitor(model, self.question, self.question_column, X, Y, sample_weight)
+            self._elicited[name] = ElicitedKnowledge(
+                ready[name],
+                cells,
+                X,
+                question=self.question,
+                question_column=self.question_column,
+                n_options=self.n_options_,
+                n_rows=len(cells.rows) + self.n_dropped_,
+                by_option=self._by_option,
+            )
+        several = isinstance(self.elicitor, Mapping)
+        self.elicitor_: Source | Mapping[str, Source] | None = ready if several else next(iter(ready.values()), None)
+        self.n_missing_ = sum(own.n_missing for own in self._elicited.values())
+
+    def _train(self, cells: FitCells, base: LogitRegressor) -> None:
+        parts = {name: own.parts for name, own in self._elicited.items()}
+        told = [one for series in self._people for one in series.evidence]
+        cells, more = with_told_questions(cells, told)
+        if more:
+            parts = {name: own.of_more(cells, self._by_option) for name, own in self._elicited.items()}
+        self._model = FusionModel.train(cells, base, parts, self._people)
         fit, slopes = self._model.fit, self._model.slopes
         covariates = [data.covariates for data in self._model.family.problem.questions]
         self.slopes_ = slopes.as_frame(fit.optimum.slopes, fit.optimum.slope_variances())
@@ -218,9 +245,23 @@ class FusedRegressor(DistributionRegressor):
         self.level_variances_ = fit.found.levels
         self.prior_variances_ = fit.found.table.as_frame()
         self.n_iter_ = max(fit.n_rounds, 1)
-        self.effective_respondents_ = effective_respondents(self._model)
-        alone = 0.0 if self.elicitor_ is None else effective_respondents(FusionModel.train(cells, None, base))
-        self.model_worth_ = 0.0 if self.elicitor_ is None else self.effective_respondents_ - alone
+        questions = self._model.family.problem.questions
+        self.effective_respondents_ = effective_respondents(questions, fit.optimum)
+        kinds = dict.fromkeys(parts, "model") | {name: "people" for one in self._people for name in one.names}
+        self.drift_ = drift_frame(self._model)
+        if isinstance(self.elicitor, Mapping) or self._people:
+            self.model_worth_ = total_worth(self._model, cells, base)
+            self.sources_ = sources_frame(self._model, cells, base, parts, kinds)
+            return
+        alone = self.effective_respondents_
+        if parts:
+            nothing = FusionModel.train(cells, base, {})
+            alone = effective_respondents(nothing.family.problem.questions, nothing.fit.optimum)
+        self.model_worth_ = self.effective_respondents_ - alone
+        worth = {"alone": self.model_worth_, "given others": self.model_worth_}
+        self.sources_ = pd.DataFrame(
+            [{"source": name, "kind": "model"} | worth for name in parts], columns=["source", "kind", *worth]
+        )
 
     # --- predict ------------------------------------------------------------------------------------------------------
 
@@ -347,14 +388,13 @@ class FusedRegressor(DistributionRegressor):
     def _generator(self, random_state: Any) -> np.random.Generator:
         return as_generator(self.random_state if random_state is None else random_state)
 
-    def _parts(self, cells: PredictCells, X: Any) -> tuple[ElicitedParts | None, np.ndarray]:
+    def _parts(self, cells: PredictCells, X: Any) -> tuple[dict[str, ElicitedParts], np.ndarray]:
         """Elicited parts of the rows, and for which rows anything is known."""
         fitted = np.array([q in self._model.place for q in cells.question_index])
-        if self._elicited is None:
-            self._refuse_unknown(cells, fitted)
-            return None, fitted
-        parts = self._elicited.of_rows(cells, X, fitted, self._by_option)
-        known = fitted | parts.has_level
+        parts = {name: own.of_rows(cells, X, fitted, self._by_option) for name, own in self._elicited.items()}
+        known = fitted.copy()
+        for own in parts.values():
+            known |= own.has_level
         self._refuse_unknown(cells, known)
         return parts, known
 

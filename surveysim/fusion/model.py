@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +11,19 @@ from scipy.special import softmax
 from surveysim.baselines.common import option_basis
 from surveysim.baselines.features import BackgroundEncoder
 from surveysim.baselines.joint import QuestionData
-from surveysim.baselines.lack_of_fit import LackOfFit, score_covariances
-from surveysim.baselines.learning import JointFit, LogitFamily
+from surveysim.baselines.lack_of_fit import LackOfFit
+from surveysim.baselines.learning import JointFit, LogitFamily, Prior
 from surveysim.baselines.logit import LogitRegressor
 from surveysim.baselines.posterior import ROWS_AT_ONCE, PosteriorState, draw_distributions, draw_states
 from surveysim.baselines.priors import PriorTable
 from surveysim.cells import FitCells, PredictCells
-from surveysim.fusion.covariates import ElicitedParts
+from surveysim.fusion.covariates import ElicitedParts, with_average
+from surveysim.fusion.family import make_family
+from surveysim.fusion.people import PeopleSeries, all_backgrounds
+from surveysim.fusion.series import Series
 from surveysim.fusion.slopes import SlopeList
 
-__all__ = ["FusionModel", "effective_respondents"]
+__all__ = ["FusionModel", "assemble"]
 
 LEVEL_VARIANCES = (0.7, 0.7, 0.3, 0.2)
 """Where the variances of the levels start: how far a question's level is from what is expected of it, for contrasts of
@@ -72,46 +75,48 @@ class FusionModel:
     tail_degrees: float
 
     @classmethod
-    def train(cls, cells: FitCells, parts: ElicitedParts | None, base: LogitRegressor) -> FusionModel:
-        """Fit to training cells with elicited parts; None: without an elicitor."""
-        encoder = BackgroundEncoder(linear=bool(base.ordered), pairs=bool(base.interactions)).fit(cells.backgrounds)
-        design = encoder.transform(cells.backgrounds).with_constant
+    def train(
+        cls,
+        cells: FitCells,
+        base: LogitRegressor,
+        parts: Mapping[str, ElicitedParts],
+        people: Sequence[PeopleSeries] = (),
+    ) -> FusionModel:
+        """Fit to training cells.
+
+        Parameters
+        ----------
+        cells : FitCells
+            Rows without respondents may be among them: of questions that only sources know.
+        base : LogitRegressor
+            The logit that is extended.
+        parts : mapping of str to ElicitedParts
+            What each model said of the cells.
+        people : sequence of PeopleSeries
+            What people said elsewhere.
+        """
+        parts = with_average(parts)
+        backgrounds = all_backgrounds(cells.backgrounds, [one for series in people for one in series.evidence])
+        encoder = BackgroundEncoder(linear=bool(base.ordered), pairs=bool(base.interactions)).fit(backgrounds)
         asked = [(index, question, rows) for index, _, question, rows in cells.by_question()]
-        bases = [option_basis(question, base.ordered) for _, question, _ in asked]
-        degrees = [degree for _, degree in bases]
-        rest = parts is not None and bool((np.abs(parts.rest) > 1e-8).any())
-        attributes = list(cells.backgrounds.columns) if parts is not None else []
-        slopes = SlopeList(degrees, attributes, elicited=parts is not None, combinations=rest)
-        questions, has_level = [], []
-        for (_, question, rows), (contrasts, degree) in zip(asked, bases, strict=True):
-            counts = cells.counts[rows, : question.n_options]
-            covariates = slopes.covariates(_parts(parts, cells), rows, contrasts, degree)
-            questions.append(QuestionData(design[rows], counts, contrasts, covariates))
-            has_level.append(parts is None or bool(parts.has_level[rows[0]]))
-        family = LogitFamily(
-            questions,
-            degrees,
-            PriorTable.fixed(encoder.blocks, ordered=bool(base.ordered)),
-            prior=base.prior,
-            bounded=slopes.bounded,
-            slope_precision=slopes.precision,
-            has_level=has_level,
-            levels=LEVEL_VARIANCES,
-        )
+        names = [list(cells.questions)[index] for index, _, _ in asked]
+        told = [series.of_questions(names, cells, encoder, ordered=bool(base.ordered)) for series in people]
+        slopes, family = assemble(cells, base, parts, encoder, told, prior=base.prior)
         fit = family.fit()
-        lack_of_fit = LackOfFit.learn(encoder.blocks, questions, degrees, fit.optimum)
+        lack_of_fit = LackOfFit.learn(encoder.blocks, family.problem.questions, family.degrees, fit.optimum)
         place = {index: position for position, (index, _, _) in enumerate(asked)}
-        tail_degrees = TAIL_DEGREES if parts is not None else np.inf
+        tail_degrees = TAIL_DEGREES if parts else np.inf
         return cls(encoder, slopes, family, fit, lack_of_fit, place, bool(base.ordered), tail_degrees)
 
-    def predict(self, cells: PredictCells, parts: ElicitedParts | None, n_columns: int) -> np.ndarray:
+    def predict(self, cells: PredictCells, parts: Mapping[str, ElicitedParts], n_columns: int) -> np.ndarray:
         """Distributions (n, n_columns) at the optimum, NaN-padded."""
         P = np.full((len(cells), n_columns), np.nan)
+        parts = with_average(parts)
         matrix = self.encoder.transform(cells.backgrounds).with_constant
         optimum = self.fit.optimum
         for index, _, question, rows in cells.by_question():
             contrasts, degree = option_basis(question, self.ordered)
-            M = self.slopes.covariates(_parts(parts, cells), rows, contrasts, degree)
+            M = self.slopes.covariates(parts, rows, contrasts, degree)
             scores = np.einsum("njc,j->nc", M, optimum.slopes)
             if index in self.place:
                 scores = scores + matrix[rows] @ optimum.coefficients[self.place[index]].T
@@ -119,7 +124,7 @@ class FusionModel:
         return P
 
     def draws(
-        self, cells: PredictCells, parts: ElicitedParts | None, n_draws: int, generator: np.random.Generator
+        self, cells: PredictCells, parts: Mapping[str, ElicitedParts], n_draws: int, generator: np.random.Generator
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield rows and posterior draws of their distributions, (n_draws, n_rows, K_q), block by block.
 
@@ -128,11 +133,12 @@ class FusionModel:
         an attribute that training did not show has them, too, but drawn for each row by itself. Every cell has its own
         deviation from the sum of its terms (`LackOfFit`).
         """
+        parts = with_average(parts)
         states = draw_states(self.family, self.fit, self.lack_of_fit, n_draws, generator)
         design = self.encoder.transform(cells.backgrounds)
         for index, _, question, rows in cells.by_question():
             contrasts, degree = option_basis(question, self.ordered)
-            M = self.slopes.covariates(_parts(parts, cells), rows, contrasts, degree)
+            M = self.slopes.covariates(parts, rows, contrasts, degree)
             coefficients = [self._coefficients(state, self.place.get(index), degree, generator) for state in states]
             for start in range(0, len(rows), ROWS_AT_ONCE):
                 some = slice(start, start + ROWS_AT_ONCE)
@@ -156,25 +162,51 @@ class FusionModel:
         return scale[:, None, None] * generator.standard_normal((n_draws, *precision.shape)) / np.sqrt(precision)
 
 
-def effective_respondents(model: FusionModel) -> float:
-    """How many respondents of a simple random sample say as much of a cell as the posterior does, over all cells.
+def assemble(
+    cells: FitCells,
+    base: LogitRegressor,
+    parts: Mapping[str, ElicitedParts],
+    encoder: BackgroundEncoder,
+    series: Sequence[Series],
+    *,
+    prior: Prior,
+) -> tuple[SlopeList, LogitFamily]:
+    """The shared slopes and the logits of a fusion, before anything is learned.
 
-    ``sum_b (1 - sum_k p_bk^2) / sum_b trace(Cov(p_b))``: a sample of n has the trace ``(1 - sum_k p_k^2) / n``.
+    Parameters
+    ----------
+    cells, base
+        As in `FusionModel.train`.
+    parts : mapping of str to ElicitedParts
+        What each model said of the cells, their average included.
+    encoder : BackgroundEncoder
+        Fitted.
+    series : sequence of Series
+        What people said elsewhere of the questions' coefficients.
+    prior : {"auto", "fixed", "eb"}
+        Of the family.
     """
-    spread = error = 0.0
-    optimum = model.fit.optimum
-    for q, data in enumerate(model.family.problem.questions):
-        P = data.probabilities(optimum.coefficients[q], optimum.slopes)
-        slope = P[:, :, None] * (data.contrasts.T[None] - (P @ data.contrasts.T)[:, None, :])  # dp / dscore, (n, K, C)
-        covariance = score_covariances(data, optimum, q)
-        spread += float(np.sum(1.0 - (P**2).sum(axis=1)))
-        error += float(np.einsum("nkc,ncd,nkd->", slope, covariance, slope, optimize=True))
-    return spread / error
-
-
-def _parts(parts: ElicitedParts | None, cells: PredictCells) -> ElicitedParts:
-    if parts is not None:
-        return parts
-    n, width = len(cells), max(question.n_options for question in cells.questions.values())
-    nothing = np.zeros((n, width))
-    return ElicitedParts(nothing, np.zeros((n, 0, width)), nothing, np.zeros(n, dtype=bool))
+    design = encoder.transform(cells.backgrounds).with_constant
+    asked = [(question, rows) for _, _, question, rows in cells.by_question()]
+    bases = [option_basis(question, base.ordered) for question, _ in asked]
+    degrees = [degree for _, degree in bases]
+    rests = {name: bool((np.abs(own.rest) > 1e-8).any()) for name, own in parts.items()}
+    slopes = SlopeList(degrees, list(cells.backgrounds.columns) if parts else [], rests)
+    questions, has_level = [], []
+    for (question, rows), (contrasts, degree) in zip(asked, bases, strict=True):
+        counts = cells.counts[rows, : question.n_options]
+        covariates = slopes.covariates(parts, rows, contrasts, degree)
+        questions.append(QuestionData(design[rows], counts, contrasts, covariates))
+        has_level.append(not parts or any(own.has_level[rows[0]] for own in parts.values()))
+    family = make_family(
+        questions,
+        degrees,
+        PriorTable.fixed(encoder.blocks, ordered=bool(base.ordered)),
+        prior=prior,
+        slopes=slopes,
+        has_level=has_level,
+        series=series,
+        ordered=bool(base.ordered),
+        levels=LEVEL_VARIANCES,
+    )
+    return slopes, family

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from surveysim.baselines.priors import HIGHEST_CLASS
-from surveysim.fusion.covariates import ElicitedParts
+from surveysim.fusion.covariates import AVERAGE, ElicitedParts
 
 __all__ = ["Slope", "SlopeList"]
 
@@ -27,6 +27,9 @@ with 1, 5 and all questions at a time: .5 for levels is better than 1 and 2 (wit
 nothing); .25 for means is 1 to 3% better than .5 with few questions and equal with all; for shifts .25, .5 and 1 are
 within 5% of each other, and .5 is what stage 2 of `DSARegressor` uses."""
 
+OWN_SHARE = 0.5
+"""What remains of these for a model beside the average of several."""
+
 
 @dataclass(frozen=True)
 class Slope:
@@ -39,6 +42,10 @@ class Slope:
         attribute, the elicited rest.
     of : str
         The number of options ("mean", "level"), the attribute ("shift"), or "".
+    source : str
+        The model whose elicited distributions it multiplies; "" for a mean.
+    beside_average : bool
+        Whether the average of several models has slopes, too.
     contrast : int
         For "mean" the contrast's position; for "shift" the class of degree (0 no order, 1, 2, 3 and more).
     """
@@ -46,11 +53,14 @@ class Slope:
     kind: str
     of: str = ""
     contrast: int = -1
+    source: str = ""
+    beside_average: bool = False
 
     @property
     def scale(self) -> float:
         """Prior standard deviation."""
-        return {"mean": MEAN_SCALE, "level": LEVEL_SCALE}.get(self.kind, SHIFT_SCALE)
+        scale = {"mean": MEAN_SCALE, "level": LEVEL_SCALE}.get(self.kind, SHIFT_SCALE)
+        return scale * OWN_SHARE if self.beside_average else scale
 
 
 class SlopeList:
@@ -62,14 +72,12 @@ class SlopeList:
         The degrees of each question's contrasts (one array per question, of length K_q - 1).
     attributes : sequence of str
         The attributes whose elicited shifts get slopes; none without an elicitor.
-    elicited : bool
-        Whether levels get slopes.
-    combinations : bool
-        Whether the rest gets one.
+    combinations : mapping of str to bool
+        For each model whether the rest gets a slope; empty without models.
     """
 
     def __init__(
-        self, degrees: Sequence[np.ndarray], attributes: Sequence[str], *, elicited: bool, combinations: bool
+        self, degrees: Sequence[np.ndarray], attributes: Sequence[str], combinations: Mapping[str, bool]
     ) -> None:
         sizes = sorted({len(degree) + 1 for degree in degrees})
         # unordered contrasts mean something else in every question: they have no common mean
@@ -77,11 +85,12 @@ class SlopeList:
         self.slopes = [
             Slope("mean", str(size), c) for size in sorted(ordered) for c in range(size - 1) if len(degrees) > 1
         ]
-        if elicited:
-            classes = sorted({int(d) for degree in degrees for d in np.minimum(degree, HIGHEST_CLASS)})
-            self.slopes += [Slope("level", str(size)) for size in sizes]
-            self.slopes += [Slope("shift", name, d) for name in attributes for d in classes]
-            self.slopes += [Slope("rest")] * combinations
+        classes = sorted({int(d) for degree in degrees for d in np.minimum(degree, HIGHEST_CLASS)})
+        for source, rest in combinations.items():
+            own = len(combinations) > 1 and source != AVERAGE
+            self.slopes += [Slope("level", str(size), source=source, beside_average=own) for size in sizes]
+            self.slopes += [Slope("shift", name, d, source, own) for name in attributes for d in classes]
+            self.slopes += [Slope("rest", source=source, beside_average=own)] * rest
         self._attribute = {name: a for a, name in enumerate(attributes)}
 
     def __len__(self) -> int:
@@ -98,25 +107,35 @@ class SlopeList:
         return np.array([slope.scale**-2 for slope in self.slopes])
 
     def covariates(
-        self, parts: ElicitedParts, rows: np.ndarray, contrasts: np.ndarray, degree: np.ndarray
+        self, parts: Mapping[str, ElicitedParts], rows: np.ndarray, contrasts: np.ndarray, degree: np.ndarray
     ) -> np.ndarray:
-        """What the slopes multiply in some rows of one question, (n, J, C)."""
+        """What the slopes multiply in some rows of one question, (n, J, C).
+
+        Parameters
+        ----------
+        parts : mapping of str to ElicitedParts
+            What each model said.
+        rows : int array of shape (n,)
+            Which of their rows.
+        contrasts, degree : arrays of shapes (C, K) and (C,)
+            Of the question's options.
+        """
         n_options = contrasts.shape[1]
         classes = np.minimum(degree, HIGHEST_CLASS)
-        level = parts.level[rows, :n_options] @ contrasts.T
-        shifts = parts.shifts[rows, :, :n_options] @ contrasts.T
-        rest = parts.rest[rows, :n_options] @ contrasts.T
         M = np.zeros((len(rows), len(self.slopes), len(degree)))
         for j, slope in enumerate(self.slopes):
-            if slope.kind == "shift":
-                M[:, j] = np.where(classes == slope.contrast, shifts[:, self._attribute[slope.of]], 0.0)
-            elif slope.kind == "rest":
-                M[:, j] = rest
-            elif slope.of == str(n_options):
-                if slope.kind == "level":
-                    M[:, j] = level
-                elif degree.all():
+            if slope.kind == "mean":
+                if slope.of == str(n_options) and degree.all():
                     M[:, j, slope.contrast] = 1.0
+                continue
+            own = parts[slope.source]
+            if slope.kind == "shift":
+                shift = own.shifts[rows, self._attribute[slope.of], :n_options] @ contrasts.T
+                M[:, j] = np.where(classes == slope.contrast, shift, 0.0)
+            elif slope.kind == "rest":
+                M[:, j] = own.rest[rows, :n_options] @ contrasts.T
+            elif slope.of == str(n_options):
+                M[:, j] = own.level[rows, :n_options] @ contrasts.T
         return M
 
     def as_frame(self, values: np.ndarray, variances: np.ndarray) -> pd.DataFrame:

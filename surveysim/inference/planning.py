@@ -153,7 +153,8 @@ def _own_population(cells: Cells) -> pd.DataFrame:
 
 
 def _prices(cost: float | Mapping[Any, float], frame: pd.DataFrame) -> np.ndarray:
-    keys = [row[0] if len(row) == 1 else row for row in frame.itertuples(index=False, name=None)]
+    rows = map(tuple, frame.to_numpy(dtype=object))  # itertuples of pandas 2 has no rows where there are no columns
+    keys = [row[0] if len(row) == 1 else row for row in rows]
     if isinstance(cost, Mapping):
         unknown = [key for key in cost if key not in keys]
         if unknown:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from surveysim.models.errors import ADVICE, ModelNotFoundError
 from surveysim.models.folders import check_config, has_tokenizer, read_config, weight_files
 
-__all__ = ["cached_folder", "download"]
+__all__ = ["cached_folder", "download", "gigabytes", "say"]
 
 _LOGGER = logging.getLogger("surveysim")
 
@@ -135,7 +135,7 @@ def _check_files(name: str, files: dict[str, int | None] | None) -> None:
 def _announce(name: str, files: dict[str, int | None] | None, commit: str | None) -> None:
     """Say how many GB are about to be downloaded; raise where the disk does not have them."""
     if files is None:
-        _say(f"downloading {name} (size unknown) to {_cache()}")
+        say(f"downloading {name} (size unknown) to {_cache()}")
         return
     missing = [file for file in files if not isinstance(try_to_load_from_cache(name, file, revision=commit), str)]
     size = sum(files[file] or 0 for file in missing)
@@ -145,10 +145,10 @@ def _announce(name: str, files: dict[str, int | None] | None, commit: str | None
     free = shutil.disk_usage(place).free
     if size > free:
         raise ModelNotFoundError(
-            f"model {name!r} needs {_gigabytes(size)}, but {place} has {_gigabytes(free)} left: "
+            f"model {name!r} needs {gigabytes(size)}, but {place} has {gigabytes(free)} left: "
             f"make room or set HF_HOME to a larger disk. {ADVICE}"
         )
-    _say(f"downloading {name}: {_gigabytes(size)} to {_cache()}")
+    say(f"downloading {name}: {gigabytes(size)} to {_cache()}")
 
 
 def _is_wanted(file: str) -> bool:
@@ -164,7 +164,8 @@ def _gated(name: str) -> str:
     )
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
+    """Tell what is about to take a while."""
     # To the log for programs, and to the terminal for people: a silent wait of minutes looks like a hang.
     _LOGGER.info(message)
     tqdm.write(f"surveysim: {message}", file=sys.stderr)
@@ -174,7 +175,8 @@ def _cache() -> str:
     return os.fspath(constants.HF_HUB_CACHE)
 
 
-def _gigabytes(size: int) -> str:
+def gigabytes(size: int) -> str:
+    """A size in words."""
     return f"{size / 1e9:.2f} GB" if size < 1e10 else f"{size / 1e9:.0f} GB"
 
 

@@ -21,10 +21,10 @@ from surveysim.models.devices import resolve_device
 from surveysim.models.download import TIMEOUT
 from surveysim.models.errors import ModelNotFoundError
 from surveysim.models.folders import weight_files
-from surveysim.models.own_torch import own_torch
 
 # One load at a time in the whole process, whatever is loaded; and bars only where loading takes long.
-from surveysim.models.registry import _loading, _progress_bars
+from surveysim.models.one_load import one_load
+from surveysim.models.own_torch import own_torch
 from surveysim.models.versions import check_transformers
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def _load(name: str, folder: Path, device: torch.device) -> Encoder:
     settings = _read_settings(folder, name)
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        with _loading, _progress_bars(False):
+        with one_load(0):
             tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
             options = {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True, **safe}
             loaded: Any = AutoModel.from_pretrained(folder, **options)

@@ -38,7 +38,8 @@ def check_folder(folder: Path, name: str) -> None:
     """
     if folder.is_file():
         raise ModelNotFoundError(
-            f"model {name!r} is a file: pass the folder with config.json and *.safetensors in it. {ADVICE}"
+            f"model {name!r} is a file, but not GGUF: pass a GGUF file, or the folder with config.json and "
+            f"*.safetensors in it. {ADVICE}"
         )
     if not folder.is_dir():
         raise ModelNotFoundError(f"there is no model folder {str(folder)!r}. {ADVICE}")
@@ -47,6 +48,9 @@ def check_folder(folder: Path, name: str) -> None:
             raise ModelNotFoundError(
                 f"model folder {str(folder)!r} holds an adapter only: merge it into its base model and save that"
             )
+        if any(folder.glob("*.gguf")):
+            found = sorted(path.name for path in folder.glob("*.gguf"))
+            raise ModelNotFoundError(f"model folder {str(folder)!r} has GGUF files: pass one of them, {found}")
         raise ModelNotFoundError(
             f"model folder {str(folder)!r} has no config.json: it should be a folder as transformers' "
             f"save_pretrained writes it. {ADVICE}"

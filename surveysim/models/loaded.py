@@ -25,7 +25,8 @@ class LoadedModel:
     Attributes
     ----------
     name : str
-        ``"nano"``, a hub name, or a folder's absolute path: `load_model` finds the same model by it.
+        ``"nano"``, ``"smollm2"``, a hub name, or the absolute path of a folder or GGUF file: `load_model` finds the
+        same model by it.
     revision : str or None
         The hub's commit.
     fingerprint : str

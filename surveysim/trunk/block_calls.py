@@ -14,7 +14,7 @@ from surveysim.models.anatomy import Anatomy, UnfitModelError
 from surveysim.trunk.attention import MaskRule, Rule, Stop, causal
 from surveysim.trunk.twin import states_among
 
-__all__ = ["BlockCall", "capture", "record_calls"]
+__all__ = ["BlockCall", "capture", "record_calls", "with_its_rule"]
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ def record_calls(anatomy: Anatomy, n_blocks: int, length: int) -> list[BlockCall
     ids = torch.zeros(1, length, dtype=torch.long, device=device)
     positions = torch.arange(length, device=device)[None]
     calls = capture(anatomy, list(anatomy.blocks[-n_blocks:]), input_ids=ids, position_ids=positions)
-    return [_with_its_rule(call).float() for call in calls]
+    return [with_its_rule(call).float() for call in calls]
 
 
-def _with_its_rule(call: BlockCall) -> BlockCall:
+def with_its_rule(call: BlockCall) -> BlockCall:
     """The rule is taken out of the arguments: a copy is called with tokens of many rows, to which it does not fit."""
     rules = [value for value in (*call.args, *call.kwargs.values()) if isinstance(value, MaskRule)]
     if len(rules) != 1:

@@ -22,7 +22,7 @@ class OptionHead(nn.Module):
     """From trunk states to the logits of each question's options.
 
     An option's logit is the log-sum-exp over its label's variants ("A", " A") of the model's own logits (output rows,
-    logit scale and soft cap included), plus a bias per question and option.
+    logit scale and soft cap included), times the recipe's weight, plus a bias per question and option.
 
     Parameters
     ----------
@@ -58,6 +58,7 @@ class OptionHead(nn.Module):
         no_bias = torch.zeros(len(ids))  # like the index it is not trained: not part of the state
         self.register_buffer("_output_bias", no_bias if output_bias is None else output_bias, persistent=False)
         self._scaled = recipe.scaled
+        self._weight = recipe.weight
         self._start = (recipe, seed, ids)  # in a tuple: no part of the module
         self._variants = variants
         self.to(recipe.device)
@@ -78,7 +79,8 @@ class OptionHead(nn.Module):
         option = variants.masked_fill(index < 0, -torch.inf)
         exists = (index >= 0).any(dim=-1)
         option = option.masked_fill(~exists[:, :, None], 0.0)  # keeps log-sum-exp, and its gradient, finite
-        return (option.logsumexp(dim=-1) + self.bias[question]).masked_fill(~exists, NO_OPTION)
+        weighed = self._weight * option.logsumexp(dim=-1)
+        return (weighed + self.bias[question]).masked_fill(~exists, NO_OPTION)
 
     def label_mass(self, batch: Any, question: Tensor, output: nn.Module) -> Tensor:
         """Share of the next token's probability that falls on the labels of each row's options, (B,).
@@ -88,7 +90,7 @@ class OptionHead(nn.Module):
         hidden = self.blocks(batch)
         weight = output.weight
         every = self._scaled(output(hidden.to(weight.dtype)).float())  # type: ignore[union-attr, operator]
-        labels = self(batch, question) - self.bias[question]
+        labels = (self(batch, question) - self.bias[question]) / self._weight
         return (labels.logsumexp(dim=-1) - every.logsumexp(dim=-1)).exp()
 
     @property

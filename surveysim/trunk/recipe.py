@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from surveysim.errors import warn
 from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
 from surveysim.trunk.block_calls import BlockCall, capture, record_calls
+from surveysim.trunk.block_parts import Parts
 from surveysim.trunk.frozen_blocks import FrozenBlocks, Prefix, attending_twin
 from surveysim.trunk.last_blocks import LastBlocks, unread_projections
 from surveysim.trunk.position_tables import PositionTables
 from surveysim.trunk.state_batches import StateBatch, pack_states
 from surveysim.trunk.twin import hollow, twin_of
-from surveysim.trunk.whole_blocks import WholeBatch, WholeBlocks, pad_states, read_at_last_positions
+from surveysim.trunk.whole_blocks import WholeBatch, WholeBlocks, attends_for_last, pad_states
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -53,6 +54,8 @@ class OutputLayer:
 
     way: TrunkWay
     reason: str | None = None
+    weight: float = 1.0
+    """What option logits are multiplied by; another one where a head starts at weights that were trained before."""
 
     def __init__(self, anatomy: Anatomy, lock: AbstractContextManager[Any]) -> None:
         self.anatomy = anatomy
@@ -119,7 +122,11 @@ class Recipe(OutputLayer):
     positions : PositionTables
         Refuses prompts so long that positions would depend on their length.
     unread : tuple of str
-        Parts of the last block that need not see every token.
+        Parts of the last block that need not see every token while its keys and values are made.
+    parts : Parts
+        Of whole blocks, what need not be run at every position of every prompt.
+    looks_from_last : bool
+        Whether in the last of them attention looks from last positions alone, by the library's own function.
     trains_rows : bool
         True: the labels' rows of the output layer are trained too.
 
@@ -140,6 +147,8 @@ class Recipe(OutputLayer):
             raise UnfitModelError(f"n_blocks={n_blocks}, but the model has {len(self.anatomy.blocks)} blocks")
         self.way: TrunkWay = "last positions"
         self.unread: tuple[str, ...] = ()
+        self.parts = Parts()
+        self.looks_from_last = False
         self._calls: list[BlockCall] = []
         with lock, torch.no_grad():
             self.frozen = FrozenBlocks(network, n_blocks)
@@ -183,7 +192,8 @@ class Recipe(OutputLayer):
         `seed` is for recipes that start at random; this one starts at the model's own weights.
         """
         if self.way == "whole blocks":
-            return WholeBlocks(self.frozen.own, self.n_blocks, self.unread)
+            last = self.frozen.other if self.looks_from_last else None
+            return WholeBlocks(self.frozen.own, self.n_blocks, self.parts, last)
         return LastBlocks(self.frozen.other, self.n_blocks, self.unread)
 
     def prefix(self, ids: Sequence[int]) -> Prefix:
@@ -222,7 +232,8 @@ class Recipe(OutputLayer):
         prompts = [[*prefix_ids[g], *ids] for g, ids in zip(group, suffix_ids, strict=True)]
         states = [torch.cat([prefixes[g], part]) for g, part in zip(group, suffixes, strict=True)]
         with self.lock:
-            return pad_states(self._hollows[0], self.n_blocks, prompts, states, self.device)
+            last = self._hollows[1] if self.looks_from_last else None
+            return pad_states(self._hollows[0], self.n_blocks, prompts, states, self.device, last)
 
     def _shares_rightly(self, probe: Sequence[int]) -> bool:
         """Whether prompts behind a shared beginning have the states that each of them has alone."""
@@ -257,24 +268,23 @@ class Recipe(OutputLayer):
             return self.copy()(self.batch([prefix.ids], [prefix.states], ends, states, [0, 0]))
 
         with suppress(*BUILT_OTHERWISE):
-            self.unread = self._unread_projections()
-        if self.unread and difference_from_own_logits(self, network, probes, hidden) is None:
+            self._spare()
+        if difference_from_own_logits(self, network, probes, hidden) is None:
             return None
-        self.unread = ()
+        self.unread, self.parts, self.looks_from_last = (), Parts(), False
         return difference_from_own_logits(self, network, probes, hidden)
 
-    def _unread_projections(self) -> tuple[str, ...]:
-        """Parts of the last block that need not see every token."""
+    def _spare(self) -> None:
+        """Find what of the trained blocks need not be run everywhere."""
         generator = torch.Generator().manual_seed(0)
         states = torch.randn(5, self.width, generator=generator).to(self.device)
         if self.way == "last positions":
             block = LastBlocks(self.frozen.other, 1).blocks[-1]
-            return unread_projections(block, self.calls(5)[-1], states)
-        block = WholeBlocks(self.frozen.own, 1).blocks[-1]
-        hollow_own = self._hollows[0]
-        ids = torch.zeros(1, len(states), dtype=torch.long, device=self.device)
-        (call,) = capture(hollow_own, [hollow_own.blocks[-1]], input_ids=ids)
-        return read_at_last_positions(block, call.float(), states[None])
+            self.unread = unread_projections(block, self.calls(5)[-1], states)
+            return
+        self.parts = WholeBlocks(self.frozen.own, self.n_blocks).find_parts(self._hollows[0], states)
+        block = WholeBlocks(self.frozen.other, 1).blocks[-1]
+        self.looks_from_last = attends_for_last(block, record_calls(self._hollows[1], 1, 5)[-1], states[None])
 
 
 def _hollows(network: PreTrainedModel) -> tuple[Anatomy, Anatomy]:

@@ -1,25 +1,34 @@
 """The fall-back where last positions cannot be run alone: whole blocks over trunk states, as the model calls them.
 
 A copy of the block is called at every position with exactly what the model itself hands it. Nothing is asked of a block
-beyond that, so that convolutions, linear attention and a family's own attention are trained, too; a question's shared
-beginning is run with every prompt.
+beyond that, so that convolutions, linear attention and a family's own attention are trained, too. What it does with
+each position by itself is done once for all prompts that begin alike (`block_parts`), and attention that can be told so
+looks from last positions alone; the rest is run for every prompt.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from surveysim.models.anatomy import Anatomy
-from surveysim.trunk.block_calls import BlockCall, capture
+from surveysim.trunk.attention import Attention, Rule, attend, attending, weights_of
+from surveysim.trunk.block_calls import BlockCall, capture, with_its_rule
+from surveysim.trunk.block_parts import (
+    AtLast,
+    Beginnings,
+    OncePerBeginning,
+    Parts,
+    distinct_beginnings,
+    find_parts,
+    read_from,
+)
 
-__all__ = ["WholeBatch", "WholeBlocks", "pad_states", "read_at_last_positions"]
+__all__ = ["LastOfRows", "WholeBatch", "WholeBlocks", "attends_for_last", "pad_states"]
 
 
 @dataclass(frozen=True)
@@ -33,16 +42,19 @@ class WholeBatch:
         Each prompt's last position.
     calls : list of BlockCall
         What the model hands to each trained block for these prompts.
+    beginnings : Beginnings
+        Which positions of which prompts have the same tokens up to there.
     """
 
     states: Tensor
     last: Tensor
     calls: list[BlockCall]
+    beginnings: Beginnings
 
     @property
     def nbytes(self) -> int:
         """Bytes of the padded part."""
-        return self.states.nbytes + sum(call.nbytes for call in self.calls)
+        return self.states.nbytes + self.beginnings.which.nbytes + sum(call.nbytes for call in self.calls)
 
 
 class WholeBlocks(nn.Module):
@@ -54,34 +66,82 @@ class WholeBlocks(nn.Module):
         Of a twin that attends as the model does.
     n_blocks : int
         How many of the last blocks are copied.
-    read_last : sequence of str
-        Parts of the last block of which only the last position is read; see `read_at_last_positions`.
+    parts : Parts, optional
+        What need not be run at every position of every prompt; None: everything is run everywhere.
+    last : Anatomy, optional
+        Of a twin that attends by the library's own function, which then looks from last positions alone; the last block
+        is copied from there.
     """
 
-    def __init__(self, anatomy: Anatomy, n_blocks: int, read_last: Sequence[str] = ()) -> None:
+    def __init__(
+        self, anatomy: Anatomy, n_blocks: int, parts: Parts | None = None, last: Anatomy | None = None
+    ) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList([copy.deepcopy(block) for block in anatomy.blocks[-n_blocks:]]).float()
+        parts = parts or Parts()
+        blocks = [*anatomy.blocks[-n_blocks:-1], (last or anatomy).blocks[-1]]
+        self.blocks = nn.ModuleList([copy.deepcopy(block) for block in blocks]).float()
         self.norm = copy.deepcopy(anatomy.norm).float()
         self.requires_grad_(True)
         self.eval()
-        self._last_only = _LastOnly([self.blocks[-1].get_submodule(name) for name in read_last])
+        self._at_last = AtLast([self.blocks.get_submodule(name) for name in parts.at_last])
+        self._once = OncePerBeginning([self.blocks.get_submodule(name) for name in parts.once])
 
     def forward(self, batch: WholeBatch) -> Tensor:
         """Normed hidden states (B, D) at the last position of each prompt."""
         states = batch.states.float()
-        for block, call in zip(self.blocks[:-1], batch.calls[:-1], strict=True):  # type: ignore[arg-type]
-            states = call.run(block, states)
-        with self._last_only.at(batch.last):
-            states = batch.calls[-1].run(self.blocks[-1], states)
+        with self._once.of(batch.beginnings):
+            for block, call in zip(self.blocks[:-1], batch.calls[:-1], strict=True):  # type: ignore[arg-type]
+                states = call.run(block, states)
+            with self._at_last.of(batch.last), attending(LastOfRows(batch.last, batch.calls[-1].rule)):
+                states = batch.calls[-1].run(self.blocks[-1], states)
         rows = torch.arange(len(states), device=states.device)
         return self.norm(states[rows, batch.last])
 
+    def find_parts(self, hollow: Anatomy, states: Tensor) -> Parts:
+        """What need not be run everywhere.
 
-def read_at_last_positions(block: nn.Module, call: BlockCall, states: Tensor) -> tuple[str, ...]:
-    """Parts of a block whose output at earlier positions does not reach the block's output at the last one.
+        Parameters
+        ----------
+        hollow : Anatomy
+            Of a hollow twin that attends as the model does.
+        states : Tensor of shape (T, D)
+            Any states.
+        """
+        ids = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
+        calls = capture(hollow, list(hollow.blocks[-len(self.blocks) :]), input_ids=ids)
+        return find_parts(self.blocks, [call.float() for call in calls], states[None])
 
-    Queries, what follows attention, the feed-forward part: most of a block's work. Only parts that treat every position
-    by itself count, the largest such parts alone.
+
+@dataclass(frozen=True)
+class LastOfRows:
+    """The way of padded rows of which only one position each is read: it alone looks at its row.
+
+    Attributes
+    ----------
+    last : int Tensor of shape (R,)
+        That position.
+    rule : Rule
+        Who sees whom.
+    """
+
+    last: Tensor
+    rule: Rule
+
+    def __call__(self, asked: Attention, /) -> Tensor:
+        """From queries, keys and values (R, ., T, d) to (R, T, H, d), zero elsewhere."""
+        n_rows, heads, length, size = asked.query.shape
+        rows = torch.arange(n_rows, device=asked.query.device)
+        query = asked.query[rows, :, self.last].unflatten(1, (asked.key.shape[1], -1))  # (R, G, H / G, d)
+        seen = self.rule(self.last[:, None], torch.arange(length, device=rows.device))  # (R, 1, T)
+        scores = asked.scores(query @ asked.key.transpose(-1, -2), size).masked_fill(~seen[:, None], float("-inf"))
+        weights = weights_of(scores.flatten(1, 2)[:, :, None], asked.scores.sinks).view_as(scores)
+        found = (weights @ asked.value).flatten(1, 2)
+        every = found.new_zeros(n_rows, length, heads, found.shape[-1])
+        return every.index_put((rows, self.last), found)
+
+
+def attends_for_last(block: nn.Module, call: BlockCall, states: Tensor) -> bool:
+    """Whether a block attends by the library's own function, and the last position reads its own part of it alone.
 
     Parameters
     ----------
@@ -92,92 +152,27 @@ def read_at_last_positions(block: nn.Module, call: BlockCall, states: Tensor) ->
     states : Tensor of shape (1, T, D)
         Any states.
     """
-    seen: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+    outputs: list[Tensor] = []
 
-    def note(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            if len(args) == 1 and not kwargs and all(map(shaped, (args[0], output))):
-                # Copies: a block may go on to add to what a part gave.
-                seen[name] = output, args[0].detach().clone(), output.detach().clone()
+    def way(asked: Attention) -> Tensor:
+        outputs.append(attend(asked, call.rule))
+        return outputs[-1]
 
-        return hook
-
-    def shaped(value: Any) -> bool:
-        return isinstance(value, Tensor) and value.ndim >= 3 and value.shape[:2] == states.shape[:2]
-
-    parts = {name: module for name, module in block.named_modules() if name}
-    handles = [module.register_forward_hook(note(name), with_kwargs=True) for name, module in parts.items()]
-    with torch.enable_grad():
-        last = call.run(block, states)[0, -1]
-        # Not a plain sum, of which a norm may leave nothing.
-        wanted = (last * torch.linspace(0.5, 1.5, len(last), device=last.device)).sum()
-    for handle in handles:
-        handle.remove()
-    outputs = {name: output for name, (output, *_) in seen.items() if output.requires_grad}
-    if not outputs:
-        return ()
-    gradients = torch.autograd.grad(wanted, list(outputs.values()), allow_unused=True)
-    unread = [
-        name
-        for name, gradient in zip(outputs, gradients, strict=True)
-        if gradient is not None and not gradient[0, :-1].any() and _is_by_position(parts[name], *seen[name][1:])
-    ]
-    return tuple(name for name in unread if not any(name.startswith(f"{other}.") for other in unread))
-
-
-@torch.no_grad()
-def _is_by_position(module: nn.Module, given: Tensor, output: Tensor) -> bool:
-    alone = module(given[:, -1:])
-    return _has_the_form(alone, output) and torch.allclose(alone, output[:, -1:], rtol=1e-4, atol=1e-5)
-
-
-def _has_the_form(alone: Any, output: Tensor) -> bool:
-    """Whether a part's answer for one position has the form of its answer for all."""
-    return isinstance(alone, Tensor) and alone.shape == output[:, -1:].shape
-
-
-class _LastOnly:
-    """Lets parts of a block see each prompt's last position alone; elsewhere they give zeros.
-
-    Parameters
-    ----------
-    modules : sequence of Module
-        Hooks are put on them for good; they do nothing outside of `at`.
-    """
-
-    def __init__(self, modules: Sequence[nn.Module]) -> None:
-        self._last: Tensor | None = None
-        self._length = 0
-        for module in modules:
-            module.register_forward_pre_hook(self._gather)
-            module.register_forward_hook(self._scatter)
-
-    @contextmanager
-    def at(self, last: Tensor) -> Iterator[None]:
-        """Within this context only positions `last` (B,) are read."""
-        self._last = last
-        try:
-            yield
-        finally:
-            self._last = None
-
-    def _gather(self, module: nn.Module, args: tuple[Any, ...]) -> Any:
-        if self._last is None:
-            return args
-        states = args[0]
-        self._length = states.shape[1]
-        return (states[torch.arange(len(states), device=states.device), self._last][:, None], *args[1:])
-
-    def _scatter(self, module: nn.Module, args: Any, output: Tensor) -> Tensor:
-        if self._last is None:
-            return output
-        every = output.new_zeros(len(output), self._length, *output.shape[2:])
-        rows = torch.arange(len(output), device=output.device)
-        return every.index_put((rows, self._last), output[:, 0])
+    with torch.enable_grad(), attending(way):
+        found = read_from(call.run(block, states))
+        if len(outputs) != 1:
+            return False
+        (gradient,) = torch.autograd.grad(found, outputs, allow_unused=True)
+    return gradient is not None and not gradient[0, :-1].any()
 
 
 def pad_states(
-    hollow: Anatomy, n_blocks: int, prompts: Sequence[Sequence[int]], states: Sequence[Tensor], device: torch.device
+    hollow: Anatomy,
+    n_blocks: int,
+    prompts: Sequence[Sequence[int]],
+    states: Sequence[Tensor],
+    device: torch.device,
+    last: Anatomy | None = None,
 ) -> WholeBatch:
     """Trunk states of whole prompts as one padded batch.
 
@@ -193,6 +188,8 @@ def pad_states(
         The first trained block's input.
     device : torch.device
         Where the trained blocks are.
+    last : Anatomy, optional
+        Of a hollow twin that attends by the library's own function, where the last block does.
     """
     rows = [torch.tensor(list(prompt), dtype=torch.long) for prompt in prompts]
     lengths = torch.tensor([len(row) for row in rows])
@@ -200,8 +197,12 @@ def pad_states(
     trained = list(hollow.blocks[-n_blocks:])
     # Without a mask of what is padding: nothing looks ahead, and attention that is causal alone is quicker.
     calls = capture(hollow, trained, input_ids=ids.to(device))
+    if last is not None:
+        calls[-1:] = [with_its_rule(call) for call in capture(last, [last.blocks[-1]], input_ids=ids.to(device))]
+    beginnings = distinct_beginnings(ids, lengths)
     return WholeBatch(
         states=nn.utils.rnn.pad_sequence(list(states), batch_first=True).to(device),
         last=(lengths - 1).to(device),
         calls=[call.float() for call in calls],
+        beginnings=Beginnings(beginnings.first.to(device), beginnings.which.to(device)),
     )

@@ -224,7 +224,7 @@ class TestUse:
         cells = tabulate(data, ["age"], questions, folds=3)
         table = rectify(LogitRegressor(question=questions), cells, POPULATION, by="age")
         assert table.groupby("question", sort=False).size().tolist() == [9, 6]
-        np.testing.assert_allclose(table.groupby(["age", "question"])["share"].sum(), 100)
+        np.testing.assert_allclose(table.groupby(["age", "question"], observed=True)["share"].sum(), 100)
 
 
 class TestBadInput:

@@ -52,7 +52,7 @@ def test_a_path_that_is_no_folder(name):
 
 
 def test_a_file(folder):
-    with pytest.raises(ModelNotFoundError, match="is a file: pass the folder"):
+    with pytest.raises(ModelNotFoundError, match="is a file, but not GGUF: pass a GGUF file, or the folder"):
         find_model(folder / "model.safetensors")
 
 

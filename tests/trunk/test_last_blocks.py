@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from surveysim.models import LoadedModel, load_model
 from surveysim.models.anatomy import UnfitModelError, dissect
 from surveysim.trunk.attention import causal
+from surveysim.trunk.block_parts import Parts
 from surveysim.trunk.last_blocks import LastBlocks
 from surveysim.trunk.recipe import Recipe
 from surveysim.trunk.whole_blocks import WholeBlocks
@@ -173,7 +174,7 @@ def test_projections_of_queries_see_one_token_while_keys_are_made(tiny):
 
 
 def test_projections_that_are_read_after_all_are_run_for_all_tokens(tiny, monkeypatch):
-    monkeypatch.setattr(Recipe, "_unread_projections", lambda self: ("self_attn.k_proj",))
+    monkeypatch.setattr(Recipe, "_spare", lambda self: setattr(self, "unread", ("self_attn.k_proj",)))
     recipe = recipe_of(load_model(tiny("qwen3")))
     assert recipe.way == "last positions"
     assert recipe.unread == ()
@@ -470,15 +471,16 @@ def test_what_is_read_at_last_positions_alone_is_run_there_alone():
     network = odd_model("falcon")
     with pytest.warns(UserWarning, match="It is trained whole"):
         recipe = Recipe(network, 1, (PROMPTS[0], PROMPTS[1]), threading.RLock())
-    assert "mlp" in recipe.unread
-    assert not {"self_attention", "self_attention.query_key_value"} & set(recipe.unread)  # keys are read everywhere
+    assert "0.mlp" in recipe.parts.at_last
+    # keys are read everywhere
+    assert not {"0.self_attention", "0.self_attention.query_key_value"} & set(recipe.parts.at_last)
     blocks, batch = recipe.copy(), batch_of(recipe)
     seen = []
     layer = blocks.blocks[-1].mlp.dense_4h_to_h
     layer.register_forward_hook(lambda module, args, output: seen.append(args[0].shape[1]))
     found = blocks(batch).detach()
     assert seen == [1]
-    recipe.unread = ()
+    recipe.parts = Parts()
     torch.testing.assert_close(found, recipe.copy()(batch).detach(), atol=1e-6, rtol=1e-5)
 
 

@@ -1,0 +1,136 @@
+"""The contamination rule: what may be evidence for a group's answers, and what holds them already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from surveysim.datasets.no_answer import plain_text
+from surveysim.datasets.survey import QuestionSet
+from surveysim.level_order import range_of
+from surveysim.tables import QUESTION_COLUMN
+
+__all__ = ["leave_out_overlapping", "overlapping"]
+
+
+def overlapping(evidence: Any, target: Any) -> np.ndarray:
+    """Which rows of one set are answers of the same people, in part, to a question that another set asks.
+
+    A row overlaps another if the question has the same text and no attribute tells the two groups apart: women and
+    people under 30 overlap, women and men do not, and the total overlaps everybody. Groups that are described by
+    different attributes count as overlapping, and so do ages "18-29" and "25-34"; other values are taken as different
+    groups where they are written differently.
+
+    Parameters
+    ----------
+    evidence, target : QuestionSet
+        Or anything with X and questions; a missing attribute is the total over it.
+
+    Returns
+    -------
+    bool array
+        For each row of `evidence`, whether it overlaps a row of `target`.
+    """
+    frames = [_described(part) for part in (evidence, target)]
+    columns = sorted(set(frames[0].columns) | set(frames[1].columns) - {_TEXT})
+    columns.remove(_TEXT)
+    ours, theirs = (frame.reindex(columns=[_TEXT, *columns]) for frame in frames)
+    result = np.zeros(len(ours), dtype=bool)
+    targets = {text: group[columns].to_numpy(dtype=object) for text, group in theirs.groupby(_TEXT, sort=False)}
+    for text, group in ours.groupby(_TEXT, sort=False):
+        others = targets.get(text)
+        if others is None:
+            continue
+        own = group[columns].to_numpy(dtype=object)
+        for row, values in zip(group.index, own, strict=True):
+            result[row] = any(not _apart(values, other) for other in others)
+    return result
+
+
+def leave_out_overlapping(evidence: QuestionSet, target: QuestionSet) -> QuestionSet:
+    """The rows of a question-level set that may be evidence for another: never those that hold its answers already.
+
+    Parameters
+    ----------
+    evidence : QuestionSet
+        What a source is to be made of.
+    target : QuestionSet
+        What is to be predicted.
+
+    Returns
+    -------
+    QuestionSet
+        Without the rows that overlap a row of `target`: the same question, and people who may be the same.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left.
+
+    See Also
+    --------
+    surveysim.sources.Wave : Makes a source of it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from surveysim import Question
+    >>> from surveysim.datasets import QuestionSet, leave_out_overlapping
+    >>> def groups(*sexes):
+    ...     X = pd.DataFrame({"question": "q", "sex": list(sexes)})
+    ...     Y = np.full((len(X), 2), 0.5)
+    ...     return QuestionSet(X=X, Y=Y, n=np.full(len(X), 100.0), questions={"q": Question("Q?", ["no", "yes"])},
+    ...                        backgrounds=["sex"], n_is_assumed=False, report=pd.DataFrame())
+    >>> leave_out_overlapping(groups("f", "m", None), groups("f")).X["sex"].tolist()
+    ['m']
+    """
+    kept = np.flatnonzero(~overlapping(evidence, target))
+    if not len(kept):
+        raise ValueError("nothing is left: every row overlaps the target, with the same question of the same people")
+    changed = {
+        name: _rows(value, kept)
+        for name, value in evidence.items()
+        if name in ("X", "Y", "n", "datasets", "groups", "attributes", "labels", "recorded")
+    }
+    used = set(changed["X"][QUESTION_COLUMN]) if QUESTION_COLUMN in changed["X"] else set(evidence.questions)
+    questions = {name: question for name, question in evidence.questions.items() if name in used}
+    return QuestionSet(**{**evidence, **changed, "questions": questions})
+
+
+_TEXT = "\0text"
+"""The column with a question's text; no attribute has this name."""
+
+
+def _described(part: Any) -> pd.DataFrame:
+    """Texts and attributes of a set's rows, comparable with another's."""
+    X = part.X.reset_index(drop=True)
+    names = X[QUESTION_COLUMN] if QUESTION_COLUMN in X else pd.Series([next(iter(part.questions))] * len(X))
+    # a sentence that describes a group does not say which others overlap it; the attributes in it do
+    stated = getattr(part, "attributes", X.drop(columns=QUESTION_COLUMN, errors="ignore"))
+    frame = stated.reset_index(drop=True).astype(object)
+    frame = frame.map(lambda value: value if pd.isna(value) else plain_text(str(value)))
+    frame.columns = pd.Index([plain_text(str(column)) for column in frame.columns], dtype=object)
+    frame[_TEXT] = [plain_text(part.questions[name].text) for name in names]
+    return frame
+
+
+def _apart(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether an attribute shows two groups to be of different people."""
+    for a, b in zip(one, other, strict=True):
+        if pd.isna(a) or pd.isna(b) or a == b:
+            continue
+        first, second = range_of(a), range_of(b)
+        if first is None or second is None or first[1] < second[0] or second[1] < first[0]:
+            return True
+    return False
+
+
+def _rows(value: Any, kept: np.ndarray) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, pd.DataFrame):
+        return value.iloc[kept].reset_index(drop=True)
+    return [value[i] for i in kept] if isinstance(value, list) else value[kept]

@@ -1,0 +1,162 @@
+"""Waves in a row: what they say of the target's coefficients when every step between them may have moved opinions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from surveysim.baselines.question_stacks import Quadratic
+from surveysim.fusion.drift import Drift, Moments
+
+__all__ = ["Series"]
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """Information that passed a link, for Q questions of S coefficients each.
+
+    With precision W and linear term g of the state before the link, ``state = next + drift`` and drift of variance D:
+    `kept` is ``(W + D^-1)^-1 W`` and `pull` ``(W + D^-1)^-1 g``; `spread` is ``(W + D^-1)^-1``.
+    """
+
+    precision: np.ndarray
+    linear: np.ndarray
+    kept: np.ndarray
+    pull: np.ndarray
+    spread: np.ndarray
+
+
+@dataclass(frozen=True)
+class Series:
+    """Waves of people's answers, from the farthest to the one next to the target.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the waves.
+    gaps : float64 array of shape (n_links,)
+        Time from each wave to the next, and of the last to the target.
+    information : list of lists of Quadratic
+        For each wave and question minus the log likelihood of its coefficients, by a Gaussian.
+    """
+
+    names: tuple[str, ...]
+    gaps: np.ndarray
+    information: list[list[Quadratic]]
+
+    def only(self, names: Collection[str]) -> Series | None:
+        """The waves with these names; what lies between two of them is one gap. None if there are none."""
+        kept = [link for link, name in enumerate(self.names) if name in names]
+        if not kept:
+            return None
+        ends = [*kept[1:], len(self.names)]
+        gaps = np.array([self.gaps[start:stop].sum() for start, stop in zip(kept, ends, strict=True)])
+        return Series(tuple(self.names[i] for i in kept), gaps, [self.information[i] for i in kept])
+
+    def evidence(self, drift: Drift, degrees: Sequence[np.ndarray], centers: Sequence[np.ndarray]) -> list[Quadratic]:
+        """For each question what the series says of the target's coefficients.
+
+        Parameters
+        ----------
+        drift : Drift
+        degrees : sequence of int arrays of shape (C,)
+            Of each question's contrasts.
+        centers : sequence of float64 arrays of shape (C * F,)
+            Expected coefficients: slopes act on what differs from them.
+        """
+        found: list[Quadratic | None] = [None] * len(degrees)
+        for which in _of_equal_size(centers):
+            passed, slopes = self._filtered(drift, degrees, centers, which)
+            precision, linear = passed[-1].precision, passed[-1].linear
+            for i, q in enumerate(which):
+                matrix = slopes[i][:, None] * precision[i] * slopes[i]
+                found[q] = Quadratic(matrix, slopes[i] * linear[i] + matrix @ centers[q])
+        return [one for one in found if one is not None]
+
+    def moments(
+        self,
+        drift: Drift,
+        degrees: Sequence[np.ndarray],
+        centers: Sequence[np.ndarray],
+        means: Sequence[np.ndarray],
+        covariances: Sequence[np.ndarray],
+    ) -> list[Moments]:
+        """What is known of the drift on each link when the target's coefficients have this posterior."""
+        n_questions = len(degrees)
+        found = [Moments(*([np.empty(0)] * n_questions for _ in range(4))) for _ in self.names]
+        for which in _of_equal_size(centers):
+            passed, slopes = self._filtered(drift, degrees, centers, which)
+            target = np.stack([means[q] - centers[q] for q in which])
+            covariance = np.stack([covariances[q] for q in which])
+            second = target**2 + np.diagonal(covariance, axis1=1, axis2=2)
+            by_target = slopes[:, :, None] * covariance  # of the slopes times the target with the target
+            mean, covariance = slopes * target, by_target * slopes[:, None, :]
+            for link in reversed(range(len(self.names))):
+                own = passed[link]
+                moved = np.einsum("qij,qj->qi", own.kept, mean) - own.pull
+                kept = own.kept @ covariance
+                variance = np.diagonal(own.spread, axis1=1, axis2=2) + np.einsum("qij,qij->qi", kept, own.kept)
+                product = np.zeros_like(mean)
+                if link == len(self.names) - 1:
+                    shared = np.diagonal(by_target, axis1=1, axis2=2) - np.einsum("qij,qji->qi", own.kept, by_target)
+                    product = (mean - moved) * target + shared
+                for i, q in enumerate(which):
+                    shape = (len(degrees[q]), -1)
+                    found[link].square[q] = (moved[i] ** 2).reshape(shape)
+                    found[link].variance[q] = variance[i].reshape(shape)
+                    found[link].product[q] = product[i].reshape(shape)
+                    found[link].target[q] = second[i].reshape(shape)
+                if link:
+                    mean = mean - moved
+                    rest = kept - covariance  # minus (I - kept) covariance
+                    covariance = own.spread + rest @ own.kept.swapaxes(1, 2) - rest
+        return found
+
+    def _filtered(
+        self, drift: Drift, degrees: Sequence[np.ndarray], centers: Sequence[np.ndarray], which: Sequence[int]
+    ) -> tuple[list[_Passed], np.ndarray]:
+        """What passed each link, for questions of equal size, around their centers; and the slopes (Q, S)."""
+        units = np.stack([drift.variances(degrees[q]).ravel() for q in which])
+        center = np.stack([centers[q] for q in which])
+        passed = []
+        precision, linear = np.zeros((*center.shape, center.shape[1])), np.zeros_like(center)
+        for link, waves in enumerate(self.information):
+            own = np.stack([waves[q].matrix for q in which])
+            precision = precision + own
+            linear = linear + np.stack([waves[q].linear for q in which]) - np.einsum("qij,qj->qi", own, center)
+            root = np.sqrt(units * self.gaps[link] * drift.scales[link, which][:, None])
+            passed.append(_pass(precision, linear, root))
+            precision, linear = passed[-1].precision, passed[-1].linear
+        terms = drift.slope_of_terms()
+        slopes = np.stack([np.tile(terms, len(degrees[q])) for q in which])
+        return passed, slopes
+
+
+def _pass(precision: np.ndarray, linear: np.ndarray, root: np.ndarray) -> _Passed:
+    """Precision and linear term after a drift with these standard deviations (Q, S)."""
+    size = precision.shape[1]
+    scaled = root[:, :, None] * precision * root[:, None, :]
+    scaled[:, np.arange(size), np.arange(size)] += 1.0
+    inverse = np.linalg.inv(scaled)
+    # (W + D^-1)^-1 = S (I + S W S)^-1 S with S the root of D
+    spread = root[:, :, None] * inverse * root[:, None, :]
+    kept = spread @ precision
+    pull = np.einsum("qij,qj->qi", spread, linear)
+    after = kept / root[:, :, None] ** 2
+    return _Passed(
+        precision=0.5 * (after + after.swapaxes(1, 2)),
+        linear=pull / root**2,
+        kept=kept,
+        pull=pull,
+        spread=spread,
+    )
+
+
+def _of_equal_size(arrays: Sequence[np.ndarray]) -> list[list[int]]:
+    """Positions of arrays of equal length, together."""
+    found: dict[int, list[int]] = {}
+    for q, array in enumerate(arrays):
+        found.setdefault(len(array), []).append(q)
+    return list(found.values())

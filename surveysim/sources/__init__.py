@@ -1,0 +1,7 @@
+"""What people answered elsewhere, as evidence: earlier waves, other surveys, published toplines."""
+
+from surveysim.sources.evidence import Evidence, same_respondents
+from surveysim.sources.times import WaveOrder, order_waves
+from surveysim.sources.wave import Wave
+
+__all__ = ["Evidence", "Wave", "WaveOrder", "order_waves", "same_respondents"]
