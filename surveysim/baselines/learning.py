@@ -49,7 +49,7 @@ of 1 to 20 questions. Divergence relative to fixed variances at n = 200 / 500 / 
 -2 / -7 / -7%, `cces_2016` (8) -6 / -8 / -10%, one question between +1 and -32%. Smaller numbers gain more where there
 are many questions and lose where there is one: with 12 and 12 `fair` was 6% worse at n = 200. What still loses is
 `ess_gb` (+4 / +3%): three of its four questions are nearly one, so that the same respondents' answers count three
-times."""
+times; with respondents of their own for each question nothing is lost (``python -m benchmarks.same_respondents``)."""
 
 MAX_COUPLED = 4000
 """Questions times terms that are coupled at most: each Newton step solves a dense system of this size."""

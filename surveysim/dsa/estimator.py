@@ -78,7 +78,8 @@ class DSARegressor(IntervalsByRefits):
         The reference shifts of stage 2. ``"zero"``: groups are alike until the data say otherwise. ``"baseline"``:
         the shifts of `LogitRegressor` fitted to the same cells. ``"zero-shot"``: the untuned model's shifts, scaled
         by a slope per attribute that the data choose. ``"observed"``: the data's own (no denoising). ``"auto"``:
-        chosen on held-out respondents among the first three.
+        chosen on held-out respondents among the first three; the baseline's, unless another is better by more than two
+        standard errors.
     shift_weight : float or "auto", default="auto"
         Weight of stage 2 in respondents per cell: how many more respondents a cell would need to outweigh what its
         neighbours say of it. ``"auto"``: 1.5, unless held-out respondents are better predicted with 0, 0.375, 6 or
