@@ -2,8 +2,8 @@
 
 Each survey's respondents are split at random into a pool of fresh respondents, up to three earlier waves, and the truth
 (debiased; cells of at least 30 respondents). Waves differ from the survey by known effects: none ("same"), a drift of
-each question's level and of each group (standard deviations of .3 and .1 on contrasts of degree 1, half and a quarter of
-it on higher ones; "moved"), or their questions are exchanged for others with as many options ("shuffled"). The
+each question's level and of each group (standard deviations of .3 and .1 on contrasts of degree 1, half and a quarter
+of it on higher ones; "moved"), or their questions are exchanged for others with as many options ("shuffled"). The
 constants of `surveysim.fusion.drift` were chosen on `nonvoters_2020`, so that its figures are no test of them.
 
 ``--models`` prints the fusion of several recorded language models (`opinionqa_elicited`, see `benchmarks.fusion`);
