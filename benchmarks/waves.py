@@ -115,16 +115,19 @@ def measure_one(survey: Survey, split: int, sizes: Sequence[int], n_wave: int) -
     records = []
     for n in sizes:
         fresh = cells_of(survey, data[:n])
-        fit = {"X": fresh.X, "Y": fresh.Y, "sample_weight": fresh.n}
         own = logit(fresh)
-        nothing = divergence(FusedRegressor(None, question=survey.questions, base=base).fit(**fit).predict(truth.X))
+        nothing = divergence(
+            FusedRegressor(None, question=survey.questions, base=base).fit(fresh.X, fresh.Y, fresh.n).predict(truth.X)
+        )
         sources: dict[str, dict[str, Wave]] = {kind: {kind: Wave(cells)} for kind, cells in waves.items()}
         if len(data) > 5 * n_wave:
             further = [cells_of(survey, moved(survey, other, generator)) for other in others[1:]]
             sources["two"] = {"moved": Wave(waves["moved"]), "further": Wave(further[0])}
             sources["three"] = sources["two"] | {"third": Wave(further[1])}
         for kind, own_sources in sources.items():
-            model = FusedRegressor(own_sources, question=survey.questions, base=base, random_state=split).fit(**fit)
+            model = FusedRegressor(own_sources, question=survey.questions, base=base, random_state=split).fit(
+                fresh.X, fresh.Y, fresh.n
+            )
             record: dict[str, object] = {
                 "survey": survey.name,
                 "split": split,

@@ -19,6 +19,7 @@ HERE = {
     "index",
     "inference",
     "poststratification",
+    "question_banks",
     "quickstart",
     "tables",
     "unseen",
@@ -48,6 +49,14 @@ def test_fine_tuning() -> None:
     short = {'DSARegressor("nano", question=survey.questions, ': f'DSARegressor("nano", {one_epoch}'}
     names = pages.run("fine_tuning", short)
     assert names["model"].predict(names["cells"].X).shape == names["cells"].Y.shape
+
+
+@pytest.mark.slow
+def test_question_banks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = pages.run("question_banks")
+    assert names["bank"].about["n_surveys"] == 2
+    np.testing.assert_allclose(names["asked"].predict(names["X"]).sum(axis=1), 1.0)
 
 
 def test_unseen() -> None:

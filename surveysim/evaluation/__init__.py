@@ -10,6 +10,7 @@ from surveysim.evaluation.displays import (
     GroupAlignmentDisplay,
     RespondentCurveDisplay,
     ShiftDisplay,
+    SourceWorthDisplay,
     TrainingHistoryDisplay,
 )
 from surveysim.evaluation.equivalents import EquivalentRespondents, NoisyTruthError, equivalent_respondents
@@ -33,6 +34,7 @@ __all__ = [
     "RespondentCurveDisplay",
     "ShiftDisplay",
     "SimBenchScore",
+    "SourceWorthDisplay",
     "TrainingHistoryDisplay",
     "compare_models",
     "equivalent_respondents",

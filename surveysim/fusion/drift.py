@@ -47,6 +47,9 @@ SLOPE_DEVIATION = 0.3
 ATTRIBUTE_DEVIATION = 0.15
 """The same of attributes' slopes around the level's."""
 
+DRAWN_COEFFICIENTS = 2.0
+"""How many coefficients the start counts for when variances are drawn for intervals."""
+
 OVERRELAXATION = 1.7
 """By how much slopes go farther than the EM algorithm would: it is slow where respondents say little, and any factor
 below 2 comes to the same end."""
@@ -223,9 +226,18 @@ class Drift:
         return np.maximum(found, 0.0)
 
     def drawn(self, generator: np.random.Generator) -> Drift:
-        """Variances from their approximate posterior, scaled inverse chi-squared around these."""
-        levels = self.levels * self.level_determined / generator.chisquare(self.level_determined)
-        return replace(self, table=self.table.drawn(self.determined, generator), levels=levels)
+        """Variances from their approximate posterior, scaled inverse chi-squared around these.
+
+        What was expected counts for `DRAWN_COEFFICIENTS`: intervals that believed it as predictions do would be too
+        narrow where opinions moved and few respondents say so.
+        """
+        levels = self.level_determined - LEVEL_COEFFICIENTS + DRAWN_COEFFICIENTS
+        terms = self.determined - ENTRY_COEFFICIENTS + DRAWN_COEFFICIENTS
+        # one more factor for a series as a whole: if it moved farther than is believed, it did so everywhere
+        whole = levels.sum() / generator.chisquare(levels.sum() / len(levels)) / len(levels)
+        table = self.table.drawn(terms, generator)
+        table = PriorTable(table.blocks, whole * table.variances)
+        return replace(self, table=table, levels=whole * self.levels * levels / generator.chisquare(levels))
 
     def change(self, other: Drift) -> float:
         """The largest change of a logarithm of a variance, or of a slope; scales may change twice as much."""

@@ -1,35 +1,33 @@
-"""`FusedRegressor`: a small sample of respondents joined with what a language model says of the same groups."""
+"""`FusedRegressor`: a small sample joined with what language models say, and what people answered elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from surveysim.base import DistributionRegressor
-from surveysim.baselines.common import uniform
-from surveysim.baselines.logit import LogitRegressor, check_interval_arguments
-from surveysim.cells import FitCells, PredictCells
-from surveysim.fusion.covariates import ElicitedParts
+from surveysim.baselines.logit import LogitRegressor
+from surveysim.cells import FitCells
 from surveysim.fusion.elicited import ElicitedKnowledge
 from surveysim.fusion.model import FusionModel
 from surveysim.fusion.named import Source, Time, named_sources, people_series
 from surveysim.fusion.people import with_told_questions
+from surveysim.fusion.predictions import FusedPredictions
 from surveysim.fusion.sources import ready_base, ready_elicitor
 from surveysim.fusion.worth import drift_frame, effective_respondents, sources_frame, total_worth
 from surveysim.interfaces import Estimator, RandomState, Table
 from surveysim.levels import MOST_COEFFICIENTS
-from surveysim.parameters import as_generator, check_random_state
+from surveysim.parameters import check_random_state
 from surveysim.questions import Question
 
 __all__ = ["FusedRegressor"]
 
 
-class FusedRegressor(DistributionRegressor):
-    """Join a small sample with a language model: elicited levels and shifts as covariates of the order-aware logit.
+class FusedRegressor(FusedPredictions, DistributionRegressor):
+    """Join a small sample with other evidence: language models, earlier waves, other surveys.
 
     A language model says for each question where its answers lie (the *level*) and how groups differ (the *shifts*).
     Both are informative and both are off: levels are too sure of themselves, shifts exaggerated. Here they enter the
@@ -38,15 +36,20 @@ class FusedRegressor(DistributionRegressor):
     covariates leave over is learned from the respondents as in `LogitRegressor`. With many respondents the result is
     the logit's; with none of a group's it is the language model's, corrected by what other groups and questions taught.
 
+    People who were asked elsewhere (`surveysim.sources.Wave`) are data, not covariates: their answers are believed as
+    far as their number allows and opinions have not moved, which is learned from where they and the respondents
+    differ.
+
     Parameters
     ----------
-    elicitor : estimator or None
-        Where the language model's distributions come from: anything with ``fit`` and ``predict``, such as
+    elicitor : source, mapping of str to source, or None
+        What is joined with the sample; several sources by name. People: a `surveysim.sources.Wave`. A language model:
+        anything with ``fit`` and ``predict``, such as
         `ZeroShotElicitor` or, for outputs recorded anywhere, `RecordedElicitor`. A fitted one is used as it is
         (`clone` would lose its fit: under cross-validation wrap it in ``sklearn.frozen.FrozenEstimator``); one that is
         not is cloned and fitted. It must not have learned from the respondents of `fit`. Rows of NaN that it predicts
-        are cells it has nothing to say of. None: no language model; the same hierarchical logit without covariates,
-        which is what `model_worth_` compares with.
+        are cells it has nothing to say of. None: no source; the same hierarchical logit by itself, which is what
+        `model_worth_` compares with.
     question : Question or mapping of str to Question, optional
         What was asked. A mapping for several questions; X then names each row's question in `question_column`.
         None: options are called "1".."K".
@@ -56,6 +59,9 @@ class FusedRegressor(DistributionRegressor):
         Which logit is extended: its `ordered`, `prior`, `interactions` and `unseen` are used, never its fit. None: a
         ``LogitRegressor()``, whose variances are learned, since a model's shifts change how large the remaining effects
         of an attribute are.
+    time : number or date, optional
+        When the respondents of `fit` answered, where waves have a `time`. None: after the newest wave, by as long as
+        between two waves. Questions that only waves have asked are forecast for this time.
     random_state : int, RandomState, Generator or None, default=None
         For draws, where `predict_draws` and `predict_interval` get none of their own. Fitting is deterministic.
 
@@ -66,12 +72,21 @@ class FusedRegressor(DistributionRegressor):
         it, 0.2 a fifth (the model exaggerates fivefold), 0 nothing. Over all degrees of contrasts, each weighted by
         how much the model shifts there; `slopes_` has them apart.
     model_worth_ : float
-        How many respondents per cell (a group's respondents to one question) the language model was worth: the
-        effective respondents behind a cell's estimate, less those of the same logit without a language model. A cell's
+        How many respondents per cell (a group's respondents to one question) the sources were worth together: the
+        effective respondents behind a cell's estimate, less those of the same logit without a source. A cell's
         effective respondents are the size of a simple sample with the posterior's variance. As trustworthy as
         `predict_interval`; below 0 where the language model added more doubt than knowledge, as with very few cells.
     effective_respondents_ : float
         The effective respondents per cell of the fusion.
+    sources_ : DataFrame
+        What each source was worth, in respondents per cell: ``alone`` and ``given others``. At the variances that were
+        learned with all of them, each question by itself.
+    drift_ : DataFrame
+        For each wave without a time, and for all with one together: the ``slope`` of its levels and of each attribute's
+        effects on those of the survey, and by degree of contrast how far they drift in a step of typical length
+        (standard deviations, on the scale of logits).
+    unmatched_ : DataFrame
+        What waves have that the survey does not, and the other way round.
     slopes_ : DataFrame
         All shared slopes: kind ("mean": the common mean of questions with as many options, "level", "shift", "rest":
         what the elicited combination of values adds to the sum of its shifts), what they are of (the number of options,
@@ -84,8 +99,8 @@ class FusedRegressor(DistributionRegressor):
         Training cells without an elicited distribution.
     n_iter_ : int
         Rounds in which the variances were learned.
-    elicitor_ : estimator or None
-        The fitted elicitor.
+    elicitor_ : estimator, dict of str to estimator, or None
+        The fitted elicitor; of several sources those that are models.
     questions_, n_options_, backgrounds_, n_dropped_, n_features_in_, feature_names_in_
         As in every estimator of the library.
 
@@ -109,6 +124,14 @@ class FusedRegressor(DistributionRegressor):
     ``prior="fixed"``; with "auto" those of degree 1 are pooled over questions, as in `LogitRegressor`. All are fitted
     jointly by Newton's method on the block-arrow Hessian, the one that `LogitRegressor` has. 0.01 is added to elicited
     shares before the logarithm.
+
+    **Several models** have slopes of their own, and their average has slopes, too.
+
+    **People.** With b the coefficients of a question (covariates included), those of a wave are ``a b + d``, with a
+    slope a for the level and for each attribute, shrunk to 1, and a drift d ~ N(0, D) whose variances are learned by
+    attribute and degree; a question may have moved farther than the others (Student's t). The wave's own likelihood
+    enters as a Gaussian, so that its sampling error is known. Waves with a time are a random walk: drifts grow with the
+    time between them.
 
     **Missing elicitations.** A cell without one has the level of its question and the shifts of its values, if other
     cells of the question have them, and none otherwise. A question without any has a free level, as in
@@ -261,151 +284,6 @@ class FusedRegressor(DistributionRegressor):
         worth = {"alone": self.model_worth_, "given others": self.model_worth_}
         self.sources_ = pd.DataFrame(
             [{"source": name, "kind": "model"} | worth for name in parts], columns=["source", "kind", *worth]
-        )
-
-    # --- predict ------------------------------------------------------------------------------------------------------
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict the distribution of answers for each row; the elicitor is asked about them.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n, n_features_in_)
-            Backgrounds, with the question column if the estimator was fitted with one.
-
-        Returns
-        -------
-        float64 array of shape (n, K)
-            Rows sum to 1 over their question's options; NaN past the last option of a shorter question.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            Before ``fit``.
-        ValueError
-            If columns are missing, a row names a question that is not in ``question=``, or one that has neither
-            training cells nor elicited distributions (unless the base has ``unseen="uniform"``).
-
-        Warns
-        -----
-        UserWarning
-            If cells have no elicited distribution.
-        """
-        cells = self._validate_predict(X)
-        parts, known = self._parts(cells, X)
-        P = self._model.predict(cells, parts, self.n_options_)
-        P[~known] = uniform(cells, self.n_options_)[~known]
-        return P
-
-    def predict_draws(self, X: Any, n_draws: int = 1000, *, random_state: Any = None) -> np.ndarray:
-        """Draw distributions from the Laplace approximation to the posterior.
-
-        One draw is one state of the world: rows belong together, so that any weighted mean of rows - a group's total,
-        `poststratify`'s population - has its own interval from the same draws. Only what a level that training did not
-        show may add is drawn for each row by itself: intervals of means over such rows are too narrow.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n, n_features_in_)
-            As in `predict`.
-        n_draws : int, default=1000
-            How many.
-        random_state : int, RandomState, Generator or None, default=None
-            None: the estimator's own.
-
-        Returns
-        -------
-        float64 array of shape (n_draws, n, K)
-            NaN past the last option of a shorter question; equal shares in every draw where nothing is known and the
-            base has ``unseen="uniform"``.
-
-        Examples
-        --------
-        >>> import pandas as pd
-        >>> from surveysim import FusedRegressor, poststratify
-        >>> from surveysim.elicitation.recorded import RecordedElicitor
-        >>> X = pd.DataFrame({"age": ["young", "old"]})
-        >>> said = RecordedElicitor(X, [[0.3, 0.7], [0.6, 0.4]])
-        >>> model = FusedRegressor(said).fit(X, [[0.2, 0.8], [0.6, 0.4]], sample_weight=[40, 60])
-        >>> draws = model.predict_draws(X, random_state=0)
-        >>> population = pd.DataFrame({"age": ["old", "young"], "share": [0.25, 0.75]})
-        >>> poststratify(draws, X, population).quantile([0.05, 0.95]).round(2)
-                 1     2
-        0.05  0.24  0.59
-        0.95  0.41  0.76
-        """
-        check_interval_arguments(0.9, n_draws)
-        cells = self._validate_predict(X)
-        parts, known = self._parts(cells, X)
-        draws = np.full((n_draws, len(cells), self.n_options_), np.nan)
-        for rows, P in self._model.draws(cells, parts, n_draws, self._generator(random_state)):
-            draws[:, rows, : P.shape[2]] = P
-        draws[:, ~known] = uniform(cells, self.n_options_)[~known]
-        return draws
-
-    def predict_interval(
-        self, X: Any, level: float = 0.9, *, n_draws: int = 1000, random_state: Any = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Credible intervals of each option's share, by draws from the Laplace approximation to the posterior.
-
-        They are intervals of the *group's* share, not of the share in a sample of it, each option by itself, given the
-        learned variances.
-
-        Parameters
-        ----------
-        X : DataFrame or array of shape (n, n_features_in_)
-            As in `predict`.
-        level : float, default=0.9
-            Probability that an interval holds, between 0 and 1.
-        n_draws : int, default=1000
-            Draws from the posterior; the ends of a 90% interval then have an error of a few percent of its width.
-        random_state : int, RandomState, Generator or None, default=None
-            None: the estimator's own.
-
-        Returns
-        -------
-        lower, upper : float64 arrays of shape (n, K)
-            NaN past the last option of a shorter question. Where nothing is known and the base has
-            ``unseen="uniform"``: 0 and 1.
-
-        Raises
-        ------
-        ValueError
-            If `level` is not between 0 and 1 or `n_draws` is not positive, and as in `predict`.
-        """
-        check_interval_arguments(level, n_draws)
-        cells = self._validate_predict(X)
-        parts, known = self._parts(cells, X)
-        exists = np.arange(self.n_options_) < cells.n_options[:, None]
-        lower, upper = np.where(exists, 0.0, np.nan), np.where(exists, 1.0, np.nan)
-        ends = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
-        for rows, P in self._model.draws(cells, parts, n_draws, self._generator(random_state)):
-            kept = known[rows]
-            quantiles = np.quantile(P[:, kept], ends, axis=0)
-            lower[rows[kept], : P.shape[2]], upper[rows[kept], : P.shape[2]] = quantiles
-        return lower, upper
-
-    def _generator(self, random_state: Any) -> np.random.Generator:
-        return as_generator(self.random_state if random_state is None else random_state)
-
-    def _parts(self, cells: PredictCells, X: Any) -> tuple[dict[str, ElicitedParts], np.ndarray]:
-        """Elicited parts of the rows, and for which rows anything is known."""
-        fitted = np.array([q in self._model.place for q in cells.question_index])
-        parts = {name: own.of_rows(cells, X, fitted, self._by_option) for name, own in self._elicited.items()}
-        known = fitted.copy()
-        for own in parts.values():
-            known |= own.has_level
-        self._refuse_unknown(cells, known)
-        return parts, known
-
-    def _refuse_unknown(self, cells: PredictCells, known: np.ndarray) -> None:
-        if self._unseen == "uniform" or known.all():
-            return
-        strange = np.flatnonzero(~known)
-        raise ValueError(
-            f"FusedRegressor saw neither training cells nor elicited distributions of question "
-            f"{cells.question_names[strange[0]]!r} (row {strange[0]} of X, {len(strange)} such rows) and cannot "
-            'predict it; base=LogitRegressor(unseen="uniform") predicts equal shares instead.'
         )
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -16,7 +16,7 @@ SLOPES = np.linspace(0.0, 1.0, 11)
 FACTORS = np.geomspace(0.1, 3000.0, 32)
 """What is tried: slopes of the source's levels on the respondents', and factors of the drift that is expected."""
 
-TAIL_DEGREES = 4.0
+TAIL_DEGREES = 12.0
 """Degrees of freedom of the distribution of a question's distance."""
 
 FAR = 3.0
@@ -113,7 +113,6 @@ def agreement(
             np.array([values[q] for q in which])
             for values in (target.scores, target.variances, source.scores, source.variances)
         )
-        which = np.array(which)
         known = ~np.isnan(t).any(axis=1) & ~np.isnan(s).any(axis=1)
         if not known.any():
             continue
@@ -132,7 +131,7 @@ def agreement(
             distance = (left**2 / variance).sum(axis=2)
             tails = 0.5 * (TAIL_DEGREES + size) * np.log1p(distance / TAIL_DEGREES)
             log_probability[i] -= (0.5 * np.log(variance).sum(axis=2) + tails).sum(axis=1)
-        seen.append((which[known], s, mean, spread, reliability, expected, s_s, unit))
+        seen.append((np.array(which)[known], s, mean, spread, reliability, expected, s_s, unit))
     best = np.unravel_index(int(log_probability.argmax()), log_probability.shape)
     slope, factor = float(SLOPES[best[0]]), float(FACTORS[best[1]])
     scales = np.ones(len(degrees))

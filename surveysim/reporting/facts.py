@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +110,8 @@ def model_facts(model: Predictor | None) -> ModelFacts:
     inner = getattr(model, "elicitor_", None) or getattr(model, "estimator_", None) or model
     asked = getattr(inner, "model", None)
     language_model = None if asked is None else str(asked)
+    if isinstance(inner, Mapping):  # a fusion's models by name
+        language_model = ", ".join(inner)
     if language_model is None and (inner is not model or name == "RecordedElicitor"):
         by = getattr(inner, "elicited_by", None)
         language_model = "its answers were recorded elsewhere" + (f" ({by})" if by else "")
@@ -116,8 +119,32 @@ def model_facts(model: Predictor | None) -> ModelFacts:
     kind = KINDS.get(name, f"an estimator of the class {name}")
     if name == "FusedRegressor" and language_model is None:
         kind = "a Bayesian, order-aware multinomial logit without a language model"
-    worth = [] if language_model is None else _worth(model)
+    people = _people(model)
+    if people and name == "FusedRegressor":
+        kind += f", joined with what people answered elsewhere ({', '.join(people)})"
+    worth = [] if language_model is None and not people else _worth(model)
     return ModelFacts(name, kind, language_model, worth, hasattr(model, "predict_draws"), learned)
+
+
+def _people(model: Any) -> list[str]:
+    """The names of a fusion's sources that are people."""
+    sources = getattr(model, "sources_", None)
+    return [] if sources is None else sources.loc[sources["kind"] == "people", "source"].tolist()
+
+
+def _sources(model: Any) -> list[tuple[str, str]]:
+    """What each of several sources was worth."""
+    sources = getattr(model, "sources_", None)
+    if sources is None or (len(sources) < 2 and not _people(model)):
+        return []
+    return [
+        (
+            f"{number(row['given others'], 1, signed=True)} respondents per cell",
+            f"what {row['source'] or 'the source'} ({row['kind']}) was worth given the others "
+            f"({number(row['alone'], 1, signed=True)} alone).",
+        )
+        for _, row in sources.iterrows()
+    ]
 
 
 def _worth(model: Any) -> list[tuple[str, str]]:
@@ -127,10 +154,12 @@ def _worth(model: Any) -> list[tuple[str, str]]:
     if worth is not None:
         meaning = "as if so many more had answered" if worth >= 0 else "it added more doubt than knowledge"
         told = f"{number(worth, 1, signed=True)} respondents per cell"
-        found.append((told, f"what the language model was worth: {meaning}."))
+        whose = "the sources were" if _sources(model) else "the language model was"
+        found.append((told, f"what {whose} worth: {meaning}."))
         found.append(
             (f"{model.effective_respondents_:.1f} respondents per cell", "what an estimate rests on altogether.")
         )
+    found += _sources(model)
     stack = getattr(model, "stack_weight_", None)
     if stack is not None and getattr(model, "init", None) == "baseline":
         meaning = (

@@ -270,3 +270,20 @@ def test_a_history_without_a_search_says_so() -> None:
     display = TrainingHistoryDisplay(history).plot(axes)
     assert display.axes_[1] is axes[1]
     assert "nothing was chosen" in texts(display.figure_)
+
+
+def test_worth_of_sources_is_drawn_for_a_fusion_and_refused_without_sources():
+    from surveysim import FusedRegressor
+    from surveysim.elicitation.recorded import RecordedElicitor
+    from surveysim.evaluation import SourceWorthDisplay
+
+    X = pd.DataFrame({"age": ["young", "old"]})
+    Y = np.array([[0.2, 0.8], [0.6, 0.4]])
+    model = FusedRegressor({"a": RecordedElicitor(X, Y), "b": RecordedElicitor(X, Y[::-1])}).fit(X, Y, [40, 60])
+    display = SourceWorthDisplay.from_estimator(model)
+    for column in ("alone", "given others"):
+        widths = [bar.get_width() for bar in display.bars_[column]]
+        np.testing.assert_allclose(widths, model.sources_[column])
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == ["a (model)", "b (model)"]
+    with pytest.raises(ValueError, match="has no sources"):
+        SourceWorthDisplay.from_estimator(FusedRegressor(None).fit(X, Y, [40, 60]))

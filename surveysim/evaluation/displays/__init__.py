@@ -5,11 +5,13 @@ from surveysim.evaluation.displays.curves import RespondentCurveDisplay
 from surveysim.evaluation.displays.distributions import DistributionDisplay
 from surveysim.evaluation.displays.history import TrainingHistoryDisplay
 from surveysim.evaluation.displays.shifts import ShiftDisplay
+from surveysim.evaluation.displays.worth import SourceWorthDisplay
 
 __all__ = [
     "DistributionDisplay",
     "GroupAlignmentDisplay",
     "RespondentCurveDisplay",
     "ShiftDisplay",
+    "SourceWorthDisplay",
     "TrainingHistoryDisplay",
 ]
