@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def predictions(held_out: str, n: int, options: argparse.Namespace) -> Iterator[
             **BANKS[name],
         )
         seconds = time.process_time() - start
-        told = bank.history.loc[bank.history["held_out"].idxmin()]
+        told = bank.history.iloc[int(bank.history["held_out"].argmin())]
         print(f"  {name}: weight {bank.weight}, {len(bank.history)} epochs, best {told['epoch']:.0f}, {seconds:.0f} s")
         chosen = [list(table.questions).index(question) for question in test.question_names]
         cells = PredictCells(test.X[test.backgrounds], np.array(chosen), dict(table.questions))
@@ -210,13 +211,8 @@ def main() -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore", message=".*has no attributes|.*label mass")
     tables: list[pd.DataFrame] = []
-    jobs: list[Callable[[], pd.DataFrame]] = [
-        lambda held_out=held_out, n=n: measure(held_out, n, options)
-        for n in options.sizes
-        for held_out in options.held_out
-    ]
-    for job in jobs:
-        tables.append(job())
+    for n, held_out in product(options.sizes, options.held_out):
+        tables.append(measure(held_out, n, options))
         pd.concat(tables, ignore_index=True).to_json(output, orient="records")  # a long run keeps what it has
     show(pd.concat(tables, ignore_index=True))
 

@@ -10,7 +10,7 @@ errors. The truth is the same for both. Divergence (debiased, cells of at least 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from surveysim.tables import Cells
 
 LOADERS = {**SURVEYS, **MORE_SURVEYS}
 MIN_RESPONDENTS = 30
-PRIORS = ("fixed", "eb", "auto")
+PRIORS: tuple[Literal["fixed", "eb", "auto"], ...] = ("fixed", "eb", "auto")
 
 
 def cells_of(survey: Survey, data: pd.DataFrame) -> Cells:

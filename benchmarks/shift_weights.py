@@ -64,8 +64,9 @@ def relative(results: pd.DataFrame) -> pd.DataFrame:
 
 def choose(ratios: pd.DataFrame) -> str:
     """The best weight on these surveys; every survey counts alike."""
-    weights = ratios[[column for column in ratios if column.startswith("weight")]]
-    return str(np.log1p(weights).groupby("survey").mean().mean().idxmin())
+    weights = ratios[[column for column in ratios.columns if str(column).startswith("weight")]]
+    logs = pd.DataFrame(np.log1p(weights))
+    return str(logs.groupby("survey").mean().mean().idxmin())
 
 
 def show(results: pd.DataFrame) -> None:
