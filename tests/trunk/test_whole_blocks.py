@@ -13,6 +13,7 @@ from surveysim.models import load_model
 from surveysim.models.anatomy import dissect
 from surveysim.trunk.block_parts import Parts
 from surveysim.trunk.recipe import Recipe
+from surveysim.trunk.whole_blocks import LastOfRows, attends_for_last
 from tests.trunk.recipes import (
     PREFIXES,
     PROMPTS,
@@ -117,3 +118,75 @@ def test_the_trunk_of_a_block_that_is_trained_whole_is_run_once(tiny):
     with torch.no_grad():
         recipe.copy()(recipe.batch([[3, 4]], [prefix.states], ids, states, [0, 0]))
     assert not ran
+
+
+# --- attention that looks from last positions alone -------------------------------------------------------------------
+
+
+def forced(network: Any, monkeypatch: pytest.MonkeyPatch, n_blocks: int = 1) -> Recipe:
+    """The recipe of a model of which last positions are said to give other logits."""
+    compare = Recipe._mismatch
+
+    def mismatch(recipe: Recipe, *args: Any) -> str | None:
+        return "asked for" if recipe.way == "last positions" else compare(recipe, *args)
+
+    monkeypatch.setattr(Recipe, "_mismatch", mismatch)
+    with pytest.warns(UserWarning, match=r"at last positions alone \(asked for\). It is trained whole"):
+        return Recipe(network, n_blocks, (PROMPTS[0], PROMPTS[1]), threading.RLock())
+
+
+@pytest.mark.parametrize("n_blocks", [1, 2])
+@pytest.mark.parametrize("family", ["qwen3", "gemma2", "mistral-sliding", "gpt2"])
+def test_attention_that_is_read_at_last_positions_looks_from_there_alone(tiny, family, n_blocks, monkeypatch):
+    network = load_model(tiny(family)).network
+    recipe = forced(network, monkeypatch, n_blocks)
+    assert recipe.looks_from_last
+    batch, looked = batch_of(recipe), []
+    look = LastOfRows.__call__
+    monkeypatch.setattr(LastOfRows, "__call__", lambda way, asked: looked.append(way.last.tolist()) or look(way, asked))
+    found = recipe.copy()(batch)
+    assert looked == [[len(prompt) - 1 for prompt in PROMPTS]]  # once, in the last block
+    recipe.looks_from_last = False
+    expected = recipe.copy()(batch_of(recipe))
+    assert len(looked) == 1
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def accumulate(module: nn.Module, args: Any, output: Any) -> Any:
+    """Each position's output with those before it added: later positions read earlier ones' attention."""
+    first, *rest = output if isinstance(output, tuple) else (output,)
+    return (first.cumsum(dim=1), *rest) if isinstance(output, tuple) else first.cumsum(dim=1)
+
+
+@pytest.mark.parametrize("part", ["self_attn", "mlp"])
+def test_attention_that_other_positions_read_is_run_everywhere(tiny, part):
+    network = load_model(tiny("qwen3", seed=3 if part == "mlp" else 4)).network
+    network.model.layers[-1].get_submodule(part).register_forward_hook(accumulate)
+    with pytest.warns(UserWarning, match="It is trained whole"):
+        recipe = Recipe(network, 1, (PROMPTS[0], PROMPTS[1]), threading.RLock())
+    assert not recipe.looks_from_last
+    expected = own_logits(network)
+    assert largest((logits_of(recipe, recipe.copy(), batch_of(recipe)) - expected).detach(), expected) < 1e-4
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_a_block_that_attends_otherwise_or_twice_is_run_everywhere(tiny, times):
+    recipe = recipe_of(load_model(tiny("qwen3")))
+    block, call = recipe.copy().blocks[-1], recipe.calls(5)[-1]
+    attention = block.self_attn.forward
+    block.self_attn.forward = lambda hidden_states, **said: (
+        sum((attention(hidden_states=hidden_states, **said)[0] for _ in range(times)), hidden_states),
+        None,
+    )
+    states = torch.randn(1, 5, 32, generator=torch.Generator().manual_seed(0))
+    short = call.at(torch.arange(5))
+    assert not attends_for_last(block, short, states)
+    block.self_attn.forward = attention
+    assert attends_for_last(block, short, states)
+
+
+@pytest.mark.parametrize("kind", ["falcon", "bloom", "lfm2", "mamba"])
+def test_attention_of_a_familys_own_is_run_everywhere(kind):
+    with pytest.warns(UserWarning, match="It is trained whole"):
+        recipe = Recipe(odd_model(kind), 1, (PROMPTS[0], PROMPTS[1]), threading.RLock())
+    assert not recipe.looks_from_last
