@@ -147,6 +147,15 @@ def test_code_fits_beside_the_contents(page: str) -> None:
             assert len(line) <= COLUMNS or line.startswith(":mystnb:"), line
 
 
+@pytest.mark.parametrize("page", pages.executed_pages())
+def test_no_cell_shows_an_object_by_its_address(page: str) -> None:
+    """The value of a last line is shown: a display or a fitted estimator is given a name instead."""
+    for cell in pages.cells_of(page):
+        last = cell.rstrip().splitlines()[-1]
+        assert not re.match(r"(\w*Display\b|\w+\.(fit|plot)\()", last), last
+        assert not last.endswith(";"), last  # formatters take it off
+
+
 def test_every_page_is_in_one_table_of_contents() -> None:
     found = [path.relative_to(pages.DOCS).with_suffix("").as_posix() for path in pages.DOCS.rglob("*.md")]
     found = [

@@ -9,7 +9,8 @@ does (a last look at all cells, say) is not charged to them. Predictions of (a) 
 epochs a stage and 8 cells, since that needs whole fits. On a CPU, seconds are those of the process and not of the
 clock, so that other work on the machine disturbs little.
 
-``defaults`` is a fit with every parameter at its default, and only run where it is asked for.
+Only run where they are asked for: ``defaults``, a fit with every parameter at its default, and ``fallback``, such a fit
+of nano in the fast way and with the fall-back forced (`--shape` and the survey's size do not matter).
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ import argparse
 import json
 import tempfile
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from benchmarks.speed import fit
+from benchmarks.speed.fallback import fall_back
 from benchmarks.speed.head import head_seconds
 from benchmarks.speed.memory import memory, memory_here
 from benchmarks.speed.setting import SHAPES, Clock, Survey, default_dtype, make_random_model, setting
 from benchmarks.speed.trunk import trunk_rates
 from surveysim.dsa import loop
-from surveysim.models import load_model
+from surveysim.models.devices import resolve_device
 
 PARTS = ("trunk", "head", "fit", "growth", "memory")
 
@@ -38,15 +41,20 @@ def measure(options: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         survey = Survey(options.questions, options.backgrounds)
-        model = make_random_model(folder / "model", options.shape, options.layers, default_dtype(options))
-        clock = Clock(load_model(model, device=options.device, dtype=options.dtype).device)
+        clock = Clock(resolve_device(options.device))
+
+        @cache
+        def model() -> Path:
+            return make_random_model(folder / "model", options.shape, options.layers, default_dtype(options))
+
         parts = {
-            "trunk": lambda: trunk_rates(model, survey, options, clock),
+            "trunk": lambda: trunk_rates(model(), survey, options, clock),
             "head": lambda: head_seconds(options, clock),
-            "fit": lambda: fit.ways(model, folder, survey, options, clock),
-            "growth": lambda: fit.growth(model, folder, survey, options, clock),
-            "memory": lambda: memory(model, options),
-            "defaults": lambda: {"seconds": fit.default_seconds(model, survey, options, clock)},
+            "fit": lambda: fit.ways(model(), folder, survey, options, clock),
+            "growth": lambda: fit.growth(model(), folder, survey, options, clock),
+            "memory": lambda: memory(model(), options),
+            "defaults": lambda: {"seconds": fit.default_seconds(model(), survey, options, clock)},
+            "fallback": lambda: fall_back(clock),
         }
         for part in options.only:
             numbers = parts[part]()
@@ -67,7 +75,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--budget", type=int, default=2**30, help="bytes of trunk states in memory, for the peak")
-    parser.add_argument("--only", nargs="+", choices=(*PARTS, "defaults"), default=PARTS)
+    parser.add_argument("--only", nargs="+", choices=(*PARTS, "defaults", "fallback"), default=PARTS)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -119,12 +119,12 @@ class Drift:
             np.full(HIGHEST_CLASS + 1, LEVEL_COEFFICIENTS),
         )
 
-    def seen(self, slope: float, factor: float, scales: np.ndarray) -> Drift:
+    def seen(self, slope: float, factors: np.ndarray, scales: np.ndarray) -> Drift:
         """Where learning begins after a first look at the levels: their slope, how much farther they moved than is
-        expected, and the scales (Q,) of questions that moved farther than the others."""
-        table = PriorTable(self.table.blocks, factor * self.table.variances)
+        expected for each class of degree (4,), and the scales (Q,) of questions that moved farther than the others."""
+        table = PriorTable(self.table.blocks, factors * self.table.variances)
         slopes = np.full(len(self.slopes), slope)
-        return replace(self, table=table, levels=factor * self.levels, slopes=slopes, scales=self.scales * scales)
+        return replace(self, table=table, levels=factors * self.levels, slopes=slopes, scales=self.scales * scales)
 
     def of_links(self, links: Sequence[int]) -> Drift:
         """The same for a series of some of the waves."""
@@ -240,9 +240,9 @@ class Drift:
         return replace(self, table=table, levels=whole * self.levels * levels / generator.chisquare(levels))
 
     def change(self, other: Drift) -> float:
-        """The largest change of a logarithm of a variance, or of a slope; scales may change twice as much."""
+        """The largest change of a logarithm of a variance, or of a slope."""
         return max(
-            float(np.abs(np.log(other.scales / self.scales)).max()) / 2.0,
+            float(np.abs(np.log(other.scales / self.scales)).max()),
             float(np.abs(np.log(other.levels / self.levels)).max()),
             float(np.abs(np.log(other.table.variances / self.table.variances)).max(initial=0.0)),
             float(np.abs(other.slopes - self.slopes).max()),

@@ -95,7 +95,7 @@ class FusedFamily(LogitFamily):
         """As in `LogitFamily`, from where a first look at each series' levels says."""
         respondents = sum(data.respondents.sum() for data in self.problem.questions)
         middle = sum(data.respondents @ data.design for data in self.problem.questions) / respondents
-        own = quadratics(self.problem.questions, self.degrees, self.start.table)
+        own = quadratics(self.problem.questions, self.degrees, self.start.table, levels=self.start.levels)
         levels = levels_of(own, self.degrees, self.start.table, middle)
         seen = [self._first_look(*both, levels, middle) for both in zip(self.series, self._expected, strict=True)]
         self.start = replace(self.start, drifts=tuple(seen))
@@ -106,7 +106,7 @@ class FusedFamily(LogitFamily):
         newest = [next((one for one in reversed(of_question) if one.matrix.any()), of_question[-1])
                   for of_question in zip(*series.information, strict=True)]  # fmt: skip
         source = levels_of(newest, self.degrees, self.start.table, middle)
-        slope, factor, scales = agreement(
+        slope, factors, scales = agreement(
             levels,
             source,
             self.degrees,
@@ -114,7 +114,7 @@ class FusedFamily(LogitFamily):
             slope_deviation=SLOPE_DEVIATION,
             coefficients=LEVEL_COEFFICIENTS,
         )
-        return drift.seen(slope, factor, scales)
+        return drift.seen(slope, factors, scales)
 
     def prior(self, found: Hyperparameters) -> JointPrior:
         """The Gaussian prior with these variances, and what people said elsewhere."""

@@ -22,6 +22,9 @@ TAIL_DEGREES = 12.0
 FAR = 3.0
 """Mean squared standardised distance from which on a question has a drift of its own size."""
 
+ROUNDS = 3
+"""How often the factors of the degrees and the slope are tried in turn."""
+
 FEWEST = 3
 """Questions of one size from which on their mean is taken for what is expected of each."""
 
@@ -77,12 +80,13 @@ def agreement(
     *,
     slope_deviation: float,
     coefficients: float,
-) -> tuple[float, float, np.ndarray]:
+) -> tuple[float, np.ndarray, np.ndarray]:
     """The likeliest slope of a source's levels, and by how much they moved farther than is expected.
 
     The marginal likelihood of the source's levels given the respondents', on a grid, so that no start decides: for a
     question with the respondents' level t, known to a sampling variance, the source's is ``m + slope (t - m) + drift``
-    around the mean m of questions of its size.
+    around the mean m of questions of its size. First one factor for all degrees of contrasts, then one for each: where
+    opinions moved up or down a long scale, its many higher contrasts may stand still.
 
     Parameters
     ----------
@@ -98,47 +102,104 @@ def agreement(
 
     Returns
     -------
-    slope, factor : float
-        1 and 1 without a question in common.
+    slope : float
+        1 without a question in common.
+    factors : float64 array of shape (4,)
+        By class of degree; 1 without a question in common.
     scales : float64 array of shape (Q,)
         By how much the variance of a question's drift is larger than that of the others: above 1 for those that are
-        far from what slope and factor say.
+        far from what slope and factors say.
     """
-    log_probability = -0.5 * ((SLOPES[:, None] - 1.0) / slope_deviation) ** 2
-    log_probability = log_probability - 0.5 * coefficients * (np.log(FACTORS) + 1.0 / FACTORS)
-    seen = []
-    for key in {(len(degree), bool(degree.all())) for degree in degrees}:
-        which = [q for q, degree in enumerate(degrees) if (len(degree), bool(degree.all())) == key]
+    groups = [group for group in _groups(target, source, degrees) if len(group.which)]
+    classes = sorted({int(c) for group in groups for c in np.unique(group.classes)})
+
+    def log_probability(slope: float, factors: np.ndarray, whole: float) -> float:
+        # the inverse chi-squared of a variance with so many coefficients behind it: of all, and of each class in them
+        own = factors[classes] / whole
+        prior = -0.5 * ((slope - 1.0) / slope_deviation) ** 2 - 0.5 * coefficients * (
+            np.log(whole) + 1.0 / whole + float((np.log(own) + 1.0 / own - 1.0).sum())
+        )
+        return float(prior + sum(group.log_likelihood(slope, factors * drift) for group in groups))
+
+    def best_of(tried: Sequence[tuple[float, np.ndarray, float]]) -> tuple[float, np.ndarray, float]:
+        return max(tried, key=lambda one: log_probability(*one))
+
+    ones = np.ones(HIGHEST_CLASS + 1)
+    common = best_of([(float(slope), factor * ones, float(factor)) for slope in SLOPES for factor in FACTORS])
+    ends = []
+    for found in (common, (common[0], ones, 1.0)):
+        for _ in range(ROUNDS):
+            slope, factors, whole = found
+            for c in classes:
+                tried = [np.where(np.arange(len(ones)) == c, whole * factor, factors) for factor in (1.0, *FACTORS)]
+                slope, factors, whole = best_of([(slope, one, whole) for one in tried])
+            found = best_of([(float(one), factors, whole) for one in SLOPES])
+        ends.append(found)
+    slope, factors, _ = best_of([common, *ends])
+    scales = np.ones(len(degrees))
+    for group in groups:
+        far, farther = group.scales(slope, factors * drift)
+        scales[group.which[far]] = farther[far]
+    return slope, factors, scales
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Levels of questions of one size, around their mean; arrays of shape (n, C) unless said otherwise.
+
+    Attributes
+    ----------
+    which : int array of shape (n,)
+        The questions that both sides asked.
+    classes : int array
+        The class of degree of every contrast.
+    source : float64 array
+        The source's levels, and their sampling variances `noise`.
+    expected, doubt : float64 arrays
+        Posterior means and variances of the target's.
+    """
+
+    which: np.ndarray
+    classes: np.ndarray
+    source: np.ndarray
+    noise: np.ndarray
+    expected: np.ndarray
+    doubt: np.ndarray
+
+    def log_likelihood(self, slope: float, drift: np.ndarray) -> float:
+        """Of the source's levels, given a slope and variances of drift (4,)."""
+        left = self.source - slope * self.expected
+        variance = slope**2 * self.doubt + self.noise + drift[self.classes]
+        # heavy tails for a question as a whole: a few that are far off do not speak against the others
+        distance = (left**2 / variance).sum(axis=1)
+        tails = 0.5 * (TAIL_DEGREES + left.shape[1]) * np.log1p(distance / TAIL_DEGREES)
+        return -float((0.5 * np.log(variance).sum(axis=1) + tails).sum())
+
+    def scales(self, slope: float, drift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which questions are far off, and by how much the variance of their drift is larger, (n,) each."""
+        left = self.source - slope * self.expected
+        noise = slope**2 * self.doubt + self.noise
+        far = (left**2 / (noise + drift[self.classes])).mean(axis=1) > FAR
+        surplus = np.maximum(left**2 - noise, 0.0) / drift[self.classes]
+        return far, np.maximum(surplus.mean(axis=1), 1.0)
+
+
+def _groups(target: Levels, source: Levels, degrees: Sequence[np.ndarray]) -> list[_Group]:
+    groups = []
+    for key in sorted({(len(degree), bool(degree.all())) for degree in degrees}):
+        which = np.array([q for q, degree in enumerate(degrees) if (len(degree), bool(degree.all())) == key])
         t, s_t, s, s_s = (
             np.array([values[q] for q in which])
             for values in (target.scores, target.variances, source.scores, source.variances)
         )
         known = ~np.isnan(t).any(axis=1) & ~np.isnan(s).any(axis=1)
-        if not known.any():
+        which, t, s_t, s, s_s = which[known], t[known], s_t[known], s[known], s_s[known]
+        classes = np.minimum(np.array([degrees[q] for q in which], dtype=int).reshape(t.shape), HIGHEST_CLASS)
+        if not len(which):
             continue
-        t, s_t, s, s_s = t[known], s_t[known], s[known], s_s[known]
-        unit = drift[np.minimum(np.array([degrees[q] for q in which])[known], HIGHEST_CLASS)]
         # unordered contrasts mean something else in every question
         mean = (t.mean(axis=0) + s.mean(axis=0)) / 2 if len(t) >= FEWEST and key[1] else np.zeros(t.shape[1])
         spread = np.maximum(((s - mean) ** 2 - s_s).mean(axis=0), 1e-3)
         reliability = spread / (spread + s_t)
-        expected = reliability * (t - mean)
-        for i, slope in enumerate(SLOPES):
-            left = s - mean - slope * expected
-            variance = slope**2 * spread * (1.0 - reliability) + s_s + FACTORS[:, None, None] * unit
-            # heavy tails for a question as a whole: a few that are far off do not speak against the others
-            size = left.shape[1]
-            distance = (left**2 / variance).sum(axis=2)
-            tails = 0.5 * (TAIL_DEGREES + size) * np.log1p(distance / TAIL_DEGREES)
-            log_probability[i] -= (0.5 * np.log(variance).sum(axis=2) + tails).sum(axis=1)
-        seen.append((np.array(which)[known], s, mean, spread, reliability, expected, s_s, unit))
-    best = np.unravel_index(int(log_probability.argmax()), log_probability.shape)
-    slope, factor = float(SLOPES[best[0]]), float(FACTORS[best[1]])
-    scales = np.ones(len(degrees))
-    for questions, s, mean, spread, reliability, expected, s_s, unit in seen:
-        left = s - mean - slope * expected
-        noise = slope**2 * spread * (1.0 - reliability) + s_s
-        far = (left**2 / (noise + factor * unit)).mean(axis=1) > FAR
-        surplus = np.maximum(left**2 - noise, 0.0) / (factor * unit)
-        scales[questions[far]] = np.maximum(surplus.mean(axis=1)[far], 1.0)
-    return slope, factor, scales
+        groups.append(_Group(which, classes, s - mean, s_s, reliability * (t - mean), spread * (1.0 - reliability)))
+    return groups

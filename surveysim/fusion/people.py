@@ -163,13 +163,25 @@ def information(
     return dict(zip(names, quadratics(data, degrees, table), strict=True))
 
 
-def quadratics(questions: Sequence[QuestionData], degrees: Sequence[np.ndarray], table: PriorTable) -> list[Quadratic]:
+def quadratics(
+    questions: Sequence[QuestionData],
+    degrees: Sequence[np.ndarray],
+    table: PriorTable,
+    *,
+    levels: Sequence[float] | None = None,
+) -> list[Quadratic]:
     """Minus the log likelihood of each question's coefficients, by a Gaussian around its largest value with a prior.
 
-    Covariates are left out: the coefficients are those of the terms alone.
+    Covariates are left out: the coefficients are those of the terms alone. With `levels`, prior variances of the
+    levels by class of degree, the value stays finite where nobody chose an option: around shares of nearly 0 a
+    Gaussian would say that nothing is known.
     """
     data = [QuestionData.without_covariates(one.design, one.counts, one.contrasts) for one in questions]
-    family = LogitFamily(data, degrees, table, prior="fixed")
+    if levels is None:
+        family = LogitFamily(data, degrees, table, prior="fixed")
+    else:
+        known = [True] * len(data)
+        family = LogitFamily(data, degrees, table, prior="fixed", has_level=known, levels=levels)
     coefficients = family.solve(family.start).coefficients
     found: list[Quadratic | None] = [None] * len(data)
     for stack in stacks(data, [np.zeros(B.shape, dtype=bool) for B in coefficients]):

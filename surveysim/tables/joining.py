@@ -32,7 +32,7 @@ def join_cells(surveys: Mapping[str, object]) -> Cells:
     Parameters
     ----------
     surveys : mapping of str to Cells or QuestionSet
-        Tables by the names of their surveys. Anything with `X`, `Y`, `n` and `questions` will do. Questions should say
+        Tables by the names of their surveys; anything with ``X``, ``Y``, ``n`` and ``questions`` will do. Questions say
         where and when they were asked (``Question(..., context="European Social Survey, Norway, 2021")``): the
         context is kept, and it is what a language model reads of the survey.
 

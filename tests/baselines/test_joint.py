@@ -273,3 +273,33 @@ def test_newton_converges_on_any_problem(ties, seed, n_rows, n_terms, sizes, res
     own, shared = problem.gradient(found.coefficients, found.slopes, prior)
     for part in (*own, shared):
         np.testing.assert_allclose(part, 0.0, atol=1e-5 * (1 + respondents))
+
+
+def test_evidence_beside_respondents_is_part_of_the_optimum():
+    from surveysim.baselines.joint import JointLogit, JointPrior
+    from surveysim.baselines.question_stacks import Quadratic, QuestionData
+
+    generator = np.random.default_rng(0)
+    contrasts = np.array([[-1.0, 0.0, 1.0], [1.0, -2.0, 1.0]]) / np.sqrt([[2.0], [6.0]])
+    data = QuestionData(
+        np.column_stack([np.ones(4), generator.normal(size=4)]),
+        generator.uniform(1, 9, (4, 3)),
+        contrasts,
+        generator.normal(size=(4, 1, 2)),
+    )
+    root = generator.normal(size=(5, 5))
+    known = Quadratic(root @ root.T, generator.normal(size=5))
+    problem, prior = JointLogit([data]), JointPrior([np.ones((2, 2))], np.ones(1), evidence=[known])
+    found = problem.solve(prior)
+    gradient, by_slopes = problem.gradient(found.coefficients, found.slopes, prior)
+    np.testing.assert_allclose(gradient[0], 0.0, atol=1e-6)
+    np.testing.assert_allclose(by_slopes, 0.0, atol=1e-6)
+    # by differences: the gradient is that of the objective, what is known included
+    B, s, step = found.coefficients[0] + 0.3, found.slopes - 0.2, 1e-6
+    gradient, by_slopes = problem.gradient([B], s, prior)
+    moved = B.copy()
+    moved[1, 0] += step
+    change = problem.objective([moved], s, prior) - problem.objective([B], s, prior)
+    assert change / step == pytest.approx(gradient[0][1, 0], rel=1e-4)
+    change = problem.objective([B], s + step, prior) - problem.objective([B], s, prior)
+    assert change / step == pytest.approx(by_slopes[0], rel=1e-4)

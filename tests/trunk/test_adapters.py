@@ -15,7 +15,8 @@ from surveysim.models import LoadedModel, load_model
 from surveysim.models.anatomy import UnfitModelError
 from surveysim.trunk import adapters
 from surveysim.trunk.adapters import LoraRecipe, pad_tokens
-from tests.trunk.test_last_blocks import FAMILIES, PROMPTS, content, own_logits
+from tests.tiny_models import FAMILIES
+from tests.trunk.recipes import PROMPTS, content, own_logits
 
 TARGETS = torch.tensor([3, 50, 7, 8, 120])
 

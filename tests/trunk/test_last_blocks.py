@@ -3,90 +3,33 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import threading
-import warnings
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 import torch
 import transformers
 from torch import Tensor, nn
 
-from surveysim.models import LoadedModel, load_model
+from surveysim.models import load_model
 from surveysim.models.anatomy import UnfitModelError, dissect
 from surveysim.trunk.attention import causal
-from surveysim.trunk.block_parts import Parts
 from surveysim.trunk.last_blocks import LastBlocks
 from surveysim.trunk.recipe import Recipe
 from surveysim.trunk.whole_blocks import WholeBlocks
 from tests.tiny_models import FAMILIES
-
-PREFIXES = [[5, 17, 300, 301, 44, 12, 90, 91, 92, 93, 94], [5, 17, 77]]
-SUFFIXES = [
-    ([21], 0),
-    ([400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413], 0),
-    ([33, 34, 35], 1),
-    ([36, 250, 36, 36, 36], 0),
-    ([210, 211, 212, 213, 214, 215, 216, 217, 218, 219, 220], 1),
-]
-PROMPTS = [PREFIXES[group] + suffix for suffix, group in SUFFIXES]
-
-
-def recipe_of(model: LoadedModel, n_blocks: int = 1) -> Recipe:
-    probes = model.encode(["Happy?", "Happy or not, and how much? Answer:"])
-    return Recipe(model.network, n_blocks, (probes[0], probes[1]), model.lock)
-
-
-def batch_of(recipe: Recipe, rows: Sequence[int] = range(len(SUFFIXES)), *, shared: bool = True) -> Any:
-    """Inputs of the trained blocks for some of the prompts, their common beginnings run once or not."""
-    beginnings = PREFIXES if shared else [[]]
-    group = [SUFFIXES[row][1] if shared else 0 for row in rows]
-    ends = [SUFFIXES[row][0] if shared else PROMPTS[row] for row in rows]
-    used = sorted(set(group))
-    prefixes = {g: recipe.prefix(beginnings[g]) for g in used}
-    states: dict[int, Tensor] = {}
-    for g in used:
-        members = [i for i, own in enumerate(group) if own == g]
-        states |= dict(zip(members, recipe.states(prefixes[g], [ends[i] for i in members]), strict=True))
-    return recipe.batch(
-        [beginnings[g] for g in used],
-        [prefixes[g].states for g in used],
-        ends,
-        [states[i] for i in range(len(ends))],
-        [used.index(g) for g in group],
-    )
-
-
-def logits_of(recipe: Recipe, blocks: nn.Module, batch: Any) -> Tensor:
-    output: Any = recipe.anatomy.output
-    rows, bias = recipe.output_rows(torch.arange(len(output.weight)))
-    return recipe.scaled(blocks(batch) @ rows.T + (0.0 if bias is None else bias))
-
-
-def own_logits(network: Any) -> Tensor:
-    """The model's logits after each prompt, one prompt at a time: nothing is padded, nothing is shared."""
-    return torch.stack([network(torch.tensor([ids])).logits[0, -1] for ids in PROMPTS])
-
-
-def largest(difference: Tensor, scale: Tensor) -> float:
-    return float(difference.abs().max() / scale.abs().max())
-
-
-def content(network: Any) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode() + tensor.numpy().tobytes())
-    return digest.hexdigest()
-
-
-def quiet(model: LoadedModel, n_blocks: int = 1) -> Recipe:
-    """The recipe, with the one warning of models that fall back left out."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*It is trained whole")
-        return recipe_of(model, n_blocks)
+from tests.trunk.recipes import (
+    PREFIXES,
+    PROMPTS,
+    SUFFIXES,
+    batch_of,
+    content,
+    largest,
+    logits_of,
+    own_logits,
+    quiet,
+    recipe_of,
+)
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -342,19 +285,6 @@ def test_prompts_longer_than_those_seen_before(tiny):
         assert largest(found - expected, expected) < 1e-4
 
 
-def test_a_block_that_mixes_positions_outside_attention_falls_back(tiny):
-    model = load_model(tiny("qwen3", seed=1))
-    model.network.model.layers[-1].mlp.register_forward_hook(lambda module, args, output: output.cumsum(dim=1))
-    with pytest.warns(UserWarning, match=r"cannot be run at last positions alone \(its logits differ by .* relative\)"):
-        recipe = recipe_of(model)
-    assert recipe.way == "whole blocks"
-    assert "logits differ" in recipe.reason
-    expected = own_logits(model.network)
-    with torch.no_grad():
-        found = logits_of(recipe, recipe.copy(), batch_of(recipe))
-    assert largest(found - expected, expected) < 1e-4
-
-
 def test_an_output_layer_that_does_more_than_its_rows_is_refused(tiny):
     model = load_model(tiny("qwen3", seed=2))
     model.network.lm_head.register_forward_hook(lambda module, args, output: 2 * output)
@@ -385,120 +315,3 @@ def test_a_prefix_is_the_same_after_many_batches(tiny, family):
     assert all(torch.equal(layer.key, before) for layer, before in zip(prefix.layers, keys, strict=True))
     whole = recipe.frozen.alone(ids)
     torch.testing.assert_close(torch.cat([prefix.states, first[0]]), whole, atol=1e-5, rtol=1e-4)
-
-
-# --- blocks that do more than attend ----------------------------------------------------------------------------------
-
-
-def odd_model(kind: str) -> Any:
-    """A tiny model with blocks of convolutions, linear attention, a state space, or attention of the family's own."""
-    shape = {"vocab_size": 600, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
-    shape |= {"num_attention_heads": 4, "num_key_value_heads": 2}
-    linear = {"linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2, "head_dim": 8}
-    linear |= {"linear_num_value_heads": 4, "num_experts": 4, "num_experts_per_tok": 2}
-    linear |= {"moe_intermediate_size": 16, "shared_expert_intermediate_size": 16}
-    few = {"vocab_size": 600, "hidden_size": 32}
-    make = {
-        "lfm2, attention last": lambda: transformers.Lfm2Config(
-            **shape, layer_types=["conv", "full_attention", "conv", "full_attention"], block_multiple_of=8
-        ),
-        "lfm2": lambda: transformers.Lfm2Config(
-            **shape, layer_types=["conv", "full_attention", "conv", "conv"], block_multiple_of=8
-        ),
-        "qwen3-next": lambda: transformers.Qwen3NextConfig(
-            **shape, **linear, layer_types=["linear_attention"] * 3 + ["full_attention"]
-        ),
-        "falcon": lambda: transformers.FalconConfig(
-            **few, num_hidden_layers=3, num_attention_heads=4, alibi=False, new_decoder_architecture=False
-        ),
-        "bloom": lambda: transformers.BloomConfig(**few, n_layer=3, n_head=4),
-        "mamba": lambda: transformers.MambaConfig(**few, num_hidden_layers=3, state_size=4),
-    }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = transformers.AutoModelForCausalLM.from_config(make[kind](), dtype=torch.float32)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.ndim == 2:  # large enough for a wrong mask to show
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * parameter.shape[-1] ** -0.5)
-    return network.eval().requires_grad_(False)
-
-
-@pytest.mark.parametrize("kind", ["lfm2, attention last", "qwen3-next"])
-def test_hybrid_models_share_nothing_and_are_right(kind):
-    network = odd_model(kind)
-    recipe = Recipe(network, 1, (PROMPTS[0], PROMPTS[1]), threading.RLock())  # warnings are errors
-    assert recipe.way == "last positions"
-    assert not recipe.frozen.shares
-    assert recipe.prefix(PREFIXES[0]).layers is None
-    expected = own_logits(network)
-    with torch.no_grad():
-        for shared in (True, False):
-            found = logits_of(recipe, recipe.copy(), batch_of(recipe, shared=shared))
-            assert largest(found - expected, expected) < 1e-4
-    assert largest(expected[0] - expected[1], expected) > 0.1
-
-
-@pytest.mark.parametrize("n_blocks", [1, 2])
-@pytest.mark.parametrize("kind", ["lfm2", "falcon", "bloom", "mamba"])
-def test_other_blocks_are_trained_whole_over_kept_states_with_one_warning(kind, n_blocks):
-    network = odd_model(kind)
-    before = content(network)
-    with pytest.warns(UserWarning, match="It is trained whole, over the same trunk states") as caught:
-        recipe = Recipe(network, n_blocks, (PROMPTS[0], PROMPTS[1]), threading.RLock())
-    assert len(caught) == 1
-    assert recipe.way == "whole blocks"
-    blocks, batch = recipe.copy(), batch_of(recipe)
-    expected = own_logits(network)
-    assert largest((logits_of(recipe, blocks, batch) - expected).detach(), expected) < 1e-4
-    targets = torch.tensor([3, 50, 7, 8, 120])
-    whole = copy.deepcopy(network)
-    trained = list(dissect(whole).trained_names(n_blocks).values())
-    for parameter in trained:
-        parameter.requires_grad_(True)
-    nn.functional.cross_entropy(own_logits(whole), targets).backward()
-    nn.functional.cross_entropy(logits_of(recipe, blocks, batch), targets).backward()
-    size = max(float(parameter.grad.abs().max()) for parameter in trained if parameter.grad is not None)
-    own = [parameter.grad for parameter in blocks.parameters()]
-    for theirs, mine in zip((parameter.grad for parameter in trained), own, strict=True):
-        if theirs is not None:
-            assert float((theirs - mine).abs().max()) < 1e-4 * size
-    assert content(network) == before
-
-
-def test_what_is_read_at_last_positions_alone_is_run_there_alone():
-    network = odd_model("falcon")
-    with pytest.warns(UserWarning, match="It is trained whole"):
-        recipe = Recipe(network, 1, (PROMPTS[0], PROMPTS[1]), threading.RLock())
-    assert "0.mlp" in recipe.parts.at_last
-    # keys are read everywhere
-    assert not {"0.self_attention", "0.self_attention.query_key_value"} & set(recipe.parts.at_last)
-    blocks, batch = recipe.copy(), batch_of(recipe)
-    seen = []
-    layer = blocks.blocks[-1].mlp.dense_4h_to_h
-    layer.register_forward_hook(lambda module, args, output: seen.append(args[0].shape[1]))
-    found = blocks(batch).detach()
-    assert seen == [1]
-    recipe.parts = Parts()
-    torch.testing.assert_close(found, recipe.copy()(batch).detach(), atol=1e-6, rtol=1e-5)
-
-
-def test_the_trunk_of_a_block_that_is_trained_whole_is_run_once(tiny):
-    """And no block of the shared model or of a twin runs when a batch is put together."""
-    model = load_model(tiny("qwen3", seed=1))
-    model.network.model.layers[-1].mlp.register_forward_hook(lambda module, args, output: output.cumsum(dim=1))
-    recipe = quiet(model)
-    batch_of(recipe)
-    ran = []
-    for anatomy in (recipe.anatomy, recipe.frozen.own, recipe.frozen.other):
-        anatomy.blocks[0].register_forward_hook(lambda *args: ran.append(1))
-    ids = [[5, 6, 7], [8, 9]]
-    states = recipe.states(recipe.prefix([3, 4]), ids)
-    assert ran
-    ran.clear()
-    prefix = recipe.prefix([3, 4])
-    ran.clear()
-    with torch.no_grad():
-        recipe.copy()(recipe.batch([[3, 4]], [prefix.states], ids, states, [0, 0]))
-    assert not ran

@@ -8,8 +8,8 @@ import torch
 from surveysim.models import load_model
 from surveysim.models.anatomy import UnfitModelError
 from surveysim.trunk.adapters import pad_tokens
+from tests.trunk.recipes import largest, recipe_of
 from tests.trunk.test_adapters import recipe_of as lora_of
-from tests.trunk.test_last_blocks import largest, recipe_of
 
 LONGROPE = {
     "rope_parameters": {
