@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from surveysim.models.anatomy import Anatomy, UnfitModelError, dissect
 from surveysim.trunk.position_tables import PositionTables
-from surveysim.trunk.recipe import OutputLayer, Probes, TrunkWay, difference_from_own_logits, own_hollow
+from surveysim.trunk.recipe import OutputLayer, Probes, TrunkWay, difference_from_own_logits, own_hollow, parted
 from surveysim.trunk.twin import twin_of
 
 __all__ = ["ALPHA", "RANK", "AdapterPass", "LoraRecipe", "TokenBatch", "pad_tokens"]
@@ -96,7 +96,8 @@ class LoraRecipe(OutputLayer):
         self._network = network
         self._targets = _targets(network, self.anatomy)
         with lock, torch.no_grad():
-            self._positions = PositionTables(own_hollow(network))
+            with parted(network):
+                self._positions = PositionTables(own_hollow(network))
             batch = pad_tokens(sorted(probes, key=len), self.device)
             reason = difference_from_own_logits(self, network, probes, lambda: self.copy()(batch))
         if reason is not None:
@@ -204,7 +205,7 @@ def _targets(network: nn.Module, anatomy: Anatomy) -> list[str]:
             return found
     raise UnfitModelError(
         f"{type(network).__name__} cannot be tuned by adapters: none of its blocks has a projection called "
-        f"{', '.join('/'.join(names) for names in PROJECTIONS)}. Use tuning='last-block'"
+        f"{', '.join('/'.join(names) for names in PROJECTIONS)}. Use tuning='last-block', or another model"
     )
 
 

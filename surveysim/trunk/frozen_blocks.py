@@ -14,6 +14,7 @@ from surveysim.models.anatomy import Anatomy, dissect
 from surveysim.trunk.attention import NAME, Attention, Record, attending
 from surveysim.trunk.block_calls import capture
 from surveysim.trunk.packed_attention import Behind, Packing
+from surveysim.trunk.position_tables import longest_row
 from surveysim.trunk.twin import twin_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class FrozenBlocks:
     shares : bool
         Whether what follows a shared beginning is run in one row, without padding, and reads the beginning in place.
         False: every prompt is run as a whole, in padded batches.
+    longest_row : int or None
+        Tokens that may lie in one row, where a model counts them.
     """
 
     def __init__(self, network: PreTrainedModel, n_blocks: int) -> None:
@@ -64,6 +67,7 @@ class FrozenBlocks:
         self.other = dissect(attending_twin(network))
         self.n_blocks = n_blocks
         self.shares = True
+        self.longest_row = longest_row(network)
 
     @property
     def device(self) -> torch.device:
@@ -108,10 +112,17 @@ class FrozenBlocks:
         if prefix.layers is None:
             whole = self._whole([[*prefix.ids, *suffix] for suffix in suffixes])
             return [states[len(prefix.ids) :] for states in whole]
+        rows = _rows([len(suffix) for suffix in suffixes], self.longest_row)
+        return [states for row in rows for states in self._packed(prefix.ids, prefix.layers, suffixes[row])]
+
+    def _packed(
+        self, before: Sequence[int], layers: Sequence[Attention], suffixes: Sequence[Sequence[int]]
+    ) -> list[Tensor]:
+        """States of what follows a shared beginning, all in one row."""
         lengths = [len(suffix) for suffix in suffixes]
-        packing = Packing(len(prefix.ids), lengths, self.device)
+        packing = Packing(len(before), lengths, self.device)
         ids = [[token for suffix in suffixes for token in suffix]]
-        with attending(Behind(prefix.layers, packing)):
+        with attending(Behind(layers, packing)):
             states = self._states(self.other, ids, packing.positions)
         return [part.clone() for part in states[0].split(lengths)]
 
@@ -136,6 +147,19 @@ class FrozenBlocks:
         given = {name: value.to(self.device) for name, value in inputs.items() if value is not None}
         (call,) = capture(anatomy, [anatomy.blocks[-self.n_blocks]], **given)
         return call.states
+
+
+def _rows(lengths: Sequence[int], longest: int | None) -> list[slice]:
+    """Texts that lie in one row each: all of them, or as many as have no more than `longest` tokens."""
+    if longest is None:
+        return [slice(0, len(lengths))]
+    starts, tokens = [0], 0
+    for number, length in enumerate(lengths):
+        if tokens + length > longest and number > starts[-1]:
+            starts.append(number)
+            tokens = 0
+        tokens += length
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(lengths)], strict=True)]
 
 
 def attending_twin(network: PreTrainedModel) -> Any:

@@ -1,9 +1,9 @@
-"""Whether what a model knows of positions depends on how long a prompt is, as with some rotary scalings."""
+"""Whether what a model knows of positions depends on how long a prompt, or a row of packed ones, is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,7 +11,10 @@ from torch import Tensor
 from surveysim.models.anatomy import Anatomy, UnfitModelError
 from surveysim.trunk.block_calls import BlockCall, capture
 
-__all__ = ["PositionTables"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["PositionTables", "longest_row"]
 
 _SHORT = 16
 
@@ -68,6 +71,25 @@ class PositionTables:
         device = next(self._hollow.decoder.parameters()).device
         (call,) = capture(self._hollow, [block], input_ids=torch.zeros(1, length, dtype=torch.long, device=device))
         return [part for part in _tensors((call.args, call.kwargs)) if _by_position(part, call)]
+
+
+def longest_row(network: PreTrainedModel) -> int | None:
+    """How many tokens may lie in one row for packing to change nothing; None: any number.
+
+    Llama 4 scales the queries of some layers by their place in the row and not by the positions that it is given. It
+    begins at `floor_scale`, 8,192 in released models. In their configuration, `attn_temperature_tuning` says whether
+    it does so, and `no_rope_layers` has a 0 for each such layer.
+
+    Parameters
+    ----------
+    network : PreTrainedModel
+        The model.
+    """
+    config = network.config.get_text_config()
+    begins = getattr(config, "floor_scale", None)
+    if not getattr(config, "attn_temperature_tuning", False) or begins is None:
+        return None
+    return None if all(getattr(config, "no_rope_layers", None) or [0]) else int(begins) - 1
 
 
 def _by_position(part: Tensor, call: BlockCall) -> bool:

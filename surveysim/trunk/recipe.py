@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
@@ -17,13 +17,14 @@ from surveysim.trunk.frozen_blocks import FrozenBlocks, Prefix, attending_twin
 from surveysim.trunk.last_blocks import LastBlocks, unread_projections
 from surveysim.trunk.position_tables import PositionTables
 from surveysim.trunk.state_batches import StateBatch, pack_states
+from surveysim.trunk.tied_weights import refuse_tied_blocks
 from surveysim.trunk.twin import hollow, twin_of
 from surveysim.trunk.whole_blocks import WholeBatch, WholeBlocks, attends_for_last, pad_states
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["BUILT_OTHERWISE", "OutputLayer", "Recipe", "TrunkWay", "difference_from_own_logits", "own_hollow"]
+__all__ = ["BUILT_OTHERWISE", "OutputLayer", "Recipe", "TrunkWay", "difference_from_own_logits", "own_hollow", "parted"]
 
 Probes: TypeAlias = tuple[Sequence[int], Sequence[int]]
 
@@ -133,7 +134,8 @@ class Recipe(OutputLayer):
     Raises
     ------
     UnfitModelError
-        If the model has fewer blocks than `n_blocks`, or even whole blocks do not reproduce its logits.
+        If the model has fewer blocks than `n_blocks`, cannot be run in parts, or uses weights of its last blocks
+        elsewhere, too; or if even whole blocks do not reproduce its logits.
     """
 
     trains_rows = True
@@ -145,17 +147,21 @@ class Recipe(OutputLayer):
         self.n_blocks = n_blocks
         if not 1 <= n_blocks <= len(self.anatomy.blocks):
             raise UnfitModelError(f"n_blocks={n_blocks}, but the model has {len(self.anatomy.blocks)} blocks")
+        refuse_tied_blocks(network, self.anatomy, n_blocks)
         self.way: TrunkWay = "last positions"
         self.unread: tuple[str, ...] = ()
         self.parts = Parts()
         self.looks_from_last = False
         self._calls: list[BlockCall] = []
         with lock, torch.no_grad():
-            self.frozen = FrozenBlocks(network, n_blocks)
-            self._hollows = _hollows(network)
-            self.positions = PositionTables(self._hollows[0])
+            with parted(network):
+                self.frozen = FrozenBlocks(network, n_blocks)
+                self._hollows = _hollows(network)
+                self.positions = PositionTables(self._hollows[0])
             self.frozen.shares = self._shares_rightly(max(probes, key=len))
             self.reason = self._mismatch(network, probes)
+            if self.reason is None and self.frozen.longest_row is not None and n_blocks > 1:
+                self.reason = "its attention depends on where a token lies in a row"
             if self.reason is not None:
                 self._fall_back(network, probes)
 
@@ -204,7 +210,9 @@ class Recipe(OutputLayer):
     def states(self, prefix: Prefix, suffixes: Sequence[Sequence[int]]) -> list[Tensor]:
         """Trunk states of what follows a prefix; see `FrozenBlocks.states`."""
         with self.lock, torch.no_grad():
-            self.positions.check(len(prefix.ids) + max(map(len, suffixes)))
+            longest = len(prefix.ids) + max(map(len, suffixes))
+            self.positions.check(longest)
+            _check_row(longest, "a prompt has", "tokens", self.frozen.longest_row)
             return self.frozen.states(prefix, suffixes)
 
     def batch(
@@ -227,6 +235,7 @@ class Recipe(OutputLayer):
             Which prefix each prompt starts with.
         """
         if self.way == "last positions":
+            _check_row(len(suffix_ids), "a batch has", "prompts", self.frozen.longest_row)
             longest = max(len(prefix_ids[g]) + len(ids) for g, ids in zip(group, suffix_ids, strict=True))
             return pack_states(prefixes, suffixes, group, self.calls(longest), self.device)
         prompts = [[*prefix_ids[g], *ids] for g, ids in zip(group, suffix_ids, strict=True)]
@@ -285,6 +294,29 @@ class Recipe(OutputLayer):
         self.parts = WholeBlocks(self.frozen.own, self.n_blocks).find_parts(self._hollows[0], states)
         block = WholeBlocks(self.frozen.other, 1).blocks[-1]
         self.looks_from_last = attends_for_last(block, record_calls(self._hollows[1], 1, 5)[-1], states[None])
+
+
+@contextmanager
+def parted(network: PreTrainedModel) -> Iterator[None]:
+    """Say in our own words that a model cannot be run in parts; what is raised within was not meant for users."""
+    try:
+        yield
+    except BUILT_OTHERWISE as error:
+        what = str(error) if isinstance(error, UnfitModelError) else f"{type(error).__name__}: {error}"
+        raise UnfitModelError(
+            f"{type(network).__name__} cannot be trained here: its blocks cannot be run apart from each other "
+            f"({what}). Choose a model of another family"
+        ) from error
+
+
+def _check_row(n: int, what: str, unit: str, longest: int | None) -> None:
+    """Refuse rows in which a model would scale attention by a token's place."""
+    if longest is not None and n > longest:
+        raise UnfitModelError(
+            f"{what} {n} {unit}: from {longest + 1} on, this model scales its attention by a token's place in what is "
+            "run at once, so that prompts could not be run together. Shorten the question, its options or its context, "
+            "pass a smaller batch_size, or choose another model"
+        )
 
 
 def _hollows(network: PreTrainedModel) -> tuple[Anatomy, Anatomy]:

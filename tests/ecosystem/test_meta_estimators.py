@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.ensemble import BaggingRegressor
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401  (switches the search on)
 from sklearn.feature_selection import RFE, SelectFromModel, SequentialFeatureSelector
 from sklearn.frozen import FrozenEstimator
@@ -139,6 +140,25 @@ class TestSelection:
         found = partial_dependence(model, X, ["age"], categorical_features=["age", "gender"])
         young = model.predict(X.assign(age="18-29")).mean(axis=0)
         np.testing.assert_allclose(found["average"][:, 0], young)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda model: TransformedTargetRegressor(model, check_inverse=False),
+        lambda model: BaggingRegressor(model, n_estimators=1, bootstrap=False, random_state=0),
+    ],
+    ids=["TransformedTargetRegressor", "BaggingRegressor"],
+)
+def test_who_turns_a_table_into_an_array_takes_its_columns_as_they_come(wrap):
+    """Nothing tells the estimator: "yes" is taken for "no", the first option. The documentation says so."""
+    model = wrap(LogitRegressor(question=QUESTION))
+    expected = model.fit(NUMBERS, Y).predict(NUMBERS)
+    np.testing.assert_allclose(model.fit(NUMBERS, REVERSED[list(QUESTION.options)]).predict(NUMBERS), expected)
+    by_place = model.fit(NUMBERS, REVERSED).predict(NUMBERS)
+    np.testing.assert_allclose(by_place, model.fit(NUMBERS, REVERSED.to_numpy()).predict(NUMBERS))
+    np.testing.assert_allclose(by_place, expected[:, ::-1], atol=1e-6)
+    assert np.abs(by_place - expected).max() > 0.1
 
 
 class TestErrors:
