@@ -19,7 +19,6 @@ from picture import Panel, draw
 from study import (
     BOTH,
     CELLS,
-    DSA_SETTINGS,
     ENOUGH,
     FLOOR,
     GROUPS,
@@ -48,9 +47,13 @@ from surveysim.models import load_model
 from surveysim.prompts import get_template, render
 
 
+DEFAULTS = DSARegressor().get_params()
+
+
 def tell_fit(method: str, estimator: DSARegressor) -> None:
     """How a fit was written, and its two stages as its history recorded them."""
-    arguments = "".join(f", {name}={value!r}" for name, value in DSA_SETTINGS[method].items())
+    written = {name: getattr(estimator, name) for name in ("init", "shift_reference", "shift_weight")}
+    arguments = "".join(f", {name}={value!r}" for name, value in written.items() if value != DEFAULTS[name])
     say(f"\n  {method}: DSARegressor({str(estimator.model)!r}, question=question{arguments})")
     tried = estimator.history_[estimator.history_["phase"] == "select"]
     first, second = (tried[tried["stage"] == stage] for stage in (1, 2))
@@ -135,7 +138,7 @@ def all_samples(study: Study, options: argparse.Namespace) -> pd.DataFrame:
     rows = {options.seed: in_one_row(study)}
     for seed in range(options.seed + 1, options.seed + options.samples):
         other = prepare(options, seed)
-        add_dsa(other, options.model, seed, **options.common)
+        add_dsa(other, options.model, seed, search=options.search, **options.common)
         rows[seed] = in_one_row(other)
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -292,9 +295,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--respondents", type=int, default=400, help="how many train (default 400)")
     parser.add_argument("--seed", type=int, default=0, help="which respondents train")
     parser.add_argument("--samples", type=int, default=1, help="repeat with so many training samples (default 1)")
+    parser.add_argument("--search", action="store_true", help="try all of stage 2's candidates, as always with nano")
     parser.add_argument("--quick", action="store_true", help="two epochs, two samples: to see that everything runs")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "output" / "demo.png", help="picture")
     options = parser.parse_args(arguments)
+    options.search = options.search or options.model == "nano"
     options.common = {"max_epochs": 2} if options.quick else {}
     options.samples = min(2, options.samples) if options.quick else options.samples
     return options
@@ -325,10 +330,15 @@ def main(arguments: list[str] | None = None) -> Study:
     heading("3. Fine-tuning")
     say("  Two stages train the model's last block and the output rows of the options' labels. A fifth of the training")
     say(
-        "  respondents is held out to choose epochs, reference and weight; another reference or weight is taken only if"
+        "  respondents is held out to choose epochs, reference and weight; another reference is taken only if it is better"
     )
-    say("  it is better by more than one standard error. Then the model is trained on all. Curves: loss by epoch.")
-    add_dsa(study, options.model, options.seed, report=tell_fit, **options.common)
+    say("  by more than two standard errors, another weight by one. Then all train. Curves: loss by epoch.")
+    if not options.search:
+        say(
+            "  To save time stage 2 has its default weight, 1.5, and init='baseline' takes the reference of the fit before;"
+        )
+        say("  --search lets held-out respondents choose them, too, as with nano: twice the time.")
+    add_dsa(study, options.model, options.seed, report=tell_fit, search=options.search, **options.common)
 
     heading("4. How far from the truth?")
     say("  Beside the sample and the language model stand three without one: MarginalRegressor (everybody alike),")

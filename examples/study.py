@@ -130,7 +130,19 @@ def add_baselines(study: Study) -> None:
         study.add(method, estimator.predict(study.truth.X))
 
 
-DSA_SETTINGS: dict[str, dict[str, Any]] = {STAGE1: {"shift_weight": 0}, BOTH: {}, STACKED: {"init": "baseline"}}
+def dsa_settings(method: str, study: Study, *, search: bool) -> dict[str, Any]:
+    """What a fine-tuning is told. `search`: held-out respondents choose everything that they can.
+
+    Else the weight of stage 2 is the default, 1.5, and init="baseline" takes the reference that the fit before chose:
+    half the training steps, which matters where a step takes long.
+    """
+    if method == STAGE1:
+        return {"shift_weight": 0}
+    start = {"init": "baseline"} if method == STACKED else {}
+    if search:
+        return start
+    chosen = {"shift_reference": study.models[BOTH].shift_reference_} if method == STACKED else {}
+    return {**start, **chosen, "shift_weight": 1.5}
 
 
 def add_dsa(
@@ -138,16 +150,18 @@ def add_dsa(
     model: str,
     seed: int,
     report: Callable[[str, DSARegressor], None] | None = None,
+    *,
+    search: bool = True,
     **common: Any,
 ) -> None:
     """Fine-tune the language model three times: stage 1 only, both stages, and on top of the baseline."""
-    for method, parameters in DSA_SETTINGS.items():
+    for method in (STAGE1, BOTH, STACKED):
         estimator = DSARegressor(
             model,
             question=QUESTION,
             verbose=int(report is not None and sys.stderr.isatty()),  # a progress bar where somebody watches
             random_state=seed,
-            **parameters,
+            **dsa_settings(method, study, search=search),
             **common,
         )
         estimator.fit(study.train.X, study.train.Y, sample_weight=study.train.n, folds=study.train.folds)

