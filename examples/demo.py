@@ -46,7 +46,6 @@ from surveysim import DSARegressor
 from surveysim.models import load_model
 from surveysim.prompts import get_template, render
 
-
 DEFAULTS = DSARegressor().get_params()
 
 
