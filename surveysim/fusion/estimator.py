@@ -13,7 +13,7 @@ from surveysim.baselines.logit import LogitRegressor
 from surveysim.cells import FitCells
 from surveysim.fusion.elicited import ElicitedKnowledge
 from surveysim.fusion.model import FusionModel
-from surveysim.fusion.named import Source, Time, named_sources, people_series
+from surveysim.fusion.named import Source, Time, has_people, named_sources, people_series
 from surveysim.fusion.people import with_told_questions
 from surveysim.fusion.predictions import FusedPredictions
 from surveysim.fusion.sources import ready_base, ready_elicitor
@@ -56,9 +56,12 @@ class FusedRegressor(FusedPredictions, DistributionRegressor):
     question_column : str, default="question"
         The column of X that names the question.
     base : LogitRegressor, optional
-        Which logit is extended: its `ordered`, `prior`, `interactions` and `unseen` are used, never its fit. None: a
-        ``LogitRegressor()``, whose variances are learned, since a model's shifts change how large the remaining effects
-        of an attribute are.
+        Which logit is extended: its `ordered`, `prior`, `interactions` and `unseen` are used, never its fit. None:
+        ``LogitRegressor(prior="eb")``, whose variances are learned, since a model's shifts change how large the
+        remaining effects of an attribute are; with people among the sources ``LogitRegressor()``, which pools
+        questions, too. How questions resemble each other can be learned from the many cells of surveys; from tables of
+        a few groups it cannot: on recorded answers of Claude Opus by education and region the divergence with pooling
+        is higher by 4 to 35% (n = 10, 20, 50), of GPT-3.5 by between -1 and 22%.
     time : number or date, optional
         When the respondents of `fit` answered, where waves have a `time`. None: after the newest wave, by as long as
         between two waves. Questions that only waves have asked are forecast for this time.
@@ -121,9 +124,9 @@ class FusedRegressor(FusedPredictions, DistributionRegressor):
 
     gamma, beta (one for each degree of contrast), rho >= 0 with priors N(0, 0.5^2), mu ~ N(0, 0.25^2); delta_q has a
     variance for each degree that is learned (empirical Bayes), and so have the terms' B_q unless the base has
-    ``prior="fixed"``; with "auto" those of degree 1 are pooled over questions, as in `LogitRegressor`. All are fitted
-    jointly by Newton's method on the block-arrow Hessian, the one that `LogitRegressor` has. 0.01 is added to elicited
-    shares before the logarithm.
+    ``prior="fixed"``; with "auto", the default beside people, those of degree 1 are pooled over questions, as in
+    `LogitRegressor`. All are fitted jointly by Newton's method on the block-arrow Hessian, the one that
+    `LogitRegressor` has. 0.01 is added to elicited shares before the logarithm.
 
     **Several models** have slopes of their own, and their average has slopes, too.
 
@@ -209,7 +212,7 @@ class FusedRegressor(FusedPredictions, DistributionRegressor):
         """
         with self._atomic_fit():
             check_random_state(self.random_state)
-            base = ready_base(self.base)
+            base = ready_base(self.base, people=has_people(self.elicitor))
             cells = self._validate_fit(X, Y, sample_weight)
             base._check_options()
             base._check_unseen()
@@ -221,7 +224,7 @@ class FusedRegressor(FusedPredictions, DistributionRegressor):
         return self
 
     def _default_part(self, name: str, value: Any) -> Any:
-        return ready_base(None) if name == "base" and value is None else None
+        return ready_base(None, people=has_people(self.elicitor)) if name == "base" and value is None else None
 
     def _uses_order(self) -> bool:
         return bool(ready_base(self.base).ordered)
@@ -272,15 +275,16 @@ class FusedRegressor(FusedPredictions, DistributionRegressor):
         self.effective_respondents_ = effective_respondents(questions, fit.optimum)
         kinds = dict.fromkeys(parts, "model") | {name: "people" for one in self._people for name in one.names}
         self.drift_ = drift_frame(self._model)
-        if isinstance(self.elicitor, Mapping) or self._people:
-            self.model_worth_ = total_worth(self._model, cells, base)
-            self.sources_ = sources_frame(self._model, cells, base, parts, kinds)
-            return
         alone = self.effective_respondents_
-        if parts:
+        if self._people:
+            alone -= total_worth(self._model, cells, base)
+        elif parts:
             nothing = FusionModel.train(cells, base, {})
             alone = effective_respondents(nothing.family.problem.questions, nothing.fit.optimum)
         self.model_worth_ = self.effective_respondents_ - alone
+        if isinstance(self.elicitor, Mapping) or self._people:
+            self.sources_ = sources_frame(self._model, cells, base, parts, kinds)
+            return
         worth = {"alone": self.model_worth_, "given others": self.model_worth_}
         self.sources_ = pd.DataFrame(
             [{"source": name, "kind": "model"} | worth for name in parts], columns=["source", "kind", *worth]

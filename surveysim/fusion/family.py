@@ -95,7 +95,7 @@ class FusedFamily(LogitFamily):
         """As in `LogitFamily`, from where a first look at each series' levels says."""
         respondents = sum(data.respondents.sum() for data in self.problem.questions)
         middle = sum(data.respondents @ data.design for data in self.problem.questions) / respondents
-        own = quadratics(self.problem.questions, self.degrees, self.start.table, levels=self.start.levels)
+        own = quadratics(self.problem.questions, self.degrees, self.start.table, levels=self.start.levels.tolist())
         levels = levels_of(own, self.degrees, self.start.table, middle)
         seen = [self._first_look(*both, levels, middle) for both in zip(self.series, self._expected, strict=True)]
         self.start = replace(self.start, drifts=tuple(seen))

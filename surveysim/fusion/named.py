@@ -16,7 +16,7 @@ from surveysim.fusion.people import PeopleSeries
 from surveysim.interfaces import Estimator
 from surveysim.sources import Evidence, Wave, same_respondents
 
-__all__ = ["Source", "Time", "named_sources", "people_series"]
+__all__ = ["Source", "Time", "has_people", "named_sources", "people_series"]
 
 Source: TypeAlias = Estimator | Wave
 """What a fusion joins with a sample: an estimator that says what a model says, or people who were asked elsewhere."""
@@ -25,6 +25,12 @@ Time: TypeAlias = float | datetime.date | None
 """When people were asked: a number such as a year, or a date."""
 
 DAYS_A_YEAR = 365.25
+
+
+def has_people(elicitor: object) -> bool:
+    """Whether there are people among the sources; what is no source is not judged here."""
+    sources = elicitor.values() if isinstance(elicitor, Mapping) else [elicitor]
+    return any(getattr(source, "kind", None) == "people" for source in sources)
 
 
 def named_sources(elicitor: Source | Mapping[str, Source] | None) -> tuple[dict[str, Estimator], dict[str, Wave]]:

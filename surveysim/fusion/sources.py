@@ -22,8 +22,11 @@ LEARNERS = {"DSARegressor", "CalibratedElicitor", "BaselineRegressor", "FusedReg
 """Estimators of the library that learn from respondents, by name: their modules are slow to import."""
 
 
-def ready_base(base: Any) -> LogitRegressor:
+def ready_base(base: Any, *, people: bool = False) -> LogitRegressor:
     """The logit that is extended, as an object of its own.
+
+    Without one its variances are learned (``prior="eb"``); where there are `people` among the sources its questions are
+    pooled, too (``prior="auto"``).
 
     Raises
     ------
@@ -31,7 +34,7 @@ def ready_base(base: Any) -> LogitRegressor:
         If it is another estimator.
     """
     if base is None:
-        return LogitRegressor()
+        return LogitRegressor(prior="auto" if people else "eb")
     if not isinstance(base, LogitRegressor):
         raise TypeError(f"base must be a LogitRegressor or None, got {base!r}")
     return clone(base)

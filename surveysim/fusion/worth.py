@@ -100,7 +100,7 @@ def _with(
             if left is not None:
                 series.append(left)
                 drifts.append(drift.of_links([one.names.index(name) for name in left.names]))
-    slopes, family = assemble(cells, base, kept, model.encoder, series, prior="auto" if pooled else "fixed")
+    slopes, family = assemble(cells, base, kept, model.encoder, series, prior=base.prior if pooled else "fixed")
     found: Hyperparameters = model.fit.found
     resemblance = found.resemblance if len(family.start.resemblance) else family.start.resemblance
     known = dict(zip(model.slopes.slopes, model.fit.optimum.slopes, strict=True))

@@ -349,6 +349,29 @@ def test_one_question_from_an_array_and_without_weights():
     np.testing.assert_array_equal(model.predict(X), model.predict_proba(X))
 
 
+def test_by_itself_and_with_models_the_base_learns_variances_and_does_not_pool_questions():
+    X, P, questions = world(n_questions=6)
+    for source in (None, said(X, P, questions), {"one": said(X, P, questions)}):
+        model, learned, pooled = (
+            fuse(X, P, 30, source, questions, base=base).predict(X)
+            for base in (None, LogitRegressor(prior="eb"), LogitRegressor(prior="auto"))
+        )
+        assert np.array_equal(model, learned)
+        assert np.abs(model - pooled).max() > 1e-3
+    assert FusedRegressor(None).set_params(base__interactions=True).base.prior == "eb"
+
+
+@pytest.mark.parametrize("prior", ["auto", "eb", "fixed"])
+def test_a_named_model_is_worth_what_it_is_by_itself_whatever_the_prior(prior):
+    X, P, questions = world(n_questions=6)
+    base, elicitor = LogitRegressor(prior=prior), said(X, P, questions)
+    alone = fuse(X, P, 30, elicitor, questions, base=base)
+    named = fuse(X, P, 30, {"one": elicitor}, questions, base=base)
+    assert named.effective_respondents_ == pytest.approx(alone.effective_respondents_)
+    assert named.model_worth_ == pytest.approx(alone.model_worth_)
+    assert abs(alone.model_worth_) > 1
+
+
 def test_base_decides_which_logit_is_extended():
     X, P, questions = world(n_questions=5)
     elicitor = said(X, P, questions)

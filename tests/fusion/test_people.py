@@ -179,6 +179,18 @@ def test_one_model_in_a_mapping_predicts_as_it_does_by_itself():
     assert alone.sources_["alone"].item() == alone.model_worth_
 
 
+def test_beside_people_the_base_pools_questions():
+    X, P, questions = world(n_questions=6)
+    sources = {"2023": wave(X, P, questions)}
+    model, pooled, learned = (
+        fused(sources, X, P, questions, base=base).predict(X)
+        for base in (None, LogitRegressor(), LogitRegressor(prior="eb"))
+    )
+    assert np.array_equal(model, pooled)
+    assert np.abs(model - learned).max() > 1e-4
+    assert FusedRegressor(sources).set_params(base__interactions=True).base.prior == "auto"
+
+
 def test_copies_and_pickles_predict_the_same():
     X, P, questions = world(n_questions=4)
     model = fused({"2023": wave(X, P, questions)}, X, P, questions)
