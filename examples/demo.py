@@ -328,15 +328,11 @@ def main(arguments: list[str] | None = None) -> Study:
 
     heading("3. Fine-tuning")
     say("  Two stages train the model's last block and the output rows of the options' labels. A fifth of the training")
-    say(
-        "  respondents is held out to choose epochs, reference and weight; another reference is taken only if it is better"
-    )
-    say("  by more than two standard errors, another weight by one. Then all train. Curves: loss by epoch.")
+    say("  respondents is held out to choose epochs, reference and weight; another reference is taken only if it is")
+    say("  better by more than two standard errors, another weight by one. Then all train. Curves: loss by epoch.")
     if not options.search:
-        say(
-            "  To save time stage 2 has its default weight, 1.5, and init='baseline' takes the reference of the fit before;"
-        )
-        say("  --search lets held-out respondents choose them, too, as with nano: twice the time.")
+        say("  To save time stage 2 has its default weight, 1.5, and init='baseline' takes the reference of the fit")
+        say("  before; --search lets held-out respondents choose them, too, as with nano: twice the time.")
     add_dsa(study, options.model, options.seed, report=tell_fit, search=options.search, **options.common)
 
     heading("4. How far from the truth?")

@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-__all__ = ["DELAY", "is_watched", "progress"]
+__all__ = ["DELAY", "is_watched", "progress", "tell"]
 
 DELAY = 2.0
 """Seconds after which a bar appears: what is done by then shows nothing."""
@@ -57,3 +57,17 @@ def progress(
         leave=at_once,
         **parameters,
     )
+
+
+def tell(message: str, verbose: int | None = 0) -> None:
+    """Say in one line what is about to take long, where a bar would be shown for it.
+
+    Parameters
+    ----------
+    message : str
+        What is begun, and what it takes.
+    verbose : int or None, default=0
+        As for `progress`: 0 tells those who watch, 1 tells always, -1 never.
+    """
+    if (verbose or 0) > 0 or (not verbose and is_watched()):
+        tqdm.write(f"surveysim: {message}", file=sys.stderr)

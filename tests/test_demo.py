@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -189,3 +189,29 @@ def test_points_are_shares_on_a_wrong_option(demo, study) -> None:
     off = np.abs(truth.to_numpy() - study.predicted(demo.SAMPLE, demo.POPULATION)).sum() / 2
     assert demo.points(study, demo.SAMPLE, demo.POPULATION) == pytest.approx(100 * off)
     assert 0 < demo.points(study, demo.FLOOR, demo.POPULATION) < demo.points(study, demo.FLOOR, demo.CELLS)
+
+
+def test_nano_searches_among_all_candidates_and_other_models_where_they_are_told_to(demo) -> None:
+    assert demo.parse([]).search
+    assert not demo.parse(["--model", "smollm2"]).search
+    assert demo.parse(["--model", "smollm2", "--search"]).search
+
+
+def test_without_a_search_the_weight_is_fixed_and_the_second_fit_takes_the_reference_of_the_first(demo, study) -> None:
+    settings = sys.modules["study"].dsa_settings
+    study.models[demo.BOTH] = SimpleNamespace(shift_reference_="zero")
+    try:
+        found = [settings(method, study, search=False) for method in (demo.STAGE1, demo.BOTH, demo.STACKED)]
+    finally:
+        del study.models[demo.BOTH]
+    assert found == [
+        {"shift_weight": 0},
+        {"shift_weight": 1.5},
+        {"init": "baseline", "shift_reference": "zero", "shift_weight": 1.5},
+    ]
+
+
+def test_a_search_leaves_the_defaults(demo, study) -> None:
+    settings = sys.modules["study"].dsa_settings
+    assert settings(demo.BOTH, study, search=True) == {}
+    assert settings(demo.STACKED, study, search=True) == {"init": "baseline"}

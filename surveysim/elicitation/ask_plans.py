@@ -16,7 +16,7 @@ from surveysim.prompts import Example, Template, describe_background, option_ord
 from surveysim.prompts.orders import OrderKind
 from surveysim.questions import Question
 
-__all__ = ["AskPlan", "Asked", "ShownCells", "background_records", "plan_asks"]
+__all__ = ["AskPlan", "Asked", "ShownCells", "background_records", "n_repeats", "plan_asks"]
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def plan_asks(cells: PredictCells, plan: AskPlan, labels: Mapping[int, tuple[str
             template.name: plan.examples.of(index, question.n_options, template) if plan.examples is not None else []
             for template in plan.templates
         }
-        repeats = 1 if plan.method.name in ("logprob", "sequence") else -(-plan.n_samples // len(variants))
+        repeats = n_repeats(plan, len(variants))
         backgrounds = background_records(cells.backgrounds.iloc[rows])
         for row, background in zip(rows.tolist(), backgrounds, strict=True):
             for template, order in variants:
@@ -163,6 +163,11 @@ def plan_asks(cells: PredictCells, plan: AskPlan, labels: Mapping[int, tuple[str
                         asked.templates.append(template.name)
                     asked.cells[row].append(number[ask])
     return asked
+
+
+def n_repeats(plan: AskPlan, n_variants: int) -> int:
+    """How many answers each of a cell's prompts gets, so that all get equally many."""
+    return 1 if plan.method.name in ("logprob", "sequence") else -(-plan.n_samples // n_variants)
 
 
 def background_records(backgrounds: pd.DataFrame) -> Sequence[dict[str, Any]]:

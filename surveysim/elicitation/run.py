@@ -12,6 +12,7 @@ from surveysim.asking.asks import Answer, Answerer, Ask, KeptAnswers, LabelProba
 from surveysim.cells import PredictCells
 from surveysim.elicitation.ask_plans import Asked, AskPlan, plan_asks
 from surveysim.elicitation.averaging import Averaging, average_answers
+from surveysim.elicitation.costs import tell_costs
 from surveysim.elicitation.methods import OnFailure
 from surveysim.elicitation.result import Elicitation, ElicitationError, attach
 from surveysim.errors import warn
@@ -74,12 +75,14 @@ def elicit_cells(
     Warns
     -----
     UserWarning
-        If the fall-back was taken, label masses are low, many answers were dropped, or sequences came out short.
+        If the fall-back was taken, label masses are low, many answers were dropped, sequences came out short, or a
+        nominal question is asked in many more orders than two without anybody having said so.
     """
     labels = {n: tuple(answerer.labels(n)) for n in sorted(set(cells.n_options.tolist()))}
 
     def ask() -> tuple[Asked, list[Answer]]:
         asked = plan_asks(cells, plan, labels)
+        tell_costs(cells, plan, asked, verbose=verbose)
 
         def read(answers: Sequence[Answer]) -> Elicitation:
             return average_answers(cells, asked, answers, averaging, n_columns)

@@ -68,8 +68,8 @@ class ZeroShotElicitor(DistributionRegressor):
     option_orders : {"auto", "given", "reverse", "forward-reverse", "cyclic"}, default="auto"
         The orders in which options are shown; distributions are averaged over them, because models favour the first
         label. ``"auto"``: forward and reverse for ordinal questions, every rotation for nominal ones: one prompt an
-        option, so that 30 nominal options cost 30 answers a cell at least; ``"given"`` or ``"forward-reverse"`` are
-        cheaper. Pinned options stay last in all of them.
+        option, so that 30 nominal options cost 30 answers a cell at least (said before they are asked, and warned of
+        from 1,000 on); ``"given"`` or ``"forward-reverse"`` are cheaper. Pinned options stay last in all of them.
     refusals : {"drop", "keep"}, default="drop"
         Refusals are texts in which the model declines to answer, and options that stand for refusing ("Refused",
         "Prefer not to say"; not "Don't know"). ``"drop"``: the distribution is that of the other answers, refusal
