@@ -82,7 +82,7 @@ class SurveyTruth:
             code = dtype.categories.get_indexer(pd.Index(X[name].astype(object)))
             if (code < 0).any():
                 row = int(np.flatnonzero(code < 0)[0])
-                raise ValueError(f"X[{name!r}] is {X[name].iloc[row]!r} in row {row}, which is no level")
+                raise ValueError(f"X[{name!r}] is {X[name].iloc[row]!r} in row {row}, which is not a level")
             codes.append(code)
         if QUESTION_COLUMN in X:
             asked = X[QUESTION_COLUMN].to_numpy(dtype=object)

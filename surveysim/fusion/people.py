@@ -168,7 +168,7 @@ def quadratics(
     degrees: Sequence[np.ndarray],
     table: PriorTable,
     *,
-    levels: np.ndarray | Sequence[float] | None = None,
+    levels: Sequence[float] | None = None,
 ) -> list[Quadratic]:
     """Minus the log likelihood of each question's coefficients, by a Gaussian around its largest value with a prior.
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from surveysim.errors import SurveysimError
+
 __all__ = ["GGUFHeader", "Tensor", "is_gguf", "read_gguf_header"]
 
 _MAGIC = b"GGUF"
@@ -117,7 +119,7 @@ def read_gguf_header(path: Path) -> GGUFHeader:
             ) from error
 
 
-class _NonsenseError(Exception):
+class _NonsenseError(SurveysimError, ValueError):
     """What was read cannot be."""
 
 
