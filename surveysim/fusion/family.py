@@ -15,7 +15,7 @@ from surveysim.baselines.question_stacks import Quadratic
 from surveysim.fusion.drift import LEVEL_COEFFICIENTS, SLOPE_DEVIATION, Drift
 from surveysim.fusion.first_look import Levels, agreement, levels_of
 from surveysim.fusion.people import quadratics
-from surveysim.fusion.series import Series
+from surveysim.fusion.series import Filtered, Series
 from surveysim.fusion.slopes import SlopeList
 
 __all__ = ["FusedFamily", "FusedHyperparameters", "by_slopes", "make_family"]
@@ -80,7 +80,10 @@ class FusedFamily(LogitFamily):
         )
         self.series = list(series)
         self._is_mean = np.array([slope.kind == "mean" for slope in slopes.slopes], dtype=bool)
-        self._by_slopes = [by_slopes(data) for data in questions]
+        solvers: dict[bytes, np.ndarray] = {}
+        self._by_slopes = [by_slopes(data, solvers) for data in questions]
+        self._learning = False
+        self._filtered: dict[int, tuple[Drift, Sequence[np.ndarray], list[Filtered]]] = {}
         drifts = tuple(
             Drift.start(table.blocks, ordered=ordered, n_links=len(one.names), n_questions=len(degrees))
             for one in self.series
@@ -99,7 +102,22 @@ class FusedFamily(LogitFamily):
         levels = levels_of(own, self.degrees, self.start.table, middle)
         seen = [self._first_look(*both, levels, middle) for both in zip(self.series, self._expected, strict=True)]
         self.start = replace(self.start, drifts=tuple(seen))
-        return super().fit()
+        self._learning = True
+        try:
+            return super().fit()
+        finally:
+            self._learning, self._filtered = False, {}
+
+    def _of_series(self, place: int, drift: Drift, centers: Sequence[np.ndarray]) -> list[Filtered]:
+        """What passed the links of a series; while learning goes on what was last computed is kept, since a round
+        begins with what the optimum before it was found with."""
+        kept = self._filtered.get(place)
+        if kept is not None and kept[0] is drift and all(map(np.array_equal, kept[1], centers)):
+            return kept[2]
+        found = self.series[place].filtered(drift, self.degrees, centers)
+        if self._learning:
+            self._filtered[place] = (drift, centers, found)
+        return found
 
     def _first_look(self, series: Series, drift: Drift, levels: Levels, middle: np.ndarray) -> Drift:
         """Where learning of a series' drift begins."""
@@ -122,8 +140,8 @@ class FusedFamily(LogitFamily):
         plain = super().prior(found)
         centers = self._centers(found)
         total: list[Quadratic] | None = None
-        for series, drift in zip(self.series, found.drifts, strict=True):
-            own = series.evidence(drift, self.degrees, centers)
+        for place, (series, drift) in enumerate(zip(self.series, found.drifts, strict=True)):
+            own = series.evidence(drift, self.degrees, centers, self._of_series(place, drift, centers))
             total = own if total is None else [_added(*both) for both in zip(total, own, strict=True)]
         if total is None:
             return plain
@@ -137,8 +155,10 @@ class FusedFamily(LogitFamily):
         moves = self._by_slopes[q]
         if not moves.shape[1]:
             return known
-        cross = known.matrix @ moves
-        matrix = np.block([[known.matrix, cross], [cross.T, moves.T @ cross]])
+        cross, size = known.matrix @ moves, len(moves)
+        matrix = np.empty((size + moves.shape[1],) * 2)
+        matrix[:size, :size], matrix[:size, size:] = known.matrix, cross
+        matrix[size:, :size], matrix[size:, size:] = cross.T, moves.T @ cross
         return Quadratic(matrix, np.concatenate([known.linear, moves.T @ known.linear]))
 
     @property
@@ -152,8 +172,9 @@ class FusedFamily(LogitFamily):
         means, covariances = self.posterior(fit.optimum)
         centers = self._centers(found)
         drifts = []
-        for series, drift, start in zip(self.series, found.drifts, self._expected, strict=True):
-            moments = series.moments(drift, self.degrees, centers, means, covariances)
+        for place, (series, drift, start) in enumerate(zip(self.series, found.drifts, self._expected, strict=True)):
+            filtered = self._of_series(place, drift, centers)
+            moments = series.moments(drift, self.degrees, centers, means, covariances, filtered)
             drifts.append(drift.learned(start, moments, series.gaps, self.degrees))
         expected = np.where(self._is_mean, fit.optimum.slopes, 0.0)
 
@@ -212,15 +233,19 @@ def _added(first: Quadratic, second: Quadratic) -> Quadratic:
     return Quadratic(first.matrix + second.matrix, first.linear + second.linear)
 
 
-def by_slopes(data: QuestionData) -> np.ndarray:
+def by_slopes(data: QuestionData, solvers: dict[bytes, np.ndarray] | None = None) -> np.ndarray:
     """How a question's coefficients move with the slopes, (C * F, J): its covariates as sums of its terms.
 
     By least squares over the rows; what the elicited combination of values adds is no sum of terms and left out.
+    `solvers` keeps the pseudo-inverses of designs: questions asked of the same cells have the same.
     """
     n_rows, n_slopes, n_contrasts = data.covariates.shape
-    flat = data.covariates.reshape(n_rows, n_slopes * n_contrasts)
     n_terms = data.design.shape[1]
-    # of all solutions the one with the least in the terms: what all rows share belongs to the constant
-    scale = np.r_[1e3, np.ones(n_terms - 1)]
-    solution = scale[:, None] * (np.linalg.pinv(data.design * scale, rcond=1e-10) @ flat)
+    solvers = {} if solvers is None else solvers
+    key = data.design.tobytes()
+    if key not in solvers:
+        # of all solutions the one with the least in the terms: what all rows share belongs to the constant
+        scale = np.r_[1e3, np.ones(n_terms - 1)]
+        solvers[key] = scale[:, None] * np.linalg.pinv(data.design * scale, rcond=1e-10)
+    solution = solvers[key] @ data.covariates.reshape(n_rows, n_slopes * n_contrasts)
     return solution.reshape(n_terms, n_slopes, n_contrasts).transpose(2, 0, 1).reshape(n_contrasts * n_terms, n_slopes)
