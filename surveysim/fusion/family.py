@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,10 +19,14 @@ from surveysim.fusion.people import quadratics
 from surveysim.fusion.series import Filtered, Series
 from surveysim.fusion.slopes import SlopeList
 
-__all__ = ["FusedFamily", "FusedHyperparameters", "by_slopes", "make_family"]
+__all__ = ["FusedFamily", "FusedHyperparameters", "Kept", "by_slopes", "make_family"]
 
 DRIFT_TOLERANCE = 0.05
 """Learning stops when no drift's variance changes by more than 5% in a round (and no slope by .05)."""
+
+
+Kept: TypeAlias = dict[tuple[str, ...], tuple[Drift, Sequence[np.ndarray], list[Filtered]]]
+"""By the names of a series what passed its links, and the drift and centers that this was computed with."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,11 @@ class FusedFamily(LogitFamily):
         What people said elsewhere.
     ordered : bool
         Whether the order of options counts.
+
+    Attributes
+    ----------
+    kept : Kept or None
+        What need not be computed again; None: nothing is kept.
     """
 
     def __init__(
@@ -82,8 +92,7 @@ class FusedFamily(LogitFamily):
         self._is_mean = np.array([slope.kind == "mean" for slope in slopes.slopes], dtype=bool)
         solvers: dict[bytes, np.ndarray] = {}
         self._by_slopes = [by_slopes(data, solvers) for data in questions]
-        self._learning = False
-        self._filtered: dict[int, tuple[Drift, Sequence[np.ndarray], list[Filtered]]] = {}
+        self.kept: Kept | None = None
         drifts = tuple(
             Drift.start(table.blocks, ordered=ordered, n_links=len(one.names), n_questions=len(degrees))
             for one in self.series
@@ -102,21 +111,20 @@ class FusedFamily(LogitFamily):
         levels = levels_of(own, self.degrees, self.start.table, middle)
         seen = [self._first_look(*both, levels, middle) for both in zip(self.series, self._expected, strict=True)]
         self.start = replace(self.start, drifts=tuple(seen))
-        self._learning = True
+        self.kept = {}  # a round begins with what the optimum before it was found with
         try:
             return super().fit()
         finally:
-            self._learning, self._filtered = False, {}
+            self.kept = None
 
-    def _of_series(self, place: int, drift: Drift, centers: Sequence[np.ndarray]) -> list[Filtered]:
-        """What passed the links of a series; while learning goes on what was last computed is kept, since a round
-        begins with what the optimum before it was found with."""
-        kept = self._filtered.get(place)
-        if kept is not None and kept[0] is drift and all(map(np.array_equal, kept[1], centers)):
-            return kept[2]
-        found = self.series[place].filtered(drift, self.degrees, centers)
-        if self._learning:
-            self._filtered[place] = (drift, centers, found)
+    def _filtered(self, series: Series, drift: Drift, centers: Sequence[np.ndarray]) -> list[Filtered]:
+        """What passed the links of a series, and the same again for the same drift."""
+        known = None if self.kept is None else self.kept.get(series.names)
+        if known is not None and known[0] is drift and all(map(np.array_equal, known[1], centers)):
+            return known[2]
+        found = series.filtered(drift, self.degrees, centers)
+        if self.kept is not None:
+            self.kept[series.names] = (drift, centers, found)
         return found
 
     def _first_look(self, series: Series, drift: Drift, levels: Levels, middle: np.ndarray) -> Drift:
@@ -140,8 +148,8 @@ class FusedFamily(LogitFamily):
         plain = super().prior(found)
         centers = self._centers(found)
         total: list[Quadratic] | None = None
-        for place, (series, drift) in enumerate(zip(self.series, found.drifts, strict=True)):
-            own = series.evidence(drift, self.degrees, centers, self._of_series(place, drift, centers))
+        for series, drift in zip(self.series, found.drifts, strict=True):
+            own = series.evidence(drift, self.degrees, centers, self._filtered(series, drift, centers))
             total = own if total is None else [_added(*both) for both in zip(total, own, strict=True)]
         if total is None:
             return plain
@@ -172,8 +180,8 @@ class FusedFamily(LogitFamily):
         means, covariances = self.posterior(fit.optimum)
         centers = self._centers(found)
         drifts = []
-        for place, (series, drift, start) in enumerate(zip(self.series, found.drifts, self._expected, strict=True)):
-            filtered = self._of_series(place, drift, centers)
+        for series, drift, start in zip(self.series, found.drifts, self._expected, strict=True):
+            filtered = self._filtered(series, drift, centers)
             moments = series.moments(drift, self.degrees, centers, means, covariances, filtered)
             drifts.append(drift.learned(start, moments, series.gaps, self.degrees))
         expected = np.where(self._is_mean, fit.optimum.slopes, 0.0)

@@ -96,10 +96,11 @@ class Series:
         found: list[Quadratic | None] = [None] * len(degrees)
         for own in filtered or self.filtered(drift, degrees, centers):
             which, passed, slopes = own.which, own.passed, own.slopes
-            precision, linear = passed[-1].precision, passed[-1].linear
+            matrices = slopes[:, :, None] * passed[-1].precision * slopes[:, None, :]
+            center = np.stack([centers[q] for q in which])
+            linear = slopes * passed[-1].linear + np.einsum("qij,qj->qi", matrices, center)
             for i, q in enumerate(which):
-                matrix = slopes[i][:, None] * precision[i] * slopes[i]
-                found[q] = Quadratic(matrix, slopes[i] * linear[i] + matrix @ centers[q])
+                found[q] = Quadratic(matrices[i], linear[i])
         return [one for one in found if one is not None]
 
     def moments(
@@ -151,16 +152,13 @@ class Series:
         for which in _of_equal_size(centers):
             units = np.stack([variances[degrees[q].tobytes()] for q in which])
             center = np.stack([centers[q] for q in which])
-            passed = []
-            precision, linear = np.zeros((*center.shape, center.shape[1])), np.zeros_like(center)
+            passed: list[_Passed] = []
             for link, waves in enumerate(self.information):
                 own = np.stack([waves[q].matrix for q in which])
-                precision = precision + own
-                told = np.stack([waves[q].linear for q in which])
-                linear = linear + told - np.einsum("qij,qj->qi", own, center)
+                told = np.stack([waves[q].linear for q in which]) - np.einsum("qij,qj->qi", own, center)
+                precision, linear = (own + passed[-1].precision, told + passed[-1].linear) if passed else (own, told)
                 root = np.sqrt(units * self.gaps[link] * drift.scales[link, which][:, None])
                 passed.append(_pass(precision, linear, root))
-                precision, linear = passed[-1].precision, passed[-1].linear
             found.append(Filtered(which, passed, np.stack([np.tile(terms, len(degrees[q])) for q in which])))
         return found
 
