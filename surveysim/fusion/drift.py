@@ -164,17 +164,16 @@ class Drift:
         degrees : sequence of int arrays of shape (C,)
             Of each question's contrasts.
         """
-        units = {degree.tobytes(): self.variances(degree) for degree in degrees}
         total, determined = np.zeros_like(self.table.variances), np.zeros_like(self.table.variances)
         level_total, level_determined = np.zeros(HIGHEST_CLASS + 1), np.zeros(HIGHEST_CLASS + 1)
-        for link, own in enumerate(moments):
-            for q, degree in enumerate(degrees):
-                unit = units[degree.tobytes()]
-                factor = gaps[link] * self.scales[link, q]
-                square, informed = own.square[q] / factor, 1.0 - own.variance[q] / (unit * factor)
+        for degree, which in _of_equal_degrees(degrees):
+            unit, classes = self.variances(degree), np.minimum(degree, HIGHEST_CLASS)
+            for link, own in enumerate(moments):
+                factor = gaps[link] * self.scales[link, which][:, None, None]
+                square = (np.stack([own.square[q] for q in which]) / factor).sum(axis=0)
+                informed = (1.0 - np.stack([own.variance[q] for q in which]) / (unit * factor)).sum(axis=0)
                 total += self.table.add_up(square, degree)
                 determined += self.table.add_up(informed, degree)
-                classes = np.minimum(degree, HIGHEST_CLASS)
                 np.add.at(level_total, classes, square[:, 0])
                 np.add.at(level_determined, classes, informed[:, 0])
         moved = float((level_total / start.levels).sum()) + SOURCE_COEFFICIENTS
@@ -202,23 +201,25 @@ class Drift:
     ) -> np.ndarray:
         """The scale of each question, given the variances that were found."""
         scales = np.ones_like(self.scales)
-        before = {degree.tobytes(): self.variances(degree) for degree in degrees}
-        after = {degree.tobytes(): found.variances(degree) for degree in degrees}
-        for link, own in enumerate(moments):
-            for q, degree in enumerate(degrees):
-                informed = 1.0 - own.variance[q] / (before[degree.tobytes()] * gaps[link] * self.scales[link, q])
-                relative = float((own.square[q] / (after[degree.tobytes()] * gaps[link])).sum()) + SCALE_COEFFICIENTS
-                scales[link, q] = relative / (float(informed.sum()) + SCALE_COEFFICIENTS)
+        for degree, which in _of_equal_degrees(degrees):
+            before, after = self.variances(degree), found.variances(degree)
+            for link, own in enumerate(moments):
+                factor = gaps[link] * self.scales[link, which][:, None, None]
+                informed = 1.0 - np.stack([own.variance[q] for q in which]) / (before * factor)
+                relative = np.stack([own.square[q] for q in which]) / (after * gaps[link])
+                scales[link, which] = (relative.sum(axis=(1, 2)) + SCALE_COEFFICIENTS) / (
+                    informed.sum(axis=(1, 2)) + SCALE_COEFFICIENTS
+                )
         return scales
 
     def _slopes(self, moments: Moments, gap: float, degrees: Sequence[np.ndarray]) -> np.ndarray:
         """The slope of each part: the EM step of a regression of the source on the target with known variances."""
         place = part_of_columns(self.table.blocks)
         product, square = np.zeros(len(self.slopes)), np.zeros(len(self.slopes))
-        for q, degree in enumerate(degrees):
-            variance = self.variances(degree) * gap * self.scales[-1, q]
-            np.add.at(product, place, (moments.product[q] / variance).sum(axis=0))
-            np.add.at(square, place, (moments.target[q] / variance).sum(axis=0))
+        for degree, which in _of_equal_degrees(degrees):
+            variance = self.variances(degree) * gap * self.scales[-1, which][:, None, None]
+            for sums, values in ((product, moments.product), (square, moments.target)):
+                np.add.at(sums, place, (np.stack([values[q] for q in which]) / variance).sum(axis=(0, 1)))
         weight, own_weight = SLOPE_DEVIATION**-2, ATTRIBUTE_DEVIATION**-2
         found = np.empty(len(self.slopes))
         found[0] = (product[0] + weight) / (square[0] + weight)
@@ -259,3 +260,11 @@ def part_of_columns(blocks: Sequence[Block]) -> np.ndarray:
     names = parts(blocks)
     widths = [block.columns.stop - block.columns.start for block in blocks]
     return np.r_[0, np.repeat([names.index(block.name) for block in blocks], widths)].astype(int)
+
+
+def _of_equal_degrees(degrees: Sequence[np.ndarray]) -> list[tuple[np.ndarray, list[int]]]:
+    """The distinct degrees of contrasts, and the questions that have them."""
+    found: dict[bytes, tuple[np.ndarray, list[int]]] = {}
+    for q, degree in enumerate(degrees):
+        found.setdefault(degree.tobytes(), (degree, []))[1].append(q)
+    return list(found.values())

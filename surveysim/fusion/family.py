@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,13 +16,17 @@ from surveysim.baselines.question_stacks import Quadratic
 from surveysim.fusion.drift import LEVEL_COEFFICIENTS, SLOPE_DEVIATION, Drift
 from surveysim.fusion.first_look import Levels, agreement, levels_of
 from surveysim.fusion.people import quadratics
-from surveysim.fusion.series import Series
+from surveysim.fusion.series import Filtered, Series
 from surveysim.fusion.slopes import SlopeList
 
-__all__ = ["FusedFamily", "FusedHyperparameters", "by_slopes", "make_family"]
+__all__ = ["FusedFamily", "FusedHyperparameters", "Kept", "by_slopes", "make_family"]
 
 DRIFT_TOLERANCE = 0.05
 """Learning stops when no drift's variance changes by more than 5% in a round (and no slope by .05)."""
+
+
+Kept: TypeAlias = dict[tuple[str, ...], tuple[Drift, Sequence[np.ndarray], list[Filtered]]]
+"""By the names of a series what passed its links, and the drift and centers that this was computed with."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,11 @@ class FusedFamily(LogitFamily):
         What people said elsewhere.
     ordered : bool
         Whether the order of options counts.
+
+    Attributes
+    ----------
+    kept : Kept or None
+        What need not be computed again; None: nothing is kept.
     """
 
     def __init__(
@@ -80,7 +90,9 @@ class FusedFamily(LogitFamily):
         )
         self.series = list(series)
         self._is_mean = np.array([slope.kind == "mean" for slope in slopes.slopes], dtype=bool)
-        self._by_slopes = [by_slopes(data) for data in questions]
+        solvers: dict[bytes, np.ndarray] = {}
+        self._by_slopes = [by_slopes(data, solvers) for data in questions]
+        self.kept: Kept | None = None
         drifts = tuple(
             Drift.start(table.blocks, ordered=ordered, n_links=len(one.names), n_questions=len(degrees))
             for one in self.series
@@ -99,7 +111,21 @@ class FusedFamily(LogitFamily):
         levels = levels_of(own, self.degrees, self.start.table, middle)
         seen = [self._first_look(*both, levels, middle) for both in zip(self.series, self._expected, strict=True)]
         self.start = replace(self.start, drifts=tuple(seen))
-        return super().fit()
+        self.kept = {}  # a round begins with what the optimum before it was found with
+        try:
+            return super().fit()
+        finally:
+            self.kept = None
+
+    def _filtered(self, series: Series, drift: Drift, centers: Sequence[np.ndarray]) -> list[Filtered]:
+        """What passed the links of a series, and the same again for the same drift."""
+        known = None if self.kept is None else self.kept.get(series.names)
+        if known is not None and known[0] is drift and all(map(np.array_equal, known[1], centers)):
+            return known[2]
+        found = series.filtered(drift, self.degrees, centers)
+        if self.kept is not None:
+            self.kept[series.names] = (drift, centers, found)
+        return found
 
     def _first_look(self, series: Series, drift: Drift, levels: Levels, middle: np.ndarray) -> Drift:
         """Where learning of a series' drift begins."""
@@ -123,7 +149,7 @@ class FusedFamily(LogitFamily):
         centers = self._centers(found)
         total: list[Quadratic] | None = None
         for series, drift in zip(self.series, found.drifts, strict=True):
-            own = series.evidence(drift, self.degrees, centers)
+            own = series.evidence(drift, self.degrees, centers, self._filtered(series, drift, centers))
             total = own if total is None else [_added(*both) for both in zip(total, own, strict=True)]
         if total is None:
             return plain
@@ -137,8 +163,10 @@ class FusedFamily(LogitFamily):
         moves = self._by_slopes[q]
         if not moves.shape[1]:
             return known
-        cross = known.matrix @ moves
-        matrix = np.block([[known.matrix, cross], [cross.T, moves.T @ cross]])
+        cross, size = known.matrix @ moves, len(moves)
+        matrix = np.empty((size + moves.shape[1],) * 2)
+        matrix[:size, :size], matrix[:size, size:] = known.matrix, cross
+        matrix[size:, :size], matrix[size:, size:] = cross.T, moves.T @ cross
         return Quadratic(matrix, np.concatenate([known.linear, moves.T @ known.linear]))
 
     @property
@@ -153,7 +181,8 @@ class FusedFamily(LogitFamily):
         centers = self._centers(found)
         drifts = []
         for series, drift, start in zip(self.series, found.drifts, self._expected, strict=True):
-            moments = series.moments(drift, self.degrees, centers, means, covariances)
+            filtered = self._filtered(series, drift, centers)
+            moments = series.moments(drift, self.degrees, centers, means, covariances, filtered)
             drifts.append(drift.learned(start, moments, series.gaps, self.degrees))
         expected = np.where(self._is_mean, fit.optimum.slopes, 0.0)
 
@@ -212,15 +241,19 @@ def _added(first: Quadratic, second: Quadratic) -> Quadratic:
     return Quadratic(first.matrix + second.matrix, first.linear + second.linear)
 
 
-def by_slopes(data: QuestionData) -> np.ndarray:
+def by_slopes(data: QuestionData, solvers: dict[bytes, np.ndarray] | None = None) -> np.ndarray:
     """How a question's coefficients move with the slopes, (C * F, J): its covariates as sums of its terms.
 
     By least squares over the rows; what the elicited combination of values adds is no sum of terms and left out.
+    `solvers` keeps the pseudo-inverses of designs: questions asked of the same cells have the same.
     """
     n_rows, n_slopes, n_contrasts = data.covariates.shape
-    flat = data.covariates.reshape(n_rows, n_slopes * n_contrasts)
     n_terms = data.design.shape[1]
-    # of all solutions the one with the least in the terms: what all rows share belongs to the constant
-    scale = np.r_[1e3, np.ones(n_terms - 1)]
-    solution = scale[:, None] * (np.linalg.pinv(data.design * scale, rcond=1e-10) @ flat)
+    solvers = {} if solvers is None else solvers
+    key = data.design.tobytes()
+    if key not in solvers:
+        # of all solutions the one with the least in the terms: what all rows share belongs to the constant
+        scale = np.r_[1e3, np.ones(n_terms - 1)]
+        solvers[key] = scale[:, None] * np.linalg.pinv(data.design * scale, rcond=1e-10)
+    solution = solvers[key] @ data.covariates.reshape(n_rows, n_slopes * n_contrasts)
     return solution.reshape(n_terms, n_slopes, n_contrasts).transpose(2, 0, 1).reshape(n_contrasts * n_terms, n_slopes)

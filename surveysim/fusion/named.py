@@ -119,9 +119,15 @@ def _check(name: str, own: Evidence, cells: FitCells) -> None:
 
 
 def _alike(first: Evidence, second: Evidence | FitCells) -> bool:
-    """Whether most cells of the second have an answer and a number that some cell of the first has, too."""
-    marks = [np.round(np.nan_to_num(one.Y[:, 0]) + 2.0 * one.n, 5) for one in (first, second)]
-    return bool(np.isin(marks[1], marks[0]).mean() > 0.5)
+    """Whether most cells of the second have a question, answers and a number that some cell of the first has, too."""
+    n = len(first.n)
+    questions = pd.factorize(np.concatenate([first.question_names, second.question_names]))[0]
+    # each option has a weight of its own, so that other shares have another sum
+    marks = [
+        np.nan_to_num(one.Y) @ np.sqrt(np.arange(1.0, one.Y.shape[1] + 1)) + 3.0 * one.n for one in (first, second)
+    ]
+    cells = pd.MultiIndex.from_arrays([questions, np.round(np.concatenate(marks), 5)])
+    return bool(cells[n:].isin(cells[:n]).mean() > 0.5)
 
 
 def _check_apart(evidence: Mapping[str, Evidence]) -> None:

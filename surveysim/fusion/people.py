@@ -149,8 +149,10 @@ def information(
     terms = _terms(evidence.backgrounds, encoder, backgrounds, respondents)
     counts = evidence.n[:, None] * np.nan_to_num(evidence.Y, nan=0.0)
     names, data, degrees = [], [], []
+    places = pd.Series(np.arange(len(evidence))).groupby(np.asarray(evidence.question_names)).indices
+    nowhere = np.empty(0, dtype=int)
     for name, question in questions.items():
-        rows = np.flatnonzero(np.asarray(evidence.question_names) == name)
+        rows = places.get(name, nowhere)
         if not counts[rows].any():
             continue
         contrasts, degree = option_basis(question, ordered)

@@ -10,7 +10,7 @@ import numpy as np
 from surveysim.baselines.question_stacks import Quadratic
 from surveysim.fusion.drift import Drift, Moments
 
-__all__ = ["Series"]
+__all__ = ["Filtered", "Series"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,25 @@ class _Passed:
     kept: np.ndarray
     pull: np.ndarray
     spread: np.ndarray
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """What passed every link of a series, for some questions of equal size.
+
+    Attributes
+    ----------
+    which : list of int
+        The questions.
+    passed : list of _Passed
+        For each link.
+    slopes : float64 array of shape (Q, S)
+        Of the wave next to the target on it.
+    """
+
+    which: list[int]
+    passed: list[_Passed]
+    slopes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -55,7 +74,13 @@ class Series:
         gaps = np.array([self.gaps[start:stop].sum() for start, stop in zip(kept, ends, strict=True)])
         return Series(tuple(self.names[i] for i in kept), gaps, [self.information[i] for i in kept])
 
-    def evidence(self, drift: Drift, degrees: Sequence[np.ndarray], centers: Sequence[np.ndarray]) -> list[Quadratic]:
+    def evidence(
+        self,
+        drift: Drift,
+        degrees: Sequence[np.ndarray],
+        centers: Sequence[np.ndarray],
+        filtered: Sequence[Filtered] | None = None,
+    ) -> list[Quadratic]:
         """For each question what the series says of the target's coefficients.
 
         Parameters
@@ -65,14 +90,17 @@ class Series:
             Of each question's contrasts.
         centers : sequence of float64 arrays of shape (C * F,)
             Expected coefficients: slopes act on what differs from them.
+        filtered : sequence of Filtered, optional
+            From `filtered` with the same arguments, so that it is not computed twice.
         """
         found: list[Quadratic | None] = [None] * len(degrees)
-        for which in _of_equal_size(centers):
-            passed, slopes = self._filtered(drift, degrees, centers, which)
-            precision, linear = passed[-1].precision, passed[-1].linear
+        for own in filtered or self.filtered(drift, degrees, centers):
+            which, passed, slopes = own.which, own.passed, own.slopes
+            matrices = slopes[:, :, None] * passed[-1].precision * slopes[:, None, :]
+            center = np.stack([centers[q] for q in which])
+            linear = slopes * passed[-1].linear + np.einsum("qij,qj->qi", matrices, center)
             for i, q in enumerate(which):
-                matrix = slopes[i][:, None] * precision[i] * slopes[i]
-                found[q] = Quadratic(matrix, slopes[i] * linear[i] + matrix @ centers[q])
+                found[q] = Quadratic(matrices[i], linear[i])
         return [one for one in found if one is not None]
 
     def moments(
@@ -82,12 +110,13 @@ class Series:
         centers: Sequence[np.ndarray],
         means: Sequence[np.ndarray],
         covariances: Sequence[np.ndarray],
+        filtered: Sequence[Filtered] | None = None,
     ) -> list[Moments]:
         """What is known of the drift on each link when the target's coefficients have this posterior."""
         n_questions = len(degrees)
         found = [Moments(*([np.empty(0)] * n_questions for _ in range(4))) for _ in self.names]
-        for which in _of_equal_size(centers):
-            passed, slopes = self._filtered(drift, degrees, centers, which)
+        for group in filtered or self.filtered(drift, degrees, centers):
+            which, passed, slopes = group.which, group.passed, group.slopes
             target = np.stack([means[q] - centers[q] for q in which])
             covariance = np.stack([covariances[q] for q in which])
             second = target**2 + np.diagonal(covariance, axis1=1, axis2=2)
@@ -114,24 +143,24 @@ class Series:
                     covariance = own.spread + rest @ own.kept.swapaxes(1, 2) - rest
         return found
 
-    def _filtered(
-        self, drift: Drift, degrees: Sequence[np.ndarray], centers: Sequence[np.ndarray], which: Sequence[int]
-    ) -> tuple[list[_Passed], np.ndarray]:
-        """What passed each link, for questions of equal size, around their centers; and the slopes (Q, S)."""
-        units = np.stack([drift.variances(degrees[q]).ravel() for q in which])
-        center = np.stack([centers[q] for q in which])
-        passed = []
-        precision, linear = np.zeros((*center.shape, center.shape[1])), np.zeros_like(center)
-        for link, waves in enumerate(self.information):
-            own = np.stack([waves[q].matrix for q in which])
-            precision = precision + own
-            linear = linear + np.stack([waves[q].linear for q in which]) - np.einsum("qij,qj->qi", own, center)
-            root = np.sqrt(units * self.gaps[link] * drift.scales[link, which][:, None])
-            passed.append(_pass(precision, linear, root))
-            precision, linear = passed[-1].precision, passed[-1].linear
+    def filtered(self, drift: Drift, degrees: Sequence[np.ndarray], centers: Sequence[np.ndarray]) -> list[Filtered]:
+        """What passed each link, around the centers, for questions of equal size together."""
+        distinct = {degree.tobytes(): degree for degree in degrees}
+        variances = {key: drift.variances(degree).ravel() for key, degree in distinct.items()}
         terms = drift.slope_of_terms()
-        slopes = np.stack([np.tile(terms, len(degrees[q])) for q in which])
-        return passed, slopes
+        found = []
+        for which in _of_equal_size(centers):
+            units = np.stack([variances[degrees[q].tobytes()] for q in which])
+            center = np.stack([centers[q] for q in which])
+            passed: list[_Passed] = []
+            for link, waves in enumerate(self.information):
+                own = np.stack([waves[q].matrix for q in which])
+                told = np.stack([waves[q].linear for q in which]) - np.einsum("qij,qj->qi", own, center)
+                precision, linear = (own + passed[-1].precision, told + passed[-1].linear) if passed else (own, told)
+                root = np.sqrt(units * self.gaps[link] * drift.scales[link, which][:, None])
+                passed.append(_pass(precision, linear, root))
+            found.append(Filtered(which, passed, np.stack([np.tile(terms, len(degrees[q])) for q in which])))
+        return found
 
 
 def _pass(precision: np.ndarray, linear: np.ndarray, root: np.ndarray) -> _Passed:

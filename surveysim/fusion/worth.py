@@ -15,7 +15,7 @@ from surveysim.baselines.optimum import Optimum
 from surveysim.cells import FitCells
 from surveysim.fusion.covariates import ElicitedParts, with_average
 from surveysim.fusion.drift import parts as drift_parts
-from surveysim.fusion.family import FusedFamily, FusedHyperparameters, by_slopes
+from surveysim.fusion.family import FusedFamily, FusedHyperparameters, Kept, by_slopes
 from surveysim.fusion.model import FusionModel, assemble
 
 __all__ = ["drift_frame", "effective_respondents", "sources_frame", "total_worth"]
@@ -34,7 +34,7 @@ def effective_respondents(questions: list[QuestionData], optimum: Optimum) -> fl
         slope = P[:, :, None] * (data.contrasts.T[None] - (P @ data.contrasts.T)[:, None, :])  # dp / dscore, (n, K, C)
         covariance = score_covariances(data, optimum, q)
         spread += float(np.sum(1.0 - (P**2).sum(axis=1)))
-        error += float(np.einsum("nkc,ncd,nkd->", slope, covariance, slope, optimize=True))
+        error += float(np.sum((slope @ covariance) * slope))
     return spread / error
 
 
@@ -68,13 +68,14 @@ def sources_frame(
         By the source's name.
     """
     names = list(kinds)
+    kept: Kept = {}
     nothing = _with(model, cells, base, parts, ())
-    everything = _with(model, cells, base, parts, names)
+    everything = _with(model, cells, base, parts, names, kept=kept)
     rows = []
     for name in names:
-        alone = everything if len(names) == 1 else _with(model, cells, base, parts, [name])
+        alone = everything if len(names) == 1 else _with(model, cells, base, parts, [name], kept=kept)
         others = [other for other in names if other != name]
-        without = nothing if not others else _with(model, cells, base, parts, others)
+        without = nothing if not others else _with(model, cells, base, parts, others, kept=kept)
         rows.append(
             {"source": name, "kind": kinds[name], "alone": alone - nothing, "given others": everything - without}
         )
@@ -89,18 +90,20 @@ def _with(
     names: Collection[str],
     *,
     pooled: bool = False,
+    kept: Kept | None = None,
 ) -> float:
     """Effective respondents with some of the sources: the curvature after one Newton step from the fusion's optimum."""
-    kept = with_average({name: own for name, own in parts.items() if name in names})
+    told = with_average({name: own for name, own in parts.items() if name in names})
     series, drifts = [], []
     if isinstance(model.family, FusedFamily):
         assert isinstance(model.fit.found, FusedHyperparameters)
         for one, drift in zip(model.family.series, model.fit.found.drifts, strict=True):
             left = one.only(names)
             if left is not None:
+                whole = left.names == one.names
                 series.append(left)
-                drifts.append(drift.of_links([one.names.index(name) for name in left.names]))
-    slopes, family = assemble(cells, base, kept, model.encoder, series, prior=base.prior if pooled else "fixed")
+                drifts.append(drift if whole else drift.of_links([one.names.index(name) for name in left.names]))
+    slopes, family = assemble(cells, base, told, model.encoder, series, prior=base.prior if pooled else "fixed")
     found: Hyperparameters = model.fit.found
     resemblance = found.resemblance if len(family.start.resemblance) else family.start.resemblance
     known = dict(zip(model.slopes.slopes, model.fit.optimum.slopes, strict=True))
@@ -108,6 +111,8 @@ def _with(
     found = Hyperparameters(found.table, found.levels, resemblance)
     if series:
         found = FusedHyperparameters(found.table, found.levels, resemblance, tuple(drifts), own)
+        assert isinstance(family, FusedFamily)
+        family.kept = kept
     optimum = family.problem.at([_less_means(model, q) for q in range(len(family.degrees))], own)
     return effective_respondents(family.problem.questions, family.problem.step(family.prior(found), optimum))
 

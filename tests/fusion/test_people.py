@@ -179,6 +179,18 @@ def test_one_model_in_a_mapping_predicts_as_it_does_by_itself():
     assert alone.sources_["alone"].item() == alone.model_worth_
 
 
+def test_what_sources_were_worth_does_not_depend_on_what_is_computed_once_for_all_of_them():
+    X, P, questions = world(n_questions=6)
+    sources = {"2023": wave(X, P, questions), "panel": wave(X, moved(X, P, 0.4), questions, seed=8)}
+    names = list(sources)
+    both = fused(sources, X, P, questions)
+    swapped = fused({name: sources[name] for name in reversed(names)}, X, P, questions)
+    found, again = (model.sources_.set_index("source")[["alone", "given others"]] for model in (both, swapped))
+    np.testing.assert_allclose(found.loc[names], again.loc[names], rtol=1e-4)
+    assert found.loc["2023", "given others"] > found.loc["panel", "given others"]
+    assert both._model.family.kept is None  # nothing of it is pickled
+
+
 def test_beside_people_the_base_pools_questions():
     X, P, questions = world(n_questions=6)
     sources = {"2023": wave(X, P, questions)}
