@@ -9,7 +9,7 @@ import time
 import pytest
 
 from surveysim import progress as module
-from surveysim.progress import progress
+from surveysim.progress import progress, tell
 
 
 class Terminal(io.StringIO):
@@ -47,3 +47,23 @@ def test_a_notebook_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module.is_watched()
     monkeypatch.setitem(sys.modules, "IPython", type("IPython", (), {"get_ipython": staticmethod(lambda: None)}))
     assert not module.is_watched()
+
+
+@pytest.mark.parametrize(
+    ("stream", "verbose", "told"),
+    [
+        (Terminal, 0, True),
+        (Terminal, None, True),
+        (Terminal, -1, False),
+        (io.StringIO, 0, False),
+        (io.StringIO, None, False),
+        (io.StringIO, 1, True),
+    ],
+)
+def test_a_line_before_long_work_is_told_where_a_bar_would_be_shown(
+    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], verbose: int | None, told: bool
+) -> None:
+    written = stream()
+    monkeypatch.setattr(sys, "stderr", written)
+    tell("10 orders", verbose)
+    assert written.getvalue() == ("surveysim: 10 orders\n" if told else "")
