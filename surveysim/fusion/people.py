@@ -149,6 +149,7 @@ def information(
     terms = _terms(evidence.backgrounds, encoder, backgrounds, respondents)
     counts = evidence.n[:, None] * np.nan_to_num(evidence.Y, nan=0.0)
     names, data, degrees = [], [], []
+    alike: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
     places = pd.Series(np.arange(len(evidence))).groupby(np.asarray(evidence.question_names)).indices
     nowhere = np.empty(0, dtype=int)
     for name, question in questions.items():
@@ -158,7 +159,7 @@ def information(
         contrasts, degree = option_basis(question, ordered)
         names.append(name)
         degrees.append(degree)
-        data.append(_pooled(terms[rows], counts[rows, : question.n_options], contrasts))
+        data.append(_pooled(terms[rows], counts[rows, : question.n_options], contrasts, alike))
     if not data:
         return {}
     table = PriorTable.fixed(encoder.blocks, ordered=ordered)
@@ -194,11 +195,17 @@ def quadratics(
     return [one for one in found if one is not None]
 
 
-def _pooled(terms: np.ndarray, counts: np.ndarray, contrasts: np.ndarray) -> QuestionData:
-    """A question's data, rows with equal terms added up."""
-    distinct, place = np.unique(terms, axis=0, return_inverse=True)
+def _pooled(
+    terms: np.ndarray, counts: np.ndarray, contrasts: np.ndarray, alike: dict[bytes, tuple[np.ndarray, np.ndarray]]
+) -> QuestionData:
+    """A question's data, rows with equal terms added up; `alike` keeps which they are for the next question."""
+    key = terms.tobytes()
+    if key not in alike:
+        distinct, place = np.unique(terms, axis=0, return_inverse=True)
+        alike[key] = distinct, place.ravel()
+    distinct, place = alike[key]
     added = np.zeros((len(distinct), counts.shape[1]))
-    np.add.at(added, place.ravel(), counts)
+    np.add.at(added, place, counts)
     return QuestionData.without_covariates(distinct, added, contrasts)
 
 
