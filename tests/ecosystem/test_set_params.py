@@ -148,7 +148,7 @@ class TestParts:
 
 class _DefaultBase:
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, LogitRegressor) and other.prior == "auto" and other.interactions is True
+        return isinstance(other, LogitRegressor) and other.prior == "eb" and other.interactions is True
 
 
 EQUALS_DEFAULT = _DefaultBase()
