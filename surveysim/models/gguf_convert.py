@@ -82,6 +82,7 @@ def convert(path: Path, header: GGUFHeader, folder: Path) -> None:
             if "not supported" in str(error):
                 raise _unreadable(path, header, _readable()) from error
             raise ValueError(f"the GGUF file {str(path)!r} cannot be read by transformers: {error}") from error
+    _name_special_tokens(tokenizer, header)
     tokenizer.save_pretrained(folder)
     _save(network, _storage(header), folder)
 
@@ -107,6 +108,14 @@ def _read(folder: Path, file: str) -> tuple[Any, Any]:
         missing = sorted(report["missing_keys"])
         raise ValueError(f"it lacks {len(missing)} of the model's weights ({', '.join(missing[:3])}...)")
     return tokenizer, network
+
+
+def _name_special_tokens(tokenizer: Any, header: GGUFHeader) -> None:
+    """The tokens that begin, end and fill a text are those of the file: transformers 5.0 takes one for another."""
+    for role, key in (("bos_token", "bos"), ("eos_token", "eos"), ("pad_token", "padding")):
+        number = header.metadata.get(f"tokenizer.ggml.{key}_token_id")
+        if isinstance(number, int) and 0 <= number < len(tokenizer):
+            setattr(tokenizer, role, tokenizer.convert_ids_to_tokens(number))
 
 
 def _save(network: Any, storage: torch.dtype, folder: Path) -> None:

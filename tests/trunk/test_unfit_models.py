@@ -19,6 +19,11 @@ SHAPE = {"vocab_size": 600, "hidden_size": 32, "intermediate_size": 64, "num_hid
 SHAPE |= {"num_attention_heads": 4, "num_key_value_heads": 2, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 
 
+BUILT_ANOTHER_WAY_IN_5_0 = pytest.mark.skipif(
+    transformers.__version__.startswith("5.0."), reason="in transformers 5.0 this model is written in another way"
+)
+
+
 def made(config: Any) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -67,6 +72,7 @@ class TestSharedWeights:
         assert blocks.blocks[-1].mlp.gate_proj.weight is blocks.blocks[-1].mlp.up_proj.weight
         assert largest((logits_of(recipe, blocks, batch_of(recipe)) - expected).detach(), expected) < 1e-4
 
+    @BUILT_ANOTHER_WAY_IN_5_0
     def test_zamba(self):
         network = made(
             transformers.Zamba2Config(
@@ -94,7 +100,13 @@ BUILT_OTHERWISE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BUILT_OTHERWISE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=BUILT_ANOTHER_WAY_IN_5_0 if name == "BambaForCausalLM" else ())
+        for name in BUILT_OTHERWISE
+    ],
+)
 def test_what_cannot_be_run_in_parts_is_said_and_not_shown(name):
     network = made(BUILT_OTHERWISE[name]())
     message = rf"{name} cannot be trained here: its blocks cannot be run apart .*\. Choose a model of another family"
@@ -104,6 +116,7 @@ def test_what_cannot_be_run_in_parts_is_said_and_not_shown(name):
         LoraRecipe(network, (PROMPTS[0], PROMPTS[1]), threading.RLock())
 
 
+@BUILT_ANOTHER_WAY_IN_5_0
 @pytest.mark.parametrize("n_blocks", [1, 2])
 def test_a_mask_of_the_layers_own_making_falls_back(n_blocks):
     """Doge keeps the keys with the largest values: 6 of them here, fewer than the prompts have tokens."""
