@@ -110,7 +110,7 @@ def agreement(
         By how much the variance of a question's drift is larger than that of the others: above 1 for those that are
         far from what slope and factors say.
     """
-    groups = [group for group in _groups(target, source, degrees) if len(group.which)]
+    groups = _groups(target, source, degrees)
     classes = sorted({int(c) for group in groups for c in np.unique(group.classes)})
 
     def log_probability(slope: float, factors: np.ndarray, whole: float) -> float:
@@ -193,10 +193,10 @@ def _groups(target: Levels, source: Levels, degrees: Sequence[np.ndarray]) -> li
             for values in (target.scores, target.variances, source.scores, source.variances)
         )
         known = ~np.isnan(t).any(axis=1) & ~np.isnan(s).any(axis=1)
-        which, t, s_t, s, s_s = which[known], t[known], s_t[known], s[known], s_s[known]
-        classes = np.minimum(np.array([degrees[q] for q in which], dtype=int).reshape(t.shape), HIGHEST_CLASS)
-        if not len(which):
+        if not known.any():
             continue
+        which, t, s_t, s, s_s = which[known], t[known], s_t[known], s[known], s_s[known]
+        classes = np.minimum([degrees[q] for q in which], HIGHEST_CLASS)
         # unordered contrasts mean something else in every question
         mean = (t.mean(axis=0) + s.mean(axis=0)) / 2 if len(t) >= FEWEST and key[1] else np.zeros(t.shape[1])
         spread = np.maximum(((s - mean) ** 2 - s_s).mean(axis=0), 1e-3)

@@ -15,6 +15,7 @@ from surveysim.cells import FitCells
 from surveysim.fusion.people import PeopleSeries
 from surveysim.interfaces import Estimator
 from surveysim.sources import Evidence, Wave, same_respondents
+from surveysim.sources.times import DAYS_A_YEAR
 
 __all__ = ["Source", "Time", "has_people", "named_sources", "people_series"]
 
@@ -23,8 +24,6 @@ Source: TypeAlias = Estimator | Wave
 
 Time: TypeAlias = float | datetime.date | None
 """When people were asked: a number such as a year, or a date."""
-
-DAYS_A_YEAR = 365.25
 
 
 def has_people(elicitor: object) -> bool:
