@@ -66,6 +66,11 @@ class DSARegressor(IntervalsByRefits):
         losses, stages and selection. Nothing of it can be computed once, so that it takes many times as long.
     n_blocks : int, default=1
         How many of the last blocks are trained; 1 with ``tuning="lora"``, which tunes all of them.
+    question_rows : bool, default=True
+        Whether each of several questions also learns output rows of its own, which are added to the common ones. False:
+        the output rows alone, as published; groups then differ in the same way in questions whose prompts look alike
+        to the model, such as the items of a battery, even where people differ in opposite ways. There are none with
+        ``init=None`` and with ``tuning="lora"``.
     n_members : int, optional
         Average the predictions of this many heads, trained with different batch orders. None: one.
     init : {"marginal", "baseline"} or None, default="marginal"
@@ -197,6 +202,7 @@ class DSARegressor(IntervalsByRefits):
         template: str | Template = "default",
         tuning: Tuning = "last-block",
         n_blocks: int = 1,
+        question_rows: bool = True,
         n_members: int | None = None,
         init: Init = "marginal",
         shift_reference: ShiftReference = "auto",
@@ -220,6 +226,7 @@ class DSARegressor(IntervalsByRefits):
         self.template = template
         self.tuning = tuning
         self.n_blocks = n_blocks
+        self.question_rows = question_rows
         self.n_members = n_members
         self.init = init
         self.shift_reference = shift_reference

@@ -291,7 +291,7 @@ def make_trainer(
         batches,
         cells.backgrounds,
         cells.questions,
-        make_head(model, recipe, questions, seed),
+        make_head(model, training.part, recipe, questions, seed),
         settings,
         float(rate),
         torch.Generator().manual_seed(seed),

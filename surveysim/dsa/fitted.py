@@ -170,7 +170,7 @@ class FittedDSA:
         recipe = recipe_of(model, self.part, self.bank)
         inputs = trunk_inputs(model, self.part, options, self.template, cells)
         seen = np.isin(cells.question_names, list(self.seen_questions))
-        head = make_head(model, recipe, cells.questions.values())
+        head = make_head(model, self.part, recipe, cells.questions.values())
         batch_size = choose_batch_size(options.batch_size, recipe)
         exists = np.arange(self.n_options) < cells.n_options[:, None]
         found = np.empty((len(members), *exists.shape))

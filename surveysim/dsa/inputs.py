@@ -42,10 +42,13 @@ class TrainedPart:
     ----------
     tuning : {"last-block", "lora"}
     n_blocks : int
+    question_rows : bool
+        Whether questions get label rows of their own, where there are several.
     """
 
     tuning: Tuning
     n_blocks: int
+    question_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def inputs_of(model: LoadedModel, part: TrainedPart, options: RunOptions, prompt
 
 
 def make_head(
-    model: LoadedModel, recipe: Recipe | LoraRecipe, questions: Iterable[Question], seed: int = 0
+    model: LoadedModel, part: TrainedPart, recipe: Recipe | LoraRecipe, questions: Iterable[Question], seed: int = 0
 ) -> OptionHead:
     """An untrained head for these questions.
 
@@ -121,6 +124,8 @@ def make_head(
     ----------
     model : LoadedModel
         Says which tokens are labels.
+    part : TrainedPart
+        What is trained.
     recipe : Recipe or LoraRecipe
         Hands out what is trained.
     questions : iterable of Question
@@ -128,7 +133,8 @@ def make_head(
     seed : int, default=0
         Where adapters start.
     """
-    return OptionHead(recipe, [model.labels(question.n_options).variants for question in questions], seed)
+    variants = [model.labels(question.n_options).variants for question in questions]
+    return OptionHead(recipe, variants, seed, question_rows=part.question_rows and len(variants) > 1)
 
 
 def choose_batch_size(batch_size: int | Literal["auto"], recipe: Recipe | LoraRecipe) -> int:

@@ -26,7 +26,9 @@ def training_of(params: Mapping[str, Any], template: Template) -> Training:
         n_members=params["n_members"] or 1,
         validation_fraction=params["validation_fraction"],
     )
-    part = TrainedPart(params["tuning"], params["n_blocks"])
+    # rows of their own are learned for each question, and adapters leave rows as they are
+    own_rows = params["init"] is not None and params["tuning"] == "last-block"
+    part = TrainedPart(params["tuning"], params["n_blocks"], bool(params["question_rows"]) and own_rows)
     return Training(part, settings, run_options_of(params), template, find_bank(params["base"]))
 
 

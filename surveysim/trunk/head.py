@@ -1,4 +1,4 @@
-"""The trained part: a copy of the last blocks, the labels' rows of the output layer, a bias per question and option."""
+"""The trained part: a copy of the last blocks, the labels' rows of the output layer, and what each question has."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class OptionHead(nn.Module):
     """From trunk states to the logits of each question's options.
 
     An option's logit is the log-sum-exp over its label's variants ("A", " A") of the model's own logits (output rows,
-    logit scale and soft cap included), times the recipe's weight, plus a bias per question and option.
+    logit scale and soft cap included), times the recipe's weight, plus a bias per question and option. Questions may
+    have rows of their own, which are added to those of all variants of an option's label: without them, questions
+    whose prompts look alike to the model must differ between groups in the same way.
 
     Parameters
     ----------
@@ -32,6 +34,8 @@ class OptionHead(nn.Module):
         Which vocabulary entries stand for each option.
     seed : int, default=0
         Where adapters start.
+    question_rows : bool, default=False
+        Whether questions have rows of their own.
 
     Attributes
     ----------
@@ -42,18 +46,28 @@ class OptionHead(nn.Module):
         leave them untrained.
     bias : Parameter of shape (n_questions, K)
         Starts at 0.
+    own_rows : Parameter of shape (n_questions, K, D), or None
+        The questions' own rows. They start at 0, and a question without training cells keeps that.
     """
 
     _index: Tensor
     _output_bias: Tensor
 
-    def __init__(self, recipe: Recipe | LoraRecipe, variants: Sequence[Sequence[Sequence[int]]], seed: int = 0) -> None:
+    def __init__(
+        self,
+        recipe: Recipe | LoraRecipe,
+        variants: Sequence[Sequence[Sequence[int]]],
+        seed: int = 0,
+        *,
+        question_rows: bool = False,
+    ) -> None:
         super().__init__()
         ids, index = label_index(variants)
         rows, output_bias = recipe.output_rows(torch.from_numpy(ids))
         self.blocks = recipe.copy(seed)
         self.rows = nn.Parameter(rows, requires_grad=recipe.trains_rows)
         self.bias = nn.Parameter(torch.zeros(index.shape[:2]))
+        self.own_rows = nn.Parameter(torch.zeros(*index.shape[:2], rows.shape[1])) if question_rows else None
         self.register_buffer("_index", torch.from_numpy(index), persistent=False)
         no_bias = torch.zeros(len(ids))  # like the index it is not trained: not part of the state
         self.register_buffer("_output_bias", no_bias if output_bias is None else output_bias, persistent=False)
@@ -73,9 +87,13 @@ class OptionHead(nn.Module):
         question : int Tensor of shape (B,)
             Each row's question.
         """
-        logits = self._scaled(self.blocks(batch) @ self.rows.T + self._output_bias)
+        hidden = self.blocks(batch)
+        logits = hidden @ self.rows.T + self._output_bias
         index = self._index[question]
         variants = logits[:, None, :].expand(-1, index.shape[1], -1).gather(2, index.clamp_min(0))
+        if self.own_rows is not None:
+            variants = variants + torch.einsum("bd,bkd->bk", hidden, self.own_rows[question])[:, :, None]
+        variants = self._scaled(variants)
         option = variants.masked_fill(index < 0, -torch.inf)
         exists = (index >= 0).any(dim=-1)
         option = option.masked_fill(~exists[:, :, None], 0.0)  # keeps log-sum-exp, and its gradient, finite
@@ -101,7 +119,7 @@ class OptionHead(nn.Module):
     def another(self) -> OptionHead:
         """A head of its own over the same model, untrained."""
         recipe, seed, _ = self._start
-        return OptionHead(recipe, self._variants, seed)
+        return OptionHead(recipe, self._variants, seed, question_rows=self.own_rows is not None)
 
     def snapshot(self) -> dict[str, Tensor]:
         """A copy of all trained tensors."""
@@ -109,11 +127,13 @@ class OptionHead(nn.Module):
 
     @torch.no_grad()
     def reset(self) -> None:
-        """Back to the model's own weights and no biases; read from the model again, so that no copy has to be kept."""
+        """Back to the model's own weights and nothing of questions' own; read from the model again: no copy is kept."""
         recipe, seed, ids = self._start
         self.blocks.load_state_dict(recipe.copy(seed).state_dict())
         self.rows.copy_(recipe.output_rows(torch.from_numpy(ids))[0])
         self.bias.zero_()
+        if self.own_rows is not None:
+            self.own_rows.zero_()
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """The inverse of `snapshot`; accepts reduced precision."""

@@ -347,4 +347,46 @@ def test_number_types(tiny_folder, survey, dtype):
     assert load_model(tiny_folder, dtype=dtype).dtype == getattr(torch, dtype)
     assert is_distribution_like(model.predict(survey.X), survey.Y)
     kinds = {name.partition(".")[0]: value.dtype for name, value in model._fitted.members[0].tensors.items()}
-    assert kinds == {"blocks": torch.bfloat16, "rows": torch.float32, "bias": torch.float32}
+    exact = dict.fromkeys(("rows", "own_rows", "bias"), torch.float32)
+    assert kinds == {"blocks": torch.bfloat16, **exact}
+
+
+# --- what each question learns alone ----------------------------------------------------------------------------------
+
+
+def battery():
+    """Items that a model can hardly tell apart, whose groups differ in opposite ways from one item to the next."""
+    stem = "For each of the things on this list, please tell me whether it gets too much or too little money. "
+    items = {f"item {i}": Question(f"{stem}Number {i}", ["too much", "too little"]) for i in range(1, 5)}
+    rows = [(name, age, sex) for name in items for age in ("18-29", "30-64", "65+") for sex in ("man", "woman")]
+    X = pd.DataFrame(rows, columns=["question", "age", "sex"])
+    direction = np.where(X["question"].isin(["item 1", "item 3"]), 1.0, -1.0)
+    share = 0.5 + 0.2 * direction * (X["age"].map({"18-29": -1, "30-64": 0, "65+": 1}))
+    return items, X, np.column_stack([share, 1 - share])
+
+
+def test_items_of_a_battery_soon_differ_between_groups_each_in_its_own_way():
+    items, X, Y = battery()
+    n = np.full(len(X), 100)
+    settings = {"question": items, "shift_weight": 0, "validation_fraction": 0.0, "random_state": 0, "max_epochs": 6}
+    own = DSARegressor("nano", **settings).fit(X, Y, n).predict(X)
+    common = DSARegressor("nano", question_rows=False, **settings).fit(X, Y, n).predict(X)
+    assert js_divergence(Y, own) < 0.2 * js_divergence(Y, common)
+    oldest = X["age"] == "65+"
+    assert (np.sign(own[oldest, 0] - 0.5) == np.sign(Y[oldest, 0] - 0.5)).all()
+
+
+@pytest.mark.parametrize("parameters", [{"question_rows": False}, {"init": None}, {"tuning": "lora"}])
+def test_where_questions_have_no_rows_of_their_own(tiny_folder, survey, parameters):
+    model = fitted(tiny_folder, survey, **parameters)
+    assert "own_rows" not in model._fitted.members[0].tensors
+
+
+def test_one_question_has_no_rows_of_its_own(tiny_folder):
+    survey = simulate(HAPPY)
+    assert "own_rows" not in fitted(tiny_folder, survey, HAPPY)._fitted.members[0].tensors
+
+
+def test_question_rows_is_checked(tiny_folder, survey):
+    with pytest.raises(TypeError, match="question_rows must be True or False, got 'yes'"):
+        fitted(tiny_folder, survey, question_rows="yes")

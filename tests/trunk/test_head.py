@@ -63,6 +63,26 @@ def test_label_mass_is_the_labels_share_of_the_whole_vocabulary(parts):
         assert found[row] == pytest.approx(np.exp(logsumexp(own[row, labels]) - logsumexp(own[row])), rel=1e-3)
 
 
+def test_rows_of_a_question_are_added_to_those_of_its_labels(parts):
+    """One vector added to every option of one question is that vector added to every label's row, for it alone."""
+    model, plain, batch, question, variants, _ = parts
+    head = OptionHead(store_of(model).recipe(1), variants, question_rows=True)
+    with torch.no_grad():
+        untouched = plain(batch, question)
+        assert torch.equal(head(batch, question), untouched)  # they start at 0
+        vector = torch.randn(head.rows.shape[1], generator=torch.Generator().manual_seed(0))
+        head.own_rows[1] = vector
+        plain.rows += vector
+        mine = question == 1
+        torch.testing.assert_close(head(batch, question)[mine], plain(batch, question)[mine])
+        assert (head(batch, question)[mine] != untouched[mine]).any()
+        assert torch.equal(head(batch, question)[~mine], untouched[~mine])
+        head.reset()
+        assert torch.equal(head(batch, question), untouched)
+    assert head.another().own_rows is not None
+    assert plain.another().own_rows is None
+
+
 def test_gradients_are_finite_with_ragged_questions(parts):
     _, head, batch, question, _, _ = parts
     torch.log_softmax(head(batch, question), dim=1)[:, 0].sum().backward()
