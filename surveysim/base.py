@@ -65,14 +65,18 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
     ...     def __init__(self, question=None, question_column="question"):
     ...         self.question = question
     ...         self.question_column = question_column
+    ...
     ...     def fit(self, X, Y, sample_weight=None):
     ...         with self._atomic_fit():
     ...             cells = self._validate_fit(X, Y, sample_weight)
     ...             self.mean_ = np.average(cells.Y, axis=0, weights=cells.n)
     ...         return self
+    ...
     ...     def _predict(self, cells):
     ...         return np.tile(self.mean_, (len(cells.backgrounds), 1))
-    >>> Same().fit([["f"], ["m"]], [[0.2, 0.8], [0.6, 0.4]], sample_weight=[10, 30]).predict([["f"]])
+    >>> Same().fit([["f"], ["m"]], [[0.2, 0.8], [0.6, 0.4]], sample_weight=[10, 30]).predict(
+    ...     [["f"]]
+    ... )
     array([[0.5, 0.5]])
     """
 

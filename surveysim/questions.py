@@ -46,8 +46,12 @@ class Question:
     Examples
     --------
     >>> from surveysim import Question
-    >>> rating = Question("How do you rate your marriage?", ["poor", "fair", "good", "don't know"],
-    ...                   codes=[1, 2, 3, 9], pinned=["don't know"])
+    >>> rating = Question(
+    ...     "How do you rate your marriage?",
+    ...     ["poor", "fair", "good", "don't know"],
+    ...     codes=[1, 2, 3, 9],
+    ...     pinned=["don't know"],
+    ... )
     >>> rating.n_options
     4
     >>> rating.positions

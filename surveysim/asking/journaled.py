@@ -47,8 +47,10 @@ def journaled(answerer: Answerer, path: str | os.PathLike[str] | Journal) -> Jou
     >>> from surveysim.prompts import Prompt
     >>> class Parrot:
     ...     identity, asked = {"model": "parrot"}, 0
+    ...
     ...     def labels(self, n_options):
     ...         return ("A", "B", "C")[:n_options]
+    ...
     ...     def answer(self, asks, *, on_answer=None, verbose=0):
     ...         answers = []
     ...         for i, ask in enumerate(asks):
@@ -64,7 +66,8 @@ def journaled(answerer: Answerer, path: str | os.PathLike[str] | Journal) -> Jou
     ['hello', 'hello']
     >>> len(model.answer(asks)), parrot.asked
     (3, 3)
-    >>> model.journal.close(); folder.cleanup()
+    >>> model.journal.close()
+    >>> folder.cleanup()
     """
     return JournaledAnswerer(answerer, path if isinstance(path, Journal) else Journal(path))
 

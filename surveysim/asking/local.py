@@ -58,8 +58,15 @@ class LocalAnswerer:
     >>> from surveysim.prompts import get_template, render
     >>> answerer = LocalAnswerer(load_model("nano"))
     >>> labels = answerer.labels(2)
-    >>> prompt = render(get_template("default"), Question("Do you vote?", ["yes", "no"]), {"age": 30}, labels=labels)
-    >>> probabilities, text = answerer.answer([Ask(prompt, "label", labels), Ask(prompt, "text", labels)])
+    >>> prompt = render(
+    ...     get_template("default"),
+    ...     Question("Do you vote?", ["yes", "no"]),
+    ...     {"age": 30},
+    ...     labels=labels,
+    ... )
+    >>> probabilities, text = answerer.answer(
+    ...     [Ask(prompt, "label", labels), Ask(prompt, "text", labels)]
+    ... )
     >>> len(probabilities.label_logprobs), text.text in labels
     (2, True)
     """

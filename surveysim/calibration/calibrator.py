@@ -108,7 +108,9 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
     >>> calibrator = DistributionCalibrator(elicited_by="logprob").fit()
     >>> calibrator.predict([[0.98, 0.015, 0.005]]).round(2)
     array([[0.56, 0.24, 0.2 ]])
-    >>> calibrator.fit([[0.95, 0.04, 0.01]], [[0.7, 0.2, 0.1]]).predict([[0.98, 0.015, 0.005]]).round(2)
+    >>> calibrator.fit([[0.95, 0.04, 0.01]], [[0.7, 0.2, 0.1]]).predict(
+    ...     [[0.98, 0.015, 0.005]]
+    ... ).round(2)
     array([[0.77, 0.14, 0.09]])
     """
 

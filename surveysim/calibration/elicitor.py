@@ -111,11 +111,18 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
     >>> import pandas as pd
     >>> from surveysim import CalibratedElicitor, Question
     >>> from surveysim.elicitation.recorded import RecordedElicitor
-    >>> question = {"a": Question("Content?", ["no", "partly", "yes"]), "b": Question("Safe?", ["no", "partly", "yes"])}
-    >>> cells = pd.DataFrame({"question": ["a", "a", "b", "b"], "age": ["young", "old", "young", "old"]})
+    >>> question = {
+    ...     "a": Question("Content?", ["no", "partly", "yes"]),
+    ...     "b": Question("Safe?", ["no", "partly", "yes"]),
+    ... }
+    >>> cells = pd.DataFrame(
+    ...     {"question": ["a", "a", "b", "b"], "age": ["young", "old", "young", "old"]}
+    ... )
     >>> answers = [[0.01, 0.09, 0.9], [0.8, 0.15, 0.05], [0.98, 0.01, 0.01], [0.05, 0.05, 0.9]]
     >>> elicitor = RecordedElicitor(cells, answers, question=question, elicited_by="logprob")
-    >>> model = CalibratedElicitor(elicitor).fit(cells[:2], [[0.2, 0.3, 0.5], [0.4, 0.35, 0.25]])
+    >>> model = CalibratedElicitor(elicitor).fit(
+    ...     cells[:2], [[0.2, 0.3, 0.5], [0.4, 0.35, 0.25]]
+    ... )
     >>> model.predict(cells[2:]).round(2)
     array([[0.56, 0.22, 0.22],
            [0.26, 0.26, 0.47]])

@@ -38,12 +38,16 @@ class Calibrator(BaseEstimator):
     >>> class Doubt(Calibrator):
     ...     def __init__(self, share=0.2):
     ...         self.share = share
+    ...
     ...     def fit(self, examples):
     ...         return self
+    ...
     ...     def predict(self, examples):
     ...         K = (~np.isnan(examples.P)).sum(axis=1, keepdims=True)
     ...         return (1 - self.share) * examples.P + self.share / K
-    >>> calibrator = DistributionCalibrator(Doubt(), objective="kl", gate=False).fit([[0.9, 0.1]], [[0.7, 0.3]])
+    >>> calibrator = DistributionCalibrator(Doubt(), objective="kl", gate=False).fit(
+    ...     [[0.9, 0.1]], [[0.7, 0.3]]
+    ... )
     >>> calibrator.predict([[1.0, 0.0]])
     array([[0.9, 0.1]])
     """
@@ -107,7 +111,9 @@ class PriorCorrection(Calibrator):
     Examples
     --------
     >>> from surveysim.calibration import DistributionCalibrator
-    >>> DistributionCalibrator(elicited_by="logprob").fit().predict([[0.98, 0.015, 0.005]]).round(2)
+    >>> DistributionCalibrator(elicited_by="logprob").fit().predict(
+    ...     [[0.98, 0.015, 0.005]]
+    ... ).round(2)
     array([[0.56, 0.24, 0.2 ]])
     """
 

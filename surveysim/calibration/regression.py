@@ -48,7 +48,9 @@ class LinearCalibrator(Calibrator):
     --------
     >>> from surveysim.calibration import DistributionCalibrator
     >>> calibrator = DistributionCalibrator("linear", objective="kl", gate=False)
-    >>> calibrator.fit([[0.9, 0.1], [0.1, 0.9]], [[0.7, 0.3], [0.3, 0.7]]).predict([[0.5, 0.5]]).round(2)
+    >>> calibrator.fit([[0.9, 0.1], [0.1, 0.9]], [[0.7, 0.3], [0.3, 0.7]]).predict(
+    ...     [[0.5, 0.5]]
+    ... ).round(2)
     array([[0.5, 0.5]])
     """
 
@@ -113,7 +115,9 @@ class IsotonicCalibrator(Calibrator):
     --------
     >>> from surveysim.calibration import DistributionCalibrator
     >>> calibrator = DistributionCalibrator("isotonic", objective="kl", gate=False)
-    >>> calibrator.fit([[0.9, 0.1], [0.1, 0.9]], [[0.7, 0.3], [0.3, 0.7]]).predict([[0.9, 0.1]]).round(2)
+    >>> calibrator.fit([[0.9, 0.1], [0.1, 0.9]], [[0.7, 0.3], [0.3, 0.7]]).predict(
+    ...     [[0.9, 0.1]]
+    ... ).round(2)
     array([[0.7, 0.3]])
     """
 

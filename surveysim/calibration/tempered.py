@@ -53,7 +53,9 @@ class TemperatureCalibrator(Calibrator):
     Odds of 9 that should have been 3 are the square root of what they should be:
 
     >>> from surveysim.calibration import DistributionCalibrator
-    >>> calibrator = DistributionCalibrator("temperature", objective="kl", gate=False).fit([[0.9, 0.1]], [[0.75, 0.25]])
+    >>> calibrator = DistributionCalibrator("temperature", objective="kl", gate=False).fit(
+    ...     [[0.9, 0.1]], [[0.75, 0.25]]
+    ... )
     >>> calibrator.predict([[0.9, 0.1]]).round(3)
     array([[0.75, 0.25]])
     """
@@ -107,7 +109,9 @@ class TemperedCalibrator(Calibrator):
     Label probabilities are far too sure; one example says how far:
 
     >>> from surveysim.calibration import DistributionCalibrator, TemperedCalibrator
-    >>> calibrator = DistributionCalibrator(TemperedCalibrator(), objective="kl", elicited_by="logprob")
+    >>> calibrator = DistributionCalibrator(
+    ...     TemperedCalibrator(), objective="kl", elicited_by="logprob"
+    ... )
     >>> calibrator.fit([[0.99, 0.01]], [[0.8, 0.2]]).predict([[0.01, 0.99]]).round(2)
     array([[0.26, 0.74]])
     """

@@ -96,8 +96,15 @@ def leave_out_overlapping(evidence: QuestionSet, target: QuestionSet) -> Questio
     >>> def groups(*sexes):
     ...     X = pd.DataFrame({"question": "q", "sex": list(sexes)})
     ...     Y = np.full((len(X), 2), 0.5)
-    ...     return QuestionSet(X=X, Y=Y, n=np.full(len(X), 100.0), questions={"q": Question("Q?", ["no", "yes"])},
-    ...                        backgrounds=["sex"], n_is_assumed=False, report=pd.DataFrame())
+    ...     return QuestionSet(
+    ...         X=X,
+    ...         Y=Y,
+    ...         n=np.full(len(X), 100.0),
+    ...         questions={"q": Question("Q?", ["no", "yes"])},
+    ...         backgrounds=["sex"],
+    ...         n_is_assumed=False,
+    ...         report=pd.DataFrame(),
+    ...     )
     >>> leave_out_overlapping(groups("f", "m", None), groups("f")).X["sex"].tolist()
     ['m']
     """

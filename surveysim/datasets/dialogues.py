@@ -72,7 +72,9 @@ def read_global_dialogues(
     Examples
     --------
     >>> from surveysim.datasets import read_global_dialogues
-    >>> dialogues = read_global_dialogues("GD3_aggregate_standardized.csv", min_respondents=50)  # doctest: +SKIP
+    >>> dialogues = read_global_dialogues(
+    ...     "GD3_aggregate_standardized.csv", min_respondents=50
+    ... )  # doctest: +SKIP
     """
     path = Path(path)
     if not path.exists():

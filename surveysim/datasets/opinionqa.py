@@ -78,7 +78,9 @@ def read_opinionqa(
     Examples
     --------
     >>> from surveysim.datasets import read_opinionqa
-    >>> opinions = read_opinionqa("human_resp", waves=[26, 92], attributes=["POLPARTY", "AGE"])  # doctest: +SKIP
+    >>> opinions = read_opinionqa(
+    ...     "human_resp", waves=[26, 92], attributes=["POLPARTY", "AGE"]
+    ... )  # doctest: +SKIP
     """
     folders = _waves(Path(path))
     if waves is not None:

@@ -116,7 +116,9 @@ def read_ess(
     --------
     >>> from surveysim.datasets import read_ess
     >>> survey = read_ess("ESS9e03_2.sav", round=9, countries=["GB"])  # doctest: +SKIP
-    >>> cells = survey.tabulate(["age group", "gender", "education"], ["trstplt", "stflife"])  # doctest: +SKIP
+    >>> cells = survey.tabulate(
+    ...     ["age group", "gender", "education"], ["trstplt", "stflife"]
+    ... )  # doctest: +SKIP
     """
     return read_named("ess", path, round, countries=countries, verify=verify, **parameters)
 

@@ -36,7 +36,9 @@ class SurveyTruth:
     --------
     >>> import pandas as pd
     >>> from surveysim.datasets import make_survey
-    >>> truth = make_survey(100, n_backgrounds=1, n_questions=1, n_options=3, random_state=0).truth
+    >>> truth = make_survey(
+    ...     100, n_backgrounds=1, n_questions=1, n_options=3, random_state=0
+    ... ).truth
     >>> truth.predict(pd.DataFrame({"background 1": ["level 1", "level 4"]})).shape
     (2, 3)
     """

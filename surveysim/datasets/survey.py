@@ -245,8 +245,15 @@ class QuestionSet(Bunch):
     >>> import pandas as pd
     >>> from surveysim.datasets import QuestionSet
     >>> X = pd.DataFrame({"question": ["q1", "q1"], "sex": ["f", "m"]})
-    >>> questions = QuestionSet(X=X, Y=np.array([[0.2, 0.8], [0.4, 0.6]]), n=np.array([200.0, 180.0]), questions={},
-    ...                         backgrounds=["sex"], n_is_assumed=False, report=pd.DataFrame())
+    >>> questions = QuestionSet(
+    ...     X=X,
+    ...     Y=np.array([[0.2, 0.8], [0.4, 0.6]]),
+    ...     n=np.array([200.0, 180.0]),
+    ...     questions={},
+    ...     backgrounds=["sex"],
+    ...     n_is_assumed=False,
+    ...     report=pd.DataFrame(),
+    ... )
     >>> float(questions.n.sum())
     380.0
     """

@@ -132,7 +132,9 @@ def read_survey(
     --------
     >>> import pandas as pd
     >>> from surveysim.datasets import read_survey
-    >>> table = pd.DataFrame({"sex": ["f", "m", "f", "m"], "age": [20, 35, 50, 71], "trust": [1, 2, 8, 3]})
+    >>> table = pd.DataFrame(
+    ...     {"sex": ["f", "m", "f", "m"], "age": [20, 35, 50, 71], "trust": [1, 2, 8, 3]}
+    ... )
     >>> survey = read_survey(
     ...     table,
     ...     variable_labels={"trust": "How much do you trust the parliament?"},

@@ -175,8 +175,17 @@ class DSARegressor(IntervalsByRefits):
     --------
     >>> import pandas as pd
     >>> from surveysim import DSARegressor, Question
-    >>> X = pd.DataFrame({"age": ["18-29", "30-64", "65+"] * 2, "gender": ["woman"] * 3 + ["man"] * 3})
-    >>> Y = [[0.5, 0.3, 0.2], [0.4, 0.3, 0.3], [0.3, 0.3, 0.4], [0.4, 0.4, 0.2], [0.3, 0.4, 0.3], [0.2, 0.4, 0.4]]
+    >>> X = pd.DataFrame(
+    ...     {"age": ["18-29", "30-64", "65+"] * 2, "gender": ["woman"] * 3 + ["man"] * 3}
+    ... )
+    >>> Y = [
+    ...     [0.5, 0.3, 0.2],
+    ...     [0.4, 0.3, 0.3],
+    ...     [0.3, 0.3, 0.4],
+    ...     [0.4, 0.4, 0.2],
+    ...     [0.3, 0.4, 0.3],
+    ...     [0.2, 0.4, 0.4],
+    ... ]
     >>> question = Question("Are you content with your town?", ["yes", "partly", "no"])
     >>> model = DSARegressor("nano", question=question, max_epochs=3, random_state=0)
     >>> model.fit(X, Y, sample_weight=[40, 50, 30, 40, 50, 30]).predict_proba(X).shape

@@ -37,12 +37,16 @@ class ElicitationBatch:
     >>> from surveysim.elicitation import ElicitationBatch
     >>> folder = tempfile.TemporaryDirectory()
     >>> X = pd.DataFrame({"age": ["18-29", "65+"]})
-    >>> elicitor = ZeroShotElicitor("openai:gpt-4o-mini", question=Question("Content?", ["yes", "no"]),
-    ...                             journal=os.path.join(folder.name, "answers.sqlite")).fit(X)
+    >>> elicitor = ZeroShotElicitor(
+    ...     "openai:gpt-4o-mini",
+    ...     question=Question("Content?", ["yes", "no"]),
+    ...     journal=os.path.join(folder.name, "answers.sqlite"),
+    ... ).fit(X)
     >>> batch = ElicitationBatch(elicitor, X, os.path.join(folder.name, "batch"))
     >>> batch.write()  # then batch.submit(), and batch.collect() until it is done
     8
-    >>> batch.close(); folder.cleanup()
+    >>> batch.close()
+    >>> folder.cleanup()
     """
 
     def __init__(self, elicitor: ZeroShotElicitor, X: Table, folder: str | os.PathLike[str]) -> None:

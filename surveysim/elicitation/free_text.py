@@ -93,10 +93,17 @@ random_state
     >>> from surveysim.elicitation import SimilarityRater
     >>> def encoder(texts):
     ...     return np.array([[text.count(letter) + 0.1 for letter in "aeinst"] for text in texts])
+    ...
     >>> X = pd.DataFrame({"age": ["18-29", "65 or older"]})
     >>> question = Question("How do you like your town?", ["not at all", "somewhat", "very much"])
-    >>> elicitor = SimilarityElicitor("nano", rater=SimilarityRater(encoder), question=question, n_samples=3,
-    ...                               max_tokens=8, random_state=0).fit(X)
+    >>> elicitor = SimilarityElicitor(
+    ...     "nano",
+    ...     rater=SimilarityRater(encoder),
+    ...     question=question,
+    ...     n_samples=3,
+    ...     max_tokens=8,
+    ...     random_state=0,
+    ... ).fit(X)
     >>> elicitor.predict(X).sum(axis=1)
     array([1., 1.])
     """

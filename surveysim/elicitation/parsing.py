@@ -45,7 +45,10 @@ def parse_label(text: str, labels: Sequence[str], options: Sequence[str], *, cut
     Examples
     --------
     >>> options = ["agree", "disagree"]
-    >>> [parse_label(text, "AB", options) for text in ("B", "(b) disagree", "I would choose A.", "Disagree.", "A or B")]
+    >>> [
+    ...     parse_label(text, "AB", options)
+    ...     for text in ("B", "(b) disagree", "I would choose A.", "Disagree.", "A or B")
+    ... ]
     [1, 1, 0, 1, None]
     """
     text = plain(text).strip()

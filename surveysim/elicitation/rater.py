@@ -96,9 +96,16 @@ class SimilarityRater(BaseEstimator):
     >>> import numpy as np
     >>> from surveysim import Question
     >>> def encoder(texts):
-    ...     return np.array([[text.lower().count(word) + 0.1 for word in ("never", "maybe", "sure")] for text in texts])
+    ...     return np.array(
+    ...         [
+    ...             [text.lower().count(word) + 0.1 for word in ("never", "maybe", "sure")]
+    ...             for text in texts
+    ...         ]
+    ...     )
     >>> question = Question("Would you buy it?", ["no", "perhaps", "yes"])
-    >>> rater = SimilarityRater(encoder, anchors=["Never.", "Maybe, maybe not.", "Sure, I would."])
+    >>> rater = SimilarityRater(
+    ...     encoder, anchors=["Never.", "Maybe, maybe not.", "Sure, I would."]
+    ... )
     >>> rater.rate(["Sure, why not?", "Well, maybe. But never on a Sunday!"], question).round(2)
     array([[0.05, 0.  , 0.95],
            [0.51, 0.49, 0.  ]])

@@ -142,7 +142,9 @@ class ZeroShotElicitor(DistributionRegressor):
     --------
     >>> import pandas as pd
     >>> from surveysim import Question, ZeroShotElicitor
-    >>> X = pd.DataFrame({"age": ["18-29", "30-64", "65+"], "gender": ["woman", "man", "woman"]})
+    >>> X = pd.DataFrame(
+    ...     {"age": ["18-29", "30-64", "65+"], "gender": ["woman", "man", "woman"]}
+    ... )
     >>> question = Question("Are you content with your town?", ["yes", "partly", "no"])
     >>> elicitor = ZeroShotElicitor("nano", method="logprob", question=question).fit(X)
     >>> elicitor.predict(X).shape

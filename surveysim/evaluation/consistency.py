@@ -106,7 +106,9 @@ def prompt_consistency(
     >>> Y = [[0.5, 0.3, 0.2], [0.4, 0.3, 0.3], [0.3, 0.3, 0.4]]
     >>> question = Question("Are you content with your town?", ["yes", "partly", "no"])
     >>> model = DSARegressor("nano", question=question, max_epochs=2, random_state=0)
-    >>> found = prompt_consistency(model, X, ["default", "interview"], train=(X, Y, [40, 50, 30]))
+    >>> found = prompt_consistency(
+    ...     model, X, ["default", "interview"], train=(X, Y, [40, 50, 30])
+    ... )
     >>> found.pairwise.shape
     (2, 2)
     """

@@ -163,7 +163,12 @@ def equivalent_respondents(
     >>> import numpy as np
     >>> from surveysim.evaluation import equivalent_respondents
     >>> truth = np.array([[0.2, 0.3, 0.5], [0.3, 0.3, 0.4], [0.4, 0.3, 0.3], [0.5, 0.3, 0.2]])
-    >>> prediction = truth + [[0.05, 0, -0.05], [-0.05, 0, 0.05], [0, 0.05, -0.05], [0.05, -0.05, 0]]
+    >>> prediction = truth + [
+    ...     [0.05, 0, -0.05],
+    ...     [-0.05, 0, 0.05],
+    ...     [0, 0.05, -0.05],
+    ...     [0.05, -0.05, 0],
+    ... ]
     >>> worth = equivalent_respondents(truth, prediction)
     >>> round(worth.per_group), round(worth.respondents)
     (130, 524)

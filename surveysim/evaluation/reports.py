@@ -114,7 +114,9 @@ def group_report(
     >>> import pandas as pd
     >>> from surveysim.evaluation import group_report
     >>> X = pd.DataFrame({"sex": ["f", "m"]})
-    >>> report = group_report(X, [[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]], [[0.2, 0.3, 0.5], [0.5, 0.3, 0.2]])
+    >>> report = group_report(
+    ...     X, [[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]], [[0.2, 0.3, 0.5], [0.5, 0.3, 0.2]]
+    ... )
     >>> report[["group", "alignment", "divergence", "gap_inflation", "variance_ratio"]].round(3)
       group  alignment  divergence  gap_inflation  variance_ratio
     0     m       90.0       0.011          0.667           0.884

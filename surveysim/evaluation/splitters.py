@@ -112,7 +112,9 @@ class LeaveLevelsOut(_CellSplitter):
     --------
     >>> import pandas as pd
     >>> from surveysim.evaluation import LeaveLevelsOut
-    >>> age = pd.Categorical(["18-29", "30-64", "65+"] * 2, ["18-29", "30-64", "65+"], ordered=True)
+    >>> age = pd.Categorical(
+    ...     ["18-29", "30-64", "65+"] * 2, ["18-29", "30-64", "65+"], ordered=True
+    ... )
     >>> X = pd.DataFrame({"age": age, "sex": ["f"] * 3 + ["m"] * 3})
     >>> LeaveLevelsOut().get_n_splits(X)
     5

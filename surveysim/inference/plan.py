@@ -43,7 +43,9 @@ class RespondentPlan:
     --------
     >>> import pandas as pd
     >>> from surveysim import Question, plan_respondents, tabulate
-    >>> pilot = pd.DataFrame({"age": ["young", "old"] * 50, "rain": [1, 1, 2, 1, 1, 2, 2, 2, 1, 2] * 10})
+    >>> pilot = pd.DataFrame(
+    ...     {"age": ["young", "old"] * 50, "rain": [1, 1, 2, 1, 1, 2, 2, 2, 1, 2] * 10}
+    ... )
     >>> cells = tabulate(pilot, ["age"], {"rain": Question("Do you like rain?", ["yes", "no"])})
     >>> plan = plan_respondents(cells, 300, by="age")
     >>> plan.groups[["age", "population", "respondents", "margin"]].round(1)

@@ -95,7 +95,9 @@ def rectify(
     >>> from surveysim import Question, tabulate
     >>> from surveysim.baselines import LogitRegressor
     >>> from surveysim.inference import rectify
-    >>> survey = pd.DataFrame({"age": ["young", "old"] * 60, "rain": [1, 2, 1, 2, 1, 2, 2, 1] * 15})
+    >>> survey = pd.DataFrame(
+    ...     {"age": ["young", "old"] * 60, "rain": [1, 2, 1, 2, 1, 2, 2, 1] * 15}
+    ... )
     >>> question = Question("Do you like rain?", ["yes", "no"])
     >>> cells = tabulate(survey, ["age"], {"rain": question}, folds=5)
     >>> population = pd.DataFrame({"age": ["young", "old"], "share": [0.5, 0.5]})

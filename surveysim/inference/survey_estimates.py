@@ -112,7 +112,9 @@ def survey_estimates(
     >>> import pandas as pd
     >>> from surveysim import Question
     >>> from surveysim.inference import survey_estimates
-    >>> survey = pd.DataFrame({"sex": ["f", "m"] * 50, "happy": [1, 1, 2, 1] * 25, "town": [1, 2, 3, 4, 5] * 20})
+    >>> survey = pd.DataFrame(
+    ...     {"sex": ["f", "m"] * 50, "happy": [1, 1, 2, 1] * 25, "town": [1, 2, 3, 4, 5] * 20}
+    ... )
     >>> happy = {"happy": Question("Are you happy?", ["yes", "no"])}
     >>> shares = survey_estimates(survey, happy, by="sex", cluster="town")
     >>> shares[["sex", "option", "share", "respondents"]]

@@ -95,7 +95,12 @@ def js_divergence(
     >>> from surveysim.metrics import js_divergence
     >>> js_divergence([[1.0, 0.0]], [[0.0, 1.0]])
     1.0
-    >>> round(js_divergence([[0.5, 0.5], [0.4, 0.6]], [[0.25, 0.75], [0.4, 0.6]], sample_weight=[30, 10]), 4)
+    >>> round(
+    ...     js_divergence(
+    ...         [[0.5, 0.5], [0.4, 0.6]], [[0.25, 0.75], [0.4, 0.6]], sample_weight=[30, 10]
+    ...     ),
+    ...     4,
+    ... )
     0.0366
     """
     _check_base(base)
@@ -195,7 +200,9 @@ def kl_divergence(
     Examples
     --------
     >>> from surveysim.metrics import kl_divergence
-    >>> kl_divergence([[0.5, 0.5], [1.0, 0.0]], [[0.25, 0.75], [0.0, 1.0]], average=False).round(4)
+    >>> kl_divergence(
+    ...     [[0.5, 0.5], [1.0, 0.0]], [[0.25, 0.75], [0.0, 1.0]], average=False
+    ... ).round(4)
     array([0.2075,    inf])
     """
     pairs = check_pairs(

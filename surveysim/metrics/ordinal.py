@@ -101,7 +101,9 @@ def opinion_alignment(
     Examples
     --------
     >>> from surveysim.metrics import opinion_alignment
-    >>> opinion_alignment([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], [[0.5, 0.0, 0.5], [0.0, 0.0, 1.0]])
+    >>> opinion_alignment(
+    ...     [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], [[0.5, 0.0, 0.5], [0.0, 0.0, 1.0]]
+    ... )
     87.5
     """
     args = (sample_weight, average, values, truth_respondents)
@@ -135,7 +137,10 @@ def option_values(
     Examples
     --------
     >>> from surveysim import Question
-    >>> option_values(Question("Right?", ["no", "unsure", "yes"], values=[-1, 0, 1]), [["18-29"], ["30-44"]])
+    >>> option_values(
+    ...     Question("Right?", ["no", "unsure", "yes"], values=[-1, 0, 1]),
+    ...     [["18-29"], ["30-44"]],
+    ... )
     array([[-1.,  0.,  1.],
            [-1.,  0.,  1.]])
     """

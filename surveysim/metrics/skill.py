@@ -72,7 +72,11 @@ def skill(
     Examples
     --------
     >>> from surveysim.metrics import skill
-    >>> truth, model, marginal = [[0.2, 0.8], [0.6, 0.4]], [[0.3, 0.7], [0.5, 0.5]], [[0.4, 0.6], [0.4, 0.6]]
+    >>> truth, model, marginal = (
+    ...     [[0.2, 0.8], [0.6, 0.4]],
+    ...     [[0.3, 0.7], [0.5, 0.5]],
+    ...     [[0.4, 0.6], [0.4, 0.6]],
+    ... )
     >>> round(skill(truth, model, marginal, metric="total_variation"), 4)
     0.5
     """

@@ -38,7 +38,9 @@ def option_orders(question: Question, kind: OrderKind = "auto") -> list[tuple[in
     Examples
     --------
     >>> from surveysim import Question
-    >>> option_orders(Question("Better?", ["yes", "same", "no", "don't know"], pinned=["don't know"]))
+    >>> option_orders(
+    ...     Question("Better?", ["yes", "same", "no", "don't know"], pinned=["don't know"])
+    ... )
     [(0, 1, 2, 3), (2, 1, 0, 3)]
     """
     if kind not in KINDS:

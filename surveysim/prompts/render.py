@@ -73,7 +73,9 @@ def describe_background(template: Template, background: Mapping[str, object] | N
     Examples
     --------
     >>> from surveysim.prompts import describe_background, get_template
-    >>> describe_background(get_template("default"), {"age": "18-29", "children": 2.0, "region": None})
+    >>> describe_background(
+    ...     get_template("default"), {"age": "18-29", "children": 2.0, "region": None}
+    ... )
     'age: 18-29; children: 2; region: not stated'
     """
     if not background:
@@ -144,7 +146,13 @@ def render(
     >>> from surveysim import Question
     >>> from surveysim.prompts import get_template, render
     >>> question = Question("Are you content with your town?", ["yes", "partly", "no"])
-    >>> prompt = render(get_template("default"), question, {"age": "18-29"}, labels=["A", "B", "C"], order=[2, 1, 0])
+    >>> prompt = render(
+    ...     get_template("default"),
+    ...     question,
+    ...     {"age": "18-29"},
+    ...     labels=["A", "B", "C"],
+    ...     order=[2, 1, 0],
+    ... )
     >>> [line for line in prompt.user.splitlines() if line.startswith(("A", "B", "C"))]
     ['A. no', 'B. partly', 'C. yes']
     """

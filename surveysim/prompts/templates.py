@@ -60,8 +60,15 @@ class Template:
     Examples
     --------
     >>> from dataclasses import replace
-    >>> german = replace(get_template("default"), name="deutsch", question="Frage: {question}",
-    ...                  background="Person: {background}", missing="keine Angabe", true="ja", false="nein")
+    >>> german = replace(
+    ...     get_template("default"),
+    ...     name="deutsch",
+    ...     question="Frage: {question}",
+    ...     background="Person: {background}",
+    ...     missing="keine Angabe",
+    ...     true="ja",
+    ...     false="nein",
+    ... )
     >>> german.missing
     'keine Angabe'
     """

@@ -125,7 +125,9 @@ def group_estimates(
     >>> from surveysim.datasets import load_fair
     >>> survey = load_fair()
     >>> cells = survey.tabulate(["age", "religiousness"], ["rate_marriage"])
-    >>> model = LogitRegressor(question=cells.questions).fit(cells.X, cells.Y, sample_weight=cells.n)
+    >>> model = LogitRegressor(question=cells.questions).fit(
+    ...     cells.X, cells.Y, sample_weight=cells.n
+    ... )
     >>> table = group_estimates(model, cells, by="religiousness")
     >>> table[table["option"] == "very good"][["group", "share", "respondents"]].round(0)
            group  share  respondents

@@ -58,10 +58,18 @@ def join_cells(surveys: Mapping[str, object]) -> Cells:
     >>> from surveysim import Question, join_cells, tabulate
     >>> town = pd.DataFrame({"sex": ["f", "f", "m"], "vote": [1, 2, 2]})
     >>> club = pd.DataFrame({"age": ["young", "old", "old"], "fee": [1, 3, 2]})
-    >>> cells = join_cells({
-    ...     "town": tabulate(town, ["sex"], {"vote": Question("Will you vote?", ["no", "yes"])}),
-    ...     "club": tabulate(club, ["age"], {"fee": Question("Is the fee fair?", ["no", "partly", "yes"])}),
-    ... })
+    >>> cells = join_cells(
+    ...     {
+    ...         "town": tabulate(
+    ...             town, ["sex"], {"vote": Question("Will you vote?", ["no", "yes"])}
+    ...         ),
+    ...         "club": tabulate(
+    ...             club,
+    ...             ["age"],
+    ...             {"fee": Question("Is the fee fair?", ["no", "partly", "yes"])},
+    ...         ),
+    ...     }
+    ... )
     >>> list(cells.questions), cells.backgrounds, cells.Y.shape
     (['town/vote', 'club/fee'], ['sex', 'age'], (4, 3))
     """

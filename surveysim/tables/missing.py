@@ -70,7 +70,9 @@ class Missing:
     Examples
     --------
     >>> from surveysim.tables import Missing
-    >>> missing = Missing("option", {-1: "skipped", 8: "don't know", "age_left_school": {88: "don't know"}})
+    >>> missing = Missing(
+    ...     "option", {-1: "skipped", 8: "don't know", "age_left_school": {88: "don't know"}}
+    ... )
     >>> missing.codes_of("trust")
     {-1: 'skipped', 8: "don't know"}
     >>> missing.codes_of("age_left_school")

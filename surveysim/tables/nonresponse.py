@@ -66,7 +66,9 @@ def adjust_nonresponse(
     --------
     >>> import pandas as pd
     >>> from surveysim.tables import adjust_nonresponse
-    >>> asked = pd.DataFrame({"age": ["young"] * 4 + ["old"] * 4, "answered": [1, 0, 0, 0, 1, 1, 0, 0]})
+    >>> asked = pd.DataFrame(
+    ...     {"age": ["young"] * 4 + ["old"] * 4, "answered": [1, 0, 0, 0, 1, 1, 0, 0]}
+    ... )
     >>> adjust_nonresponse(asked, "answered", cells=["age"]).weights.tolist()
     [1.5, 0.0, 0.0, 0.0, 0.75, 0.75, 0.0, 0.0]
     """

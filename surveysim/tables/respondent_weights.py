@@ -37,7 +37,10 @@ class RespondentWeights:
     --------
     >>> import pandas as pd
     >>> from surveysim import rake
-    >>> weighted = rake({"sex": {"f": 0.5, "m": 0.5}}, respondents=pd.DataFrame({"sex": ["f", "f", "f", "m"]}))
+    >>> weighted = rake(
+    ...     {"sex": {"f": 0.5, "m": 0.5}},
+    ...     respondents=pd.DataFrame({"sex": ["f", "f", "f", "m"]}),
+    ... )
     >>> weighted.margins
       variable level  target  before  after
     0      sex     f    50.0    75.0   50.0

@@ -122,8 +122,15 @@ def tabulate(
     --------
     >>> import pandas as pd
     >>> from surveysim import Question, tabulate
-    >>> survey = pd.DataFrame({"sex": ["f", "f", "f", "m"], "weight": [1.0, 1.0, 2.0, 1.0], "happy": [1, 1, 2, 2]})
-    >>> cells = tabulate(survey, ["sex"], {"happy": Question("Are you happy?", ["yes", "no"])}, weights="weight")
+    >>> survey = pd.DataFrame(
+    ...     {"sex": ["f", "f", "f", "m"], "weight": [1.0, 1.0, 2.0, 1.0], "happy": [1, 1, 2, 2]}
+    ... )
+    >>> cells = tabulate(
+    ...     survey,
+    ...     ["sex"],
+    ...     {"happy": Question("Are you happy?", ["yes", "no"])},
+    ...     weights="weight",
+    ... )
     >>> cells.X["sex"].tolist()
     ['f', 'm']
     >>> cells.Y

@@ -86,7 +86,9 @@ def weigh_respondents(
     --------
     >>> import pandas as pd
     >>> from surveysim.tables import weigh_respondents
-    >>> survey = pd.DataFrame({"sex": ["f", "f", "f", "m"], "age": ["old", "young", "old", "young"]})
+    >>> survey = pd.DataFrame(
+    ...     {"sex": ["f", "f", "f", "m"], "age": ["old", "young", "old", "young"]}
+    ... )
     >>> weighted = weigh_respondents(survey, {"sex": {"f": 50, "m": 50}})
     >>> weighted.weights.round(3).tolist()
     [0.667, 0.667, 0.667, 2.0]

@@ -157,9 +157,14 @@ def respondent_curve(
     >>> from surveysim import Question
     >>> from surveysim.evaluation import respondent_curve, summarise_curve
     >>> fair = sm.datasets.fair.load_pandas().data
-    >>> rating = Question("How do you rate your marriage?", ["very poor", "poor", "fair", "good", "very good"],
-    ...                   codes=[1, 2, 3, 4, 5])
-    >>> curve = respondent_curve(None, fair, {"rate_marriage": rating}, ["age", "religious"], [200, 800], n_splits=2)
+    >>> rating = Question(
+    ...     "How do you rate your marriage?",
+    ...     ["very poor", "poor", "fair", "good", "very good"],
+    ...     codes=[1, 2, 3, 4, 5],
+    ... )
+    >>> curve = respondent_curve(
+    ...     None, fair, {"rate_marriage": rating}, ["age", "religious"], [200, 800], n_splits=2
+    ... )
     >>> summarise_curve(curve, "js_debiased").round(4)  # doctest: +NORMALIZE_WHITESPACE
     n                           200     800
     model

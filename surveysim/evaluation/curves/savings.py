@@ -93,11 +93,21 @@ def respondents_saved(
     --------
     >>> import pandas as pd
     >>> from surveysim.evaluation import respondents_saved
-    >>> runs = [(model, n, 0, "cell", f"Q{q}", 10, D / n + 0.001, D / n)
-    ...         for q in range(6) for model, n, D in [("logit", 200, 2), ("logit", 400, 2), ("mine", 200, 1.6),
-    ...                                               ("floor", 200, 0), ("floor", 400, 0)]]
+    >>> runs = [
+    ...     (model, n, 0, "cell", f"Q{q}", 10, D / n + 0.001, D / n)
+    ...     for q in range(6)
+    ...     for model, n, D in [
+    ...         ("logit", 200, 2),
+    ...         ("logit", 400, 2),
+    ...         ("mine", 200, 1.6),
+    ...         ("floor", 200, 0),
+    ...         ("floor", 400, 0),
+    ...     ]
+    ... ]
     >>> columns = ["model", "n", "split", "level", "question", "n_groups", "js", "js_debiased"]
-    >>> saved = respondents_saved(200, pd.DataFrame(runs, columns=columns), baseline="logit", levels=["cell"])
+    >>> saved = respondents_saved(
+    ...     200, pd.DataFrame(runs, columns=columns), baseline="logit", levels=["cell"]
+    ... )
     >>> saved[["model", "level", "needed", "saved"]].round(2)
       model level  needed  saved
     0  mine  cell   250.0    0.2

@@ -52,7 +52,8 @@ class GroupAlignmentDisplay:
     >>> from surveysim.evaluation import GroupAlignmentDisplay
     >>> X = pd.DataFrame({"sex": ["f", "m"]})
     >>> display = GroupAlignmentDisplay.from_predictions(
-    ...     X, [[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]], [[0.2, 0.3, 0.5], [0.5, 0.3, 0.2]])
+    ...     X, [[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]], [[0.2, 0.3, 0.5], [0.5, 0.3, 0.2]]
+    ... )
     >>> [text.get_text() for text in display.ax_.get_yticklabels()]
     ['m', 'f']
     """

@@ -71,8 +71,12 @@ class RespondentCurveDisplay:
     --------
     >>> import pandas as pd
     >>> from surveysim.evaluation import RespondentCurveDisplay
-    >>> runs = [(model, n, split, "cell", "Q1", 10, D / n + 0.006, D / n) for n in (200, 500) for split in (0, 1)
-    ...         for model, D in [("order-aware logit", 2), ("mine", 1.6), ("floor", 0)]]
+    >>> runs = [
+    ...     (model, n, split, "cell", "Q1", 10, D / n + 0.006, D / n)
+    ...     for n in (200, 500)
+    ...     for split in (0, 1)
+    ...     for model, D in [("order-aware logit", 2), ("mine", 1.6), ("floor", 0)]
+    ... ]
     >>> columns = ["model", "n", "split", "level", "question", "n_groups", "js", "js_debiased"]
     >>> display = RespondentCurveDisplay.from_curve(pd.DataFrame(runs, columns=columns))
     >>> sorted(display.lines_)

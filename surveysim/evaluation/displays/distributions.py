@@ -72,8 +72,13 @@ class DistributionDisplay:
     >>> from surveysim.evaluation import DistributionDisplay
     >>> question = Question("Should shops close on Sundays?", ["no", "it depends", "yes"])
     >>> X = pd.DataFrame({"age": ["18-29", "65+"]})
-    >>> truth, prediction = [[0.6, 0.2, 0.2], [0.1, 0.3, 0.6]], [[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]]
-    >>> display = DistributionDisplay.from_predictions(truth, prediction, X=X, question=question)
+    >>> truth, prediction = (
+    ...     [[0.6, 0.2, 0.2], [0.1, 0.3, 0.6]],
+    ...     [[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]],
+    ... )
+    >>> display = DistributionDisplay.from_predictions(
+    ...     truth, prediction, X=X, question=question
+    ... )
     >>> display.axes_.shape
     (2,)
     """

@@ -39,8 +39,16 @@ class TrainingHistoryDisplay:
     --------
     >>> import pandas as pd
     >>> from surveysim.evaluation import TrainingHistoryDisplay
-    >>> history = pd.DataFrame({"phase": ["refit"] * 3, "stage": [1, 1, 2], "epoch": [1, 2, 1],
-    ...                         "cross_entropy": [1.3, 1.2, 1.21], "shift": [0.0, 0.0, 0.1], "held_out": [None] * 3})
+    >>> history = pd.DataFrame(
+    ...     {
+    ...         "phase": ["refit"] * 3,
+    ...         "stage": [1, 1, 2],
+    ...         "epoch": [1, 2, 1],
+    ...         "cross_entropy": [1.3, 1.2, 1.21],
+    ...         "shift": [0.0, 0.0, 0.1],
+    ...         "held_out": [None] * 3,
+    ...     }
+    ... )
     >>> display = TrainingHistoryDisplay(history).plot()
     >>> sorted(display.lines_)
     ['shift loss', 'stage 1', 'stage 2']

@@ -45,7 +45,8 @@ class ShiftDisplay:
     >>> from surveysim.evaluation import ShiftDisplay
     >>> X = pd.DataFrame({"sex": ["f", "m"]})
     >>> display = ShiftDisplay.from_predictions(
-    ...     X, [[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]], [[0.1, 0.3, 0.6], [0.5, 0.3, 0.2]])
+    ...     X, [[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]], [[0.1, 0.3, 0.6], [0.5, 0.3, 0.2]]
+    ... )
     >>> round(display.slopes_["sex"], 3)
     0.5
     """
