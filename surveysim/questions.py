@@ -153,7 +153,17 @@ class Question:
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Question:
-        """The inverse of `to_dict`."""
+        """Make a question from what `to_dict` returned.
+
+        Parameters
+        ----------
+        state : mapping
+            What `to_dict` returned.
+
+        Returns
+        -------
+        Question
+        """
         state = dict(state)
         return cls(state.pop("text"), state.pop("options"), **state)
 

@@ -155,13 +155,34 @@ class Journal:
             pass  # what is wrong with the file is said now, before anything is spent
 
     def get(self, identity: Mapping[str, str], asks: Iterable[Ask]) -> dict[Ask, Answer]:
-        """The answers that are there, by ask."""
+        """Look up answers by what was asked.
+
+        Parameters
+        ----------
+        identity : mapping of str to str
+            Which model was asked: the `identity` of its answerer.
+        asks : iterable of Ask
+
+        Returns
+        -------
+        dict of Ask to Answer
+            The asks that have an answer.
+        """
         asks = list(asks)
         wanted = dict(zip(ask_keys(identity, asks), asks, strict=True))
         return {wanted[key]: answer for key, answer in self.find(list(wanted)).items()}
 
     def find(self, keys: Sequence[str]) -> dict[str, Answer]:
-        """The answers that are there, by key.
+        """Look up answers by their keys.
+
+        Parameters
+        ----------
+        keys : sequence of str
+
+        Returns
+        -------
+        dict of str to Answer
+            The keys that have an answer.
 
         Warns
         -----

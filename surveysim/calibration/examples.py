@@ -67,7 +67,17 @@ class Examples:
         return len(self.P)
 
     def rows(self, chosen: np.ndarray) -> Examples:
-        """The examples at these rows (bool or int array)."""
+        """Select some of the examples.
+
+        Parameters
+        ----------
+        chosen : bool or int array
+            The rows, as a mask or as positions.
+
+        Returns
+        -------
+        Examples
+        """
         return replace(
             self,
             P=self.P[chosen],
@@ -134,7 +144,18 @@ class Examples:
         return self.weight / (1 + SAME_QUESTION * (cells[inverse] - 1))
 
     def log_p(self, floor: float) -> np.ndarray:
-        """Log shares (n, K), none of them below `floor`, centred per row; 0 where there is no option."""
+        """Logarithms of the elicited shares.
+
+        Parameters
+        ----------
+        floor : float
+            Smaller shares are raised to this one before the logarithm is taken.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+            Centred per row; 0 where there is no option.
+        """
         logs = np.log(np.maximum(np.where(self.exists, self.P, 1.0), floor))
         centred = logs - np.sum(logs, axis=1, keepdims=True, where=self.exists) / self.n_options[:, None]
         return np.where(self.exists, centred, 0.0)

@@ -95,11 +95,31 @@ class IdentityCalibrator(Calibrator):
     """
 
     def fit(self, examples: Examples) -> IdentityCalibrator:
-        """Nothing to learn."""
+        """Do nothing: there is nothing to learn.
+
+        Parameters
+        ----------
+        examples : Examples
+            Not read.
+
+        Returns
+        -------
+        self
+        """
         return self
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """P itself."""
+        """Return P itself.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited distributions; Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         return examples.P.copy()
 
 
@@ -118,11 +138,31 @@ class PriorCorrection(Calibrator):
     """
 
     def fit(self, examples: Examples) -> PriorCorrection:
-        """Nothing to learn."""
+        """Do nothing: there is nothing to learn.
+
+        Parameters
+        ----------
+        examples : Examples
+            Not read.
+
+        Returns
+        -------
+        self
+        """
         return self
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """The correction; P itself where the method's t is 1."""
+        """Apply the prior's correction; return P itself where the method's t is 1.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited distributions; Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         log_t = prior_of(examples.elicited_by).log_t
         if log_t == 0.0:
             return examples.P.copy()

@@ -61,7 +61,17 @@ class LinearCalibrator(Calibrator):
         self.ridge = ridge
 
     def fit(self, examples: Examples) -> LinearCalibrator:
-        """Learn the lines."""
+        """Learn the lines.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited and observed distributions.
+
+        Returns
+        -------
+        self
+        """
         check_number("ridge", self.ridge, low=0.0)
         assert examples.Y is not None
         self.coefficients_ = {}
@@ -84,7 +94,17 @@ class LinearCalibrator(Calibrator):
         return np.concatenate([[level - centre @ slopes], slopes])
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """Apply the lines, clip, renormalise."""
+        """Apply the lines, clip and renormalise.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited distributions; Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         Q = PriorCorrection().predict(examples)
         for shape, rows in examples.by_shape():
             if shape in self.coefficients_:
@@ -124,7 +144,17 @@ class IsotonicCalibrator(Calibrator):
     regressions_: dict[tuple[int, ...], IsotonicRegression]
 
     def fit(self, examples: Examples) -> IsotonicCalibrator:
-        """Learn the steps."""
+        """Learn the steps.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited and observed distributions.
+
+        Returns
+        -------
+        self
+        """
         assert examples.Y is not None
         self.regressions_ = {}
         for shape, rows in examples.by_shape():
@@ -135,7 +165,17 @@ class IsotonicCalibrator(Calibrator):
         return self
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """Apply the steps, renormalise."""
+        """Apply the steps and renormalise.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited distributions; Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         Q = PriorCorrection().predict(examples)
         for shape, rows in examples.by_shape():
             if shape in self.regressions_:

@@ -67,13 +67,33 @@ class TemperatureCalibrator(Calibrator):
         self.floor = floor
 
     def fit(self, examples: Examples) -> TemperatureCalibrator:
-        """Learn t."""
+        """Learn t.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited and observed distributions.
+
+        Returns
+        -------
+        self
+        """
         check_number("floor", self.floor, low=0.0, high=0.1, open_low=True)
         self.power_ = PowerSearch(examples, self.floor, centre=0.0, log_t_sd=np.inf).minimise()
         return self
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """Raise to the power t."""
+        """Raise to the power t.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited distributions; Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         return self.power_.apply(examples, self.floor)
 
 
@@ -125,7 +145,17 @@ class TemperedCalibrator(Calibrator):
         self.bias_questions = bias_questions
 
     def fit(self, examples: Examples) -> TemperedCalibrator:
-        """Learn t and b."""
+        """Learn t and b.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited and observed distributions.
+
+        Returns
+        -------
+        self
+        """
         check_number("floor", self.floor, low=0.0, high=0.1, open_low=True)
         check_number("bias_questions", self.bias_questions, low=1, integer=True)
         prior = prior_of(examples.elicited_by)
@@ -145,7 +175,17 @@ class TemperedCalibrator(Calibrator):
         return self
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """Apply t and b."""
+        """Apply t and b.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited distributions; Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         return self.power_.apply(examples, self.floor)
 
 

@@ -49,7 +49,19 @@ class SurveyTruth:
     noise: float
 
     def distributions(self, question: str, codes: Sequence[np.ndarray]) -> np.ndarray:
-        """The distributions (n, K) of one question for levels given by number, an array for each background."""
+        """Compute one question's distributions for levels given by their position.
+
+        Parameters
+        ----------
+        question : str
+            Its name.
+        codes : sequence of int arrays of shape (n,)
+            For each background the position of each row's level.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         intercept, main, pairs = self.logits[question]
         z = np.repeat(intercept[None], len(codes[0]), axis=0)
         for effects, level in zip(main, codes, strict=True):

@@ -92,10 +92,11 @@ random_state
     >>> from surveysim import Question, SimilarityElicitor
     >>> from surveysim.elicitation import SimilarityRater
     >>> def encoder(texts):
-    ...     return np.array([[text.count(letter) + 0.1 for letter in "aeinst"] for text in texts])
+    ...     counts = [[text.count(letter) + 0.1 for letter in "aeinst"] for text in texts]
+    ...     return np.array(counts)
     ...
     >>> X = pd.DataFrame({"age": ["18-29", "65 or older"]})
-    >>> question = Question("How do you like your town?", ["not at all", "somewhat", "very much"])
+    >>> question = Question("How do you like your town?", ["not much", "somewhat", "a lot"])
     >>> elicitor = SimilarityElicitor(
     ...     "nano",
     ...     rater=SimilarityRater(encoder),

@@ -97,11 +97,27 @@ class LoadedModel:
 
         With a chat template: the template with its generation prompt, reasoning switched off, and the system text in
         the user's turn where the template refuses a system role. Without one: plain text that ends in the cue.
+
+        Parameters
+        ----------
+        prompt : Prompt
+
+        Returns
+        -------
+        str
         """
         return self._chat.to_text(prompt)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of texts from `to_text`, each tokenised once, without padding and without a label.
+
+        Parameters
+        ----------
+        texts : sequence of str
+
+        Returns
+        -------
+        list of list of int
 
         Raises
         ------
@@ -134,6 +150,15 @@ class LoadedModel:
 
     def labels(self, n_options: int) -> Labels:
         """The labels of K options: the first alphabet whose labels are one token each where an answer begins.
+
+        Parameters
+        ----------
+        n_options : int
+            K.
+
+        Returns
+        -------
+        Labels
 
         Raises
         ------

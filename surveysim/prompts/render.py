@@ -21,6 +21,15 @@ __all__ = ["Example", "Prompt", "describe_background", "describe_question", "ren
 class Prompt:
     """What a model is asked: the system text and the user's turn; `cue` ends it where there is no chat template.
 
+    Parameters
+    ----------
+    system : str
+        What the model is told before it is asked; may be empty.
+    user : str
+        The question, its options and the background.
+    cue : str, default=""
+        What the answer begins after where there is no chat template, such as ``"Answer:"``.
+
     Examples
     --------
     >>> from surveysim import Question
@@ -36,7 +45,17 @@ class Prompt:
     cue: str = ""
 
     def messages(self, *, system_role: bool = True) -> list[dict[str, str]]:
-        """The prompt as chat messages; without `system_role` the system text opens the user's turn."""
+        """The prompt as chat messages.
+
+        Parameters
+        ----------
+        system_role : bool, default=True
+            Whether the model's chat template knows a system role. If not, the system text opens the user's turn.
+
+        Returns
+        -------
+        list of dict
+        """
         if not self.system:
             return [{"role": "user", "content": self.user}]
         if not system_role:
@@ -50,7 +69,14 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Example:
-    """A known group's distribution over the same question's options, in the question's order (sums to 1).
+    """A known group's distribution over the options of the same question, shown in the prompt.
+
+    Parameters
+    ----------
+    background : mapping or None
+        The group, by attribute.
+    distribution : sequence of float
+        One share per option; they sum to 1.
 
     Examples
     --------
@@ -69,6 +95,16 @@ def describe_background(template: Template, background: Mapping[str, object] | N
     Numbers are written with ``%g`` (no ".0"), booleans and missing values (None, NaN, NaT, NA) by the template's
     phrases, underscores in attribute names as spaces. Line breaks become spaces, and what a chat template would take
     for the end of a turn is taken apart. Empty or None: an empty string.
+
+    Parameters
+    ----------
+    template : Template
+    background : mapping or None
+        Values by attribute.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -180,7 +216,16 @@ def render(
 
 
 def whole_percentages(distribution: ArrayLike) -> list[int]:
-    """Percentages of a distribution rounded to whole numbers that sum to 100 (largest remainders).
+    """Round a distribution to whole percentages that sum to 100 (largest remainders).
+
+    Parameters
+    ----------
+    distribution : array-like of shape (K,)
+        Shares that sum to 1.
+
+    Returns
+    -------
+    list of int
 
     Examples
     --------

@@ -236,6 +236,10 @@ _TEMPLATES = {
 def template_names() -> list[str]:
     """List the names of the templates that come with the package, ``"default"`` first.
 
+    Returns
+    -------
+    list of str
+
     Examples
     --------
     >>> from surveysim.prompts import template_names
@@ -247,6 +251,15 @@ def template_names() -> list[str]:
 
 def get_template(template: str | Template) -> Template:
     """Get a template by name; a `Template` is returned as it is.
+
+    Parameters
+    ----------
+    template : str or Template
+        One of `template_names`, or a template.
+
+    Returns
+    -------
+    Template
 
     Raises
     ------

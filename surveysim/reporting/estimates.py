@@ -147,7 +147,16 @@ class GroupEstimates(pd.DataFrame):
         return EstimatesDisplay(self.of_question(question)).plot(ax=ax)
 
     def of_question(self, question: str | None = None) -> GroupEstimates:
-        """The estimates of one question, which need not be named if there is only one.
+        """Select the estimates of one question.
+
+        Parameters
+        ----------
+        question : str, optional
+            Its name; not needed if there is only one question.
+
+        Returns
+        -------
+        GroupEstimates
 
         Raises
         ------

@@ -101,11 +101,32 @@ class Missing:
         object.__setattr__(self, "blank", _check_kind(self.blank, "blank"))
 
     def codes_of(self, column: str) -> dict[Hashable, str]:
-        """The missing codes that hold for one question: its own declaration, else the general one."""
+        """The missing codes that hold for one question: its own if it has any, else the general ones.
+
+        Parameters
+        ----------
+        column : str
+            The question's column.
+
+        Returns
+        -------
+        dict
+            The kind of missing answer by code.
+        """
         return {code: kind for code, kind in self._of(column).items() if kind is not None}
 
     def answers_of(self, column: str) -> frozenset[Hashable]:
-        """The codes of one question that are declared to be answers."""
+        """The codes of one question that are declared to be answers.
+
+        Parameters
+        ----------
+        column : str
+            The question's column.
+
+        Returns
+        -------
+        frozenset
+        """
         return frozenset(code for code, kind in self._of(column).items() if kind is None)
 
     def _of(self, column: str) -> dict[Hashable, str | None]:

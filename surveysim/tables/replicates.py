@@ -77,7 +77,17 @@ class ReplicateWeights:
             raise ValueError(f"scale must be positive, got {self.scale!r}")
 
     def factor(self, n_replicates: int) -> float:
-        """The scale with R replicates."""
+        """The scale for a number of replicates.
+
+        Parameters
+        ----------
+        n_replicates : int
+            R.
+
+        Returns
+        -------
+        float
+        """
         if self.scale is not None:
             return float(self.scale)
         R = n_replicates

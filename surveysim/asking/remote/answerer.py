@@ -141,7 +141,17 @@ class RemoteAnswerer:
         return tuple(self._traits.notices)
 
     def labels(self, n_options: int) -> tuple[str, ...]:
-        """The first alphabet that has so many labels: a server does not tell what its tokens are."""
+        """Labels for a number of options, from the first alphabet that has enough: a server hides its tokens.
+
+        Parameters
+        ----------
+        n_options : int
+            Options to be labelled.
+
+        Returns
+        -------
+        tuple of str
+        """
         return candidate_labels(n_options)[0]
 
     def answer(
