@@ -32,9 +32,9 @@ def warn_of_lost_words(frame: pd.DataFrame) -> None:
     shown = ", ".join(f"{name}: {_smallest(frame[column])}" for name, column in zip(names, frame.columns, strict=True)
                       if names.index(name) < N_SHOWN)  # fmt: skip
     warn(
-        f'the columns of X have no names: a language model is shown "{shown}", which says nothing of people. Pass a '
-        "DataFrame with names and values in words, and leave encoders such as OrdinalEncoder out (in BaggingRegressor, "
-        "which hands on arrays, use n_members)."
+        f'the columns of X have no names, so a language model is shown "{shown}", which says nothing of people. Pass a '
+        "DataFrame with names and values in words, and leave encoders such as OrdinalEncoder out (for "
+        "BaggingRegressor, which passes arrays on, use n_members)."
     )
 
 

@@ -67,7 +67,7 @@ def check_distributions(
         )
     told = counted > 0
     if not (missing_rows or told.all()):
-        raise ValueError(f"{name}: row {int(np.flatnonzero(~told)[0])} is all NaN, expected a distribution")
+        raise ValueError(f"{name}: row {int(np.flatnonzero(~told)[0])} is all NaN; a distribution is expected")
     if n_options is not None:
         expected = np.broadcast_to(np.asarray(n_options, dtype=int), (n_rows,))
         wrong = np.flatnonzero(told & (counted != expected))
@@ -139,7 +139,9 @@ def renormalize(P: np.ndarray) -> np.ndarray:
     P = np.asarray(P, dtype=np.float64)
     sums = np.nansum(P, axis=-1, keepdims=True)
     if (sums <= 0).any():
-        raise ValueError(f"row {int(np.flatnonzero((sums <= 0).reshape(-1))[0])} sums to zero: it is no distribution")
+        raise ValueError(
+            f"row {int(np.flatnonzero((sums <= 0).reshape(-1))[0])} sums to zero, so it is not a distribution"
+        )
     return P / sums
 
 

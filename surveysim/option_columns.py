@@ -164,8 +164,8 @@ def unnamed(Y: ArrayLike, names: list[Hashable] | None, name: str) -> ArrayLike:
         return by_position(Y, name)
     if names is not None and own != names and set(own) == set(names):
         raise ValueError(
-            f"{name} has columns {_listed(own)}, in another order than at fit: {_listed(names)}. Select them in that "
-            f"order: {name}[[...]]."
+            f"{name} has columns {_listed(own)} in a different order than at fit: {_listed(names)}. Select them in "
+            f"that order: {name}[[...]]."
         )
     _distinct_columns(Y, name)
     return _values(Y)

@@ -79,7 +79,9 @@ def _part(state: Mapping[str, Any]) -> Any:
     module, _, name = state[_PART].partition(":")
     kind = getattr(importlib.import_module(module), name, None) if module.startswith("surveysim.") else None
     if not isinstance(kind, type) or kind.__module__ != module:
-        raise ValueError(f"{state[_PART]!r} is not a class of surveysim: what it was part of is not restored")
+        raise ValueError(
+            f"{state[_PART]!r} is not a class of surveysim, so the object that it is part of is not restored"
+        )
     if "items" in state:
         return kind(_restored(state["items"]))
     if "fields" in state:

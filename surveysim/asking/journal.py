@@ -212,9 +212,9 @@ class Journal:
             for key in damaged:
                 connection.execute("UPDATE answers SET key = ? || key WHERE key = ?", (aside, key))
         warn(
-            f"{len(damaged)} answers in the journal {self.path!r} are damaged, the first with the key {damaged[0]}: "
-            "they are asked for again. Look after the disk; the damaged rows stay in the file, with keys that begin "
-            f"with {_DAMAGED.strip()!r}."
+            f"{len(damaged)} answers in the journal {self.path!r} are damaged (the first has the key {damaged[0]}): "
+            "they are asked for again. Check the disk. The damaged rows stay in the file, under keys that begin with "
+            f"{_DAMAGED.strip()!r}."
         )
 
     def put(
@@ -241,7 +241,7 @@ class Journal:
             If there is no room for it.
         """
         if answer.failure is not None:
-            raise ValueError(f"a journal keeps answers, no failures: {answer.failure}")
+            raise ValueError(f"a journal keeps answers, not failures: {answer.failure}")
         key = ask_keys(identity, [ask])[0] if key is None else key
         row = to_row(key, identity, ask, answer)
         marks = ", ".join("?" * len(COLUMNS))
@@ -359,11 +359,11 @@ def _translated(error: Exception, path: str) -> SurveysimError:
     """An error of SQLite or the system in words that say what to do."""
     if is_disk_full(error):
         return DiskFullError(
-            "the disk is full: the journal cannot take another answer. What it holds is safe; make room and run the "
-            "same again, which asks for the rest only. The file",
+            "the disk is full, and the journal cannot take another answer. What it holds is safe. Free some space "
+            "and run the same again: only the rest is asked for. The file",
             path,
         )
     return JournalError(
-        f"the journal {path!r} cannot be used any more ({error}). Copy it and look at the copy with `sqlite3 FILE "
-        "'.recover'`, or go on with another file"
+        f"the journal {path!r} can no longer be used ({error}). Copy it and examine the copy with `sqlite3 FILE "
+        "'.recover'`, or continue with another file"
     )

@@ -124,7 +124,7 @@ class JournaledAnswerer:
                 self._ask_for(run, ours, verbose)
             elif run.missing:
                 if not waiting:
-                    _LOGGER.info("%d answers are being asked for by another run: waiting for it", len(run.missing))
+                    _LOGGER.info("another run is asking for %d of these answers: waiting for it", len(run.missing))
                     waiting = True
                 time.sleep(_LOOK)
 

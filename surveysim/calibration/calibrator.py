@@ -238,8 +238,8 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
         kept = answered if n is None else answered & (n > 0)
         if not kept.any():
             raise ValueError(
-                "P has no usable row: each is NaN or has sample_weight 0. Without examples call fit() for the prior's "
-                "correction alone."
+                "P has no usable row: every row is NaN or has sample_weight 0. Without examples call fit() for the "
+                "prior's correction alone."
             )
         Y = self._check_truth(Y, P, kept)
         question = np.arange(n_rows) if groups is None else _as_groups(groups, n_rows)
@@ -275,7 +275,7 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
         if not calibrator.uses_backgrounds:
             able = [name for name, known in CALIBRATORS.items() if known.uses_backgrounds]
             raise ValueError(
-                f"calibrator {self.calibrator!r} makes no use of backgrounds; those that do are {able}. Leave "
+                f"calibrator {self.calibrator!r} does not use backgrounds; those that do are {able}. Leave "
                 "backgrounds out (use_backgrounds=False)."
             )
         frame = check_backgrounds(backgrounds)

@@ -248,7 +248,7 @@ def as_positions(values: ArrayLike | None, exists: np.ndarray) -> np.ndarray:
         )
     positions = np.where(exists, np.broadcast_to(given, exists.shape), np.nan)
     if np.isinf(positions).any():
-        raise ValueError("values must be finite positions, or NaN for options outside the order; got infinity")
+        raise ValueError("values must be finite positions, or NaN for options outside the order, got infinity")
     sorted_positions = np.sort(positions, axis=1)
     tied = np.flatnonzero((np.diff(sorted_positions, axis=1) == 0).any(axis=1))
     if len(tied):

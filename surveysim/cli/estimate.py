@@ -31,7 +31,7 @@ def estimate(chosen: argparse.Namespace) -> None:
     breakdowns = [[called[name] for name in by] for by in breakdowns]
     backgrounds = list(dict.fromkeys(called[name] for name in typed)) or list(survey.backgrounds)
     if not backgrounds:
-        raise ValueError("no backgrounds were recognised: name them, --by gender,age or --backgrounds gender,age")
+        raise ValueError("no backgrounds were recognised. Name them: --by gender,age or --backgrounds gender,age")
     cells = survey.tabulate(backgrounds, chosen.question, **({} if chosen.model == "sample" else {"folds": 5}))
     population = None if chosen.population is None else pd.read_csv(chosen.population)
     model = _fitted(chosen.model, cells, chosen.seed)
@@ -82,7 +82,7 @@ def _survey(chosen: argparse.Namespace, typed: list[str]) -> tuple[Survey, dict[
         if unknown:
             there = list(dict.fromkeys([*survey.backgrounds, *survey.variables["name"]]))
             more = f" and {len(there) - 40:,} more" if len(there) > 40 else ""
-            raise ValueError(f"{unknown} are not in the file; it has {', '.join(there[:40])}{more}")
+            raise ValueError(f"{unknown} are not in the file, which has {', '.join(there[:40])}{more}")
         sources = {column: name for name, column in called.items() if name != column}
         survey = read(
             chosen,

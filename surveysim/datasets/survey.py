@@ -157,7 +157,7 @@ class Survey(Bunch):
             names = [questions] if isinstance(questions, str) else list(questions)
             unknown = [name for name in names if name not in self.questions]
             if unknown:
-                raise ValueError(f"questions names {unknown}, which this survey has no Question for; see .variables")
+                raise ValueError(f"questions names {unknown}, for which this survey has no Question; see .variables")
             chosen = {name: self.questions[name] for name in names}
         columns = self.backgrounds if backgrounds is None else backgrounds
         if not chosen or len(columns) == 0:

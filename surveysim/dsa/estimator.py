@@ -339,7 +339,7 @@ class DSARegressor(IntervalsByRefits):
         cells = self._validate_predict(X)
         frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X, columns=self._columns)
         if "answer" in frame.columns:
-            raise ValueError('X has a column "answer", which is the name of the column of draws: rename it')
+            raise ValueError('X has a column "answer", which is the name of the column of draws. Rename it')
         return draw_answers(self._predict(cells), cells, frame, n, as_generator(random_state))
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -193,8 +193,8 @@ def _choose_plan(trainer: Trainer, respondents: Respondents, rng: np.random.Gene
     settings = trainer.settings
     if settings.shift_weight != 0 and not trainer.has_pairs:
         warn(
-            "stage 2 is skipped: no two cells of a question differ in exactly one attribute, so there are no "
-            "shifts to align. shift_weight=0 says so without this warning."
+            "stage 2 is skipped: no two cells of a question differ in exactly one attribute, so there are no shifts "
+            "to align. shift_weight=0 skips it without this warning."
         )
     splits: list[Split] = []
     if settings.validation_fraction > 0:

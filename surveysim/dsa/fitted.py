@@ -136,8 +136,9 @@ class FittedDSA:
         names = [name for _, name, _, _ in cells.by_question() if name not in seen]
         if names and init is not None:
             warn(
-                f"no training cells for {names}: with init={init!r} levels are learned for each question, so "
-                "these get the language model's logits alone. For unseen questions fit with init=None."
+                f"no training cells for {names}: with init={init!r} levels are learned for each question, so these "
+                "questions are predicted from the language model's logits alone. For unseen questions fit with "
+                "init=None."
             )
 
     def predict(self, model: LoadedModel, options: RunOptions, cells: PredictCells) -> np.ndarray:

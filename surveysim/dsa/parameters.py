@@ -57,5 +57,5 @@ def _check_lora(params: Mapping[str, Any]) -> None:
     if params["trunk_cache"] is not None:
         raise ValueError(
             f"trunk_cache={os.fspath(params['trunk_cache'])!r} with tuning='lora': adapters change every block, so "
-            "that there are no trunk states to keep. Leave trunk_cache=None, or choose tuning='last-block'"
+            "there are no trunk states to keep. Leave trunk_cache=None, or choose tuning='last-block'"
         )

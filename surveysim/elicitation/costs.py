@@ -48,6 +48,6 @@ def tell_costs(cells: PredictCells, plan: AskPlan, asked: Asked, *, verbose: int
             f"for {both_ways:,}, 'given' for {one_way:,}"
         )
         if plan.option_orders == "auto" and n_answers >= WORTH_WARNING and n_answers > TIMES * both_ways:
-            warn(f"{message}; 'cyclic' is this, without the warning.")
+            warn(f"{message}; 'cyclic' does what is done now, without this warning.")
         else:
             tell(f"{message}.", verbose)

@@ -257,9 +257,11 @@ random_state
         if self.anchors is not None and hasattr(self, "questions_"):
             unknown = sorted(set(self.anchors) - set(self.questions_))
             if unknown:
-                raise ValueError(f"anchors are for questions {unknown}, but there are {sorted(self.questions_)}")
+                raise ValueError(
+                    f"anchors name the questions {unknown}, but the questions are {sorted(self.questions_)}"
+                )
         if self.instruction is not None and not isinstance(self.instruction, str):
-            raise TypeError(f"instruction must be a text or None, got {type(self.instruction).__name__}")
+            raise TypeError(f"instruction must be a string or None, got {type(self.instruction).__name__}")
         if self.n_samples is None or self.temperature is None:
             raise TypeError("n_samples and temperature must be numbers, got None")
         check_number("max_tokens", self.max_tokens, integer=True, low=1)

@@ -238,7 +238,9 @@ class SimilarityRater(BaseEstimator):
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         useless = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
         if len(useless):
-            raise ValueError(f"the encoder returns no direction (zeros or NaN) for the text {texts[useless[0]]!r}")
+            raise ValueError(
+                f"the encoder returns a vector without direction (zeros or NaN) for the text {texts[useless[0]]!r}"
+            )
         return vectors / lengths
 
 
@@ -271,7 +273,7 @@ def _anchor_sets(anchors: Anchors | None, question: Question) -> list[list[str]]
         if len(set(some)) < len(some):
             repeated = next(anchor for anchor in some if some.count(anchor) > 1)
             raise ValueError(
-                f"two options have the same anchor {repeated!r} in set {number}: nothing could tell them apart"
+                f"two options have the same anchor {repeated!r} in set {number}, so they could not be told apart"
             )
     return sets
 

@@ -148,7 +148,7 @@ class RecordedElicitor(DistributionRegressor):
         P = self._check_recorded(len(frame), question_index)
         usable = ~np.isnan(P).all(axis=1)
         if not usable.any():
-            raise ValueError("P_recorded is NaN in every row: there is no usable answer to look up")
+            raise ValueError("P_recorded is NaN in every row, so there is nothing to look up")
         self._levels = {name: LevelIndex(frame.loc[usable, name]) for name in self.backgrounds_}
         keys = self._keys(question_index, frame)
         self._place: dict[tuple[int, ...], int] = {}

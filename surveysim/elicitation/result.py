@@ -101,5 +101,5 @@ def attach(error: BaseException, elicitation: Elicitation) -> None:
     came = answered["text"].notna() | answered["label_logprobs"].notna()
     error.elicitation = elicitation  # type: ignore[attr-defined]
     error.add_note(
-        f"{int(came.sum())} of {len(answered)} answers had come: they are in this exception's `elicitation`."
+        f"{int(came.sum())} of {len(answered)} answers had arrived: they are in this exception's `elicitation`."
     )

@@ -172,5 +172,5 @@ def _name_templates(
 def _template_parameter(estimator: Estimator) -> str:
     names = [name for name in estimator.get_params(deep=True) if name.rpartition("__")[2] == "template"]
     if not names:
-        raise ValueError(f"{type(estimator).__name__} has no parameter 'template': it does not ask with a prompt")
+        raise ValueError(f"{type(estimator).__name__} has no parameter 'template', so it does not ask with a prompt")
     return min(names, key=lambda name: name.count("__"))

@@ -231,6 +231,6 @@ def _refuse_noise(raw: float, floor: float, groups: Comparison) -> None:
         )
     raise NoisyTruthError(
         f"at level {groups.level!r} the truth's own sampling noise, {floor:.4f} bits, is over half of the divergence "
-        f"found, {raw:.4f}: what the prediction is worth cannot be told from it. Use a truth with more respondents, "
+        f"found, {raw:.4f}: what the prediction is worth cannot be determined. Use a truth with more respondents, "
         "a coarser level, or a larger min_respondents."
     )

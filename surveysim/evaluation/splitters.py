@@ -227,8 +227,8 @@ class LeaveCombinationsOut(_CellSplitter):
             if not lost:
                 return masks
         raise ValueError(
-            f"{lost} is in the combinations of one fold only, however they are dealt, so that the level itself would "
-            "be unseen: use more folds (n_splits) or other columns"
+            f"{lost} is in the combinations of only one fold, however they are dealt, so the level itself would be "
+            "unseen: use more folds (n_splits) or other columns"
         )
 
 
@@ -267,7 +267,7 @@ class LeaveQuestionsOut(_CellSplitter):
         if (number < 0).any():
             raise ValueError(f"X names no question in row {int(np.flatnonzero(number < 0)[0])}")
         if len(names) < 2:
-            raise ValueError(f"X has the question {names[0]!r} only: leaving it out leaves nothing to train on")
+            raise ValueError(f"X has only the question {names[0]!r}: leaving it out leaves nothing to train on")
         if self.n_splits is None:
             return [number == question for question in range(len(names))]
         check_number("n_splits", self.n_splits, integer=True, low=2)
@@ -341,7 +341,7 @@ def _background_columns(X: pd.DataFrame, columns: str | Sequence[str] | None, qu
     if absent:
         raise ValueError(f"columns names {absent}, which X does not have: it has {list(X.columns)}")
     if question_column in chosen:
-        raise ValueError(f"{question_column!r} names the questions, it is not a background: use LeaveQuestionsOut")
+        raise ValueError(f"{question_column!r} names the questions and is not a background: use LeaveQuestionsOut")
     return chosen
 
 

@@ -122,7 +122,7 @@ def rectify(
     if silent:
         warn(f"nobody answered in {len(silent)} groups, which are left out: {silent[:5]}")
     if not tables:
-        raise ValueError("nobody in the population's groups answered: values must be spelled alike in both")
+        raise ValueError("nobody in the population's groups answered: values must be spelled the same in both")
     return pd.concat(tables, ignore_index=True)
 
 

@@ -303,7 +303,7 @@ def rmse(
         if len(few):
             raise ValueError(
                 f"rmse cannot be debiased from {pairs.respondents[few[0]]:g} respondent(s), as in row {few[0]} "
-                f"({len(few)} such rows): one answer says nothing of its variance. Leave such cells out."
+                f"({len(few)} such rows): one answer says nothing about the variance. Leave such cells out."
             )
         squares = squares - (pairs.truth * (1 - pairs.truth)).sum(axis=1) / (pairs.respondents - 1)
     mean_square = pairs.result(squares / pairs.exists.sum(axis=1))

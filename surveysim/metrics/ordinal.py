@@ -196,12 +196,12 @@ def _scaled_distance(
     if len(lost):
         raise ValueError(
             f"{metric}: Y_pred of row {lost[0]} puts its whole mass on options outside the order ({len(lost)} such "
-            "rows), so that it has no place on the scale, and leaving it out would reward it. Use a model that "
-            "smooths, or js_divergence, which counts all options."
+            "rows). It has no place on the scale, and leaving it out would reward it. Use a model that smooths, or "
+            "js_divergence, which counts all options."
         )
     kept = ~no_truth & pairs.counted
     if not kept.any():
-        raise ValueError(f"{metric}: in no row does Y_true have mass on an option within the order")
+        raise ValueError(f"{metric}: Y_true has no mass on an option within the order in any row")
     return float(np.average(rows[kept], weights=pairs.weight[kept]))
 
 
@@ -230,7 +230,7 @@ def _check_values(values: ArrayLike | None, pairs: Pairs, metric: str) -> np.nda
             f"got shape {positions.shape}"
         )
     if np.isinf(positions).any():
-        raise ValueError("values must be finite positions, or NaN for options outside the order; got infinity")
+        raise ValueError("values must be finite positions, or NaN for options outside the order, got infinity")
     surplus = ~np.isnan(positions[..., width:])
     if positions.ndim == 1:
         # One scale for all rows: those of shorter questions use its beginning.

@@ -108,8 +108,8 @@ class _OrdinalScorer(_OptionScorer):
             nominal = [name or question.text for name, question in questions.items() if not question.ordinal]
             metric = self._score_func.__name__.strip("_").removesuffix("_on_scale")
             raise ValueError(
-                f"the scorer of {metric} needs options on a scale, but X has rows of nominal questions, "
-                f"among {nominal}: score these apart, with neg_js_divergence_scorer or neg_total_variation_scorer"
+                f"the scorer of {metric} needs options on a scale, but X has rows of nominal questions, such as "
+                f"{nominal}: score these separately, with neg_js_divergence_scorer or neg_total_variation_scorer"
             )
         return values
 

@@ -214,14 +214,16 @@ def _find(name: str | os.PathLike[str], revision: str | None, local_files_only: 
     except Exception as error:  # the hub's client raises errors of whichever HTTP library it uses
         reason = (str(error).strip().splitlines() or [""])[0]
         raise ModelNotFoundError(
-            f"encoder {name!r} cannot be had from the hub ({type(error).__name__}: {reason}). {_ADVICE}"
+            f"encoder {name!r} cannot be fetched from the hub ({type(error).__name__}: {reason}). {_ADVICE}"
         ) from error
 
 
 @own_torch()
 def _load(name: str, folder: Path, device: torch.device) -> Encoder:
     if not (folder / "config.json").is_file():
-        raise ModelNotFoundError(f"folder {str(folder)!r} has no config.json: it holds no encoder. {_ADVICE}")
+        raise ModelNotFoundError(
+            f"folder {str(folder)!r} has no config.json, so it does not hold an encoder. {_ADVICE}"
+        )
     if not weight_files(folder):
         raise ValueError(
             f"encoder {name!r} has no safetensors weights (pickle files, which can run code, are not opened). {_ADVICE}"

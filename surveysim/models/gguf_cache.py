@@ -88,7 +88,7 @@ def _make(path: Path, folder: Path) -> None:
     header = read_gguf_header(path)
     check_convertible(path, header)
     needed = bytes_needed(header)
-    advice = "make room, or set SURVEYSIM_CACHE or HF_HOME to a larger disk"
+    advice = "free some space, or set SURVEYSIM_CACHE or HF_HOME to a folder on a larger disk"
     room = f"{path.name} needs {gigabytes(needed)} when it is dequantised: {advice}"
     place = folder.parent
     try:

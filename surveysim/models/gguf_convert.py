@@ -42,7 +42,7 @@ def check_convertible(path: Path, header: GGUFHeader) -> None:
         )
     kind = header.metadata.get("general.type", "model")
     if kind != "model":
-        raise ValueError(f"{str(path)!r} holds no language model but a part of one ({kind}): pass the model itself")
+        raise ValueError(f"{str(path)!r} holds only part of a language model ({kind}): pass the model itself")
     known = _readable()
     if known and header.architecture.replace("-", "_") not in {name.replace("-", "_") for name in known}:
         raise _unreadable(path, header, known)

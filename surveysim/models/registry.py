@@ -201,7 +201,7 @@ def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> Load
         missing = sorted(report["missing_keys"])
         raise ValueError(
             f"model {source.name!r} lacks {len(missing)} of its weights ({', '.join(missing[:3])}...): transformers "
-            "would make them up at random. Save the whole model again"
+            "would initialise them at random. Save the whole model again"
         )
     expect_a_model()
     return LoadedModel(

@@ -105,7 +105,7 @@ class GroupEstimates(pd.DataFrame):
         keys = ["question", *self.attributes, "group", "option"]
         both = pd.DataFrame(self).merge(pd.DataFrame(other), on=keys, suffixes=("", "_other"), validate="one_to_one")
         if both.empty:
-            raise ValueError("the tables have no group and option in common: are their labels spelled alike?")
+            raise ValueError("the tables have no group and option in common: are their labels spelled the same?")
         parts = [
             Interval(*(both[column + suffix].to_numpy() for column in (self.statistic, "lower", "upper")))
             for suffix in ("", "_other")
@@ -165,10 +165,10 @@ class GroupEstimates(pd.DataFrame):
         """
         names = list(dict.fromkeys(self["question"]))
         if question is None and len(names) != 1:
-            raise ValueError(f"name one of the questions, question={names[0]!r} say: {names}" if names else "no rows")
+            raise ValueError(f"name one question, such as question={names[0]!r}, of {names}" if names else "no rows")
         chosen = self[self["question"] == (names[0] if question is None else question)]
         if len(chosen) == 0:
-            raise ValueError(f"there is no question {question!r}; there are {names}")
+            raise ValueError(f"there is no question {question!r}, only {names}")
         assert isinstance(chosen, GroupEstimates)
         return chosen
 

@@ -155,7 +155,7 @@ def group_estimates(
             if model is None and pair[0] not in cells.backgrounds:
                 raise ValueError(
                     f"differences of {pair[0]!r} without a model: it is not a background of the cells "
-                    f"({cells.backgrounds}), so that its groups rest on the same respondents"
+                    f"({cells.backgrounds}), so its groups rest on the same respondents"
                 )
             first, second, labels = _pairs(labels, *pair)
             found = found.differences(first, second, level)

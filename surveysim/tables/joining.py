@@ -123,7 +123,8 @@ def survey_of(question: str) -> str:
 def _checked(name: object, table: object) -> CellTable:
     if not isinstance(name, str) or not name.strip() or SURVEY_SEPARATOR in name:
         raise ValueError(
-            f"a survey needs a name without {SURVEY_SEPARATOR!r}, which stands before its questions: {name!r}"
+            f"a survey's name must not contain {SURVEY_SEPARATOR!r}, which separates it from its questions' names: "
+            f"{name!r}"
         )
     lacking = [part for part in ("X", "Y", "n", "questions") if not hasattr(table, part)]
     if lacking or not isinstance(getattr(table, "X", None), pd.DataFrame):

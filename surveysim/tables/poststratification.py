@@ -136,8 +136,8 @@ def population_shares(
         )
         if not conditional:
             raise ValueError(
-                f"population['share'] sums to {total:.6g}, not to 1 (or 100): cells may be lacking. Call the column "
-                "'n' if these are counts."
+                f"population['share'] sums to {total:.6g}, not to 1 (or 100): are cells missing? Call the column 'n' "
+                "if these are counts."
             )
     return values / total
 
@@ -265,9 +265,9 @@ def _refuse_uncovered(
     more = f" and {len(uncovered) - 5:,} more" if len(uncovered) > 5 else ""
     of = f" for question {question!r}" if question else ""
     raise ValueError(
-        f"X lacks {len(uncovered):,} cells of the population{of}: {listed}{more}. Predict them (an estimator predicts "
-        "backgrounds that nobody in the sample has), or give their share to others knowingly; values must be spelled "
-        "alike in X and population."
+        f"X lacks {len(uncovered):,} cells of the population{of}: {listed}{more}. Predict them (an estimator also "
+        "predicts backgrounds that nobody in the sample has), or give their share to others on purpose; values must "
+        "be spelled the same in X and population."
     )
 
 

@@ -111,7 +111,9 @@ def rake(
         raise ValueError(f"tolerance must be positive and max_iter at least 1, got {tolerance} and {max_iter}")
     if respondents is not None:
         if seed is not None:
-            raise ValueError("seed belongs to a joint table, respondents are weighted as they are: give one of the two")
+            raise ValueError(
+                "seed belongs to a joint table, but respondents are weighted as they are: give one of the two"
+            )
         return weigh_respondents(
             respondents, margins, weights=weights, trim=trim, tolerance=tolerance, max_iter=max_iter
         )
@@ -216,7 +218,7 @@ def _fit(
     raise ValueError(
         f"margins contradict each other (or the seed's zeros): after {max_iter} passes the margin of "
         f"{list(targets[worst][0])} is still off by {gaps[worst]:.2g}, more than tolerance={tolerance:g}. Check that "
-        "joint and single margins agree; if they differ by rounding only, raise tolerance."
+        "joint and single margins agree; if they differ only by rounding, raise tolerance."
     )
 
 

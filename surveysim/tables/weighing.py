@@ -249,7 +249,7 @@ def _warn_of_gap(result: RespondentWeights) -> None:
     gaps = (result.margins["after"] - result.margins["target"]).abs()
     worst = result.margins.to_dict("records")[int(gaps.to_numpy().argmax())]
     warn(
-        f"trimming leaves {worst['variable']} = {worst['level']!r} at {worst['after']:.1f}%, the population has "
+        f"trimming leaves {worst['variable']} = {worst['level']!r} at {worst['after']:.1f}%, but the population has "
         f"{worst['target']:.1f}%: raise trim, or merge levels"
     )
 

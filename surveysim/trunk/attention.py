@@ -170,7 +170,7 @@ def _attention(
         raise UnfitModelError(f"{type(module).__name__} attends with {', '.join(strange)}")
     way: Way | None = getattr(_here, "way", None)
     if way is None:
-        raise UnfitModelError(f"{type(module).__name__} attends in a thread in which nobody said how")
+        raise UnfitModelError(f"{type(module).__name__} attends in a thread for which no way of attending was set")
     return way(Attention(query, key, value, attention_mask, scores)), None
 
 
@@ -202,7 +202,7 @@ class Record:
     def __call__(self, asked: Attention, /) -> Tensor:
         rule = asked.rule
         if rule is None:  # a window would be in the mask alone
-            raise UnfitModelError("a layer does not say who sees whom")
+            raise UnfitModelError("a layer does not say which positions see which")
         self.calls.append(Attention(asked.query[:, :, :0], asked.key, asked.value, rule, asked.scores))
         return attend(asked, rule)
 

@@ -99,7 +99,7 @@ class StateFolder:
             self._told = True
             warn(
                 f"states in the trunk cache {str(self.path)!r} are damaged, or of an earlier version of surveysim: "
-                "they are computed again. If this was the same version, look after the disk."
+                "they are computed again. If it was the same version, check the disk."
             )
 
     def add(self, states: dict[str, Tensor]) -> None:
@@ -130,8 +130,8 @@ class StateFolder:
         except BaseException as error:
             if is_disk_full(error):
                 raise DiskFullError(
-                    "the disk is full: the trunk cache cannot take more states. Make room, name another folder in "
-                    "trunk_cache=, or do without",
+                    "the disk is full, and the trunk cache cannot take more states. Free some space, name another "
+                    "folder in trunk_cache=, or leave it out",
                     self.path,
                 ) from error
             raise

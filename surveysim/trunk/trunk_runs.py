@@ -49,7 +49,7 @@ class PassSize:
             torch.cuda.empty_cache()
         if not warned:
             warn(
-                f"memory ran out with {tokens} tokens in one pass through the frozen blocks: it goes on with half as "
+                f"memory ran out with {tokens} tokens in one pass through the frozen blocks: continuing with half as "
                 "many, or fewer if need be. Results stay the same"
             )
 
@@ -92,8 +92,8 @@ def run_group(
                 raise
             if len(rows) == 1:
                 error.add_note(
-                    f"Memory runs out with a single prompt of {len(prefix) + tokens - repeated} tokens: a smaller "
-                    "model, dtype='bfloat16' or a device with more memory is needed."
+                    f"Memory runs out with a single prompt of {len(prefix) + tokens - repeated} tokens: use a smaller "
+                    "model, dtype='bfloat16' or a device with more memory."
                 )
                 raise
             states = None

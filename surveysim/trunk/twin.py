@@ -101,7 +101,7 @@ def states_among(
         return args[0], args[1:], kwargs, None
     names = [name for name, value in kwargs.items() if _is_states(value, width)]
     if args or len(names) != 1:
-        raise UnfitModelError("a block is called without hidden states that could be told from its other arguments")
+        raise UnfitModelError("a block is called without hidden states that can be told apart from its other arguments")
     return kwargs[names[0]], (), {name: value for name, value in kwargs.items() if name != names[0]}, names[0]
 
 

@@ -195,7 +195,7 @@ def test_other_files_are_left_alone(path: Path, tmp_path: Path) -> None:
     other = sqlite3.connect(path)
     other.execute("CREATE TABLE mine (x)")
     other.close()
-    with pytest.raises(ValueError, match="SQLite file of something else"):
+    with pytest.raises(ValueError, match="SQLite file, but not a journal"):
         Journal(path)
     text = tmp_path / "notes.txt"
     text.write_text("my notes " * 1000)
@@ -539,7 +539,7 @@ def _full(path: Path, pages: int) -> Journal:
 def test_a_full_disk_is_a_clear_error_and_keeps_what_there_is(path: Path) -> None:
     model = Model(lambda ask: Answer(text="x" * 1000))
     with _full(path, 30) as journal:
-        with pytest.raises(DiskFullError, match=r"disk is full.*asks for the rest") as caught:
+        with pytest.raises(DiskFullError, match=r"disk is full.*the rest is asked for") as caught:
             journaled(model, journal).answer(asks(100))
         assert caught.value.errno == errno.ENOSPC
         assert caught.value.filename == str(path)

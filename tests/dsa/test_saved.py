@@ -233,7 +233,7 @@ def test_an_interrupted_save_leaves_nothing(fitted, tmp_path, monkeypatch, where
         with pytest.raises(KeyboardInterrupt):
             fitted.save(tmp_path / "deep" / "there")
     assert not list(tmp_path.glob("deep/*"))
-    with pytest.raises(FileNotFoundError, match="holds no saved estimator"):
+    with pytest.raises(FileNotFoundError, match="does not hold a saved estimator"):
         surveysim.load(tmp_path / "deep" / "there")
     fitted.save(tmp_path / "deep" / "there")  # and the path is free
 
@@ -267,7 +267,7 @@ def test_a_killed_save_leaves_nothing_that_loads(fitted, tmp_path, where):
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere holds no saved estimator: surveysim\.json"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere does not hold a saved estimator: surveysim\.json"):
         surveysim.load(tmp_path / "nowhere")
 
 

@@ -123,7 +123,7 @@ def test_scikit_learn_takes_them(cells: Cells) -> None:
         (LeaveCombinationsOut(n_splits=2), {"a": [1, 2]}, ValueError, "a combination needs two backgrounds"),
         (LeaveCombinationsOut(n_splits=9), {"a": [1, 2], "b": [1, 1]}, ValueError, "too few for n_splits=9"),
         (LeaveCombinationsOut(n_splits=2), {"a": [1, 2], "b": [1, 2]}, ValueError,
-         "a='[12]' is in the combinations of one fold only"),
+         "a='[12]' is in the combinations of only one fold"),
         (LeaveQuestionsOut(), {"a": [1, 2]}, ValueError, "no column 'question'"),
         (LeaveQuestionsOut(), {"question": ["a", "a"]}, ValueError, "leaves nothing to train on"),
         (LeaveQuestionsOut(), {"question": ["a", None]}, ValueError, "names no question in row 1"),

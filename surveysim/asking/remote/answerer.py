@@ -117,7 +117,7 @@ class RemoteAnswerer:
         if not isinstance(name, str):
             raise TypeError(f"a remote model's name must be a string, got {type(name).__name__}")
         if not name.strip():
-            raise ValueError("a remote model needs a name, as its server knows it")
+            raise ValueError("a remote model needs a name, the one that its server knows it by")
         check_key_name(api_key_env)
         self.name = name
         self.base_url = None if base_url is None else _clean_url(base_url, "base_url")
@@ -267,8 +267,8 @@ def _clean_url(url: object, what: str) -> str:
         parts, host, port = None, None, None
     if parts is not None and (parts.username or parts.password or parts.query or parts.fragment):
         raise ValueError(
-            f"{what} may hold no user name, password, query or fragment, because it is written into journals: pass the "
-            "key by api_key_env"
+            f"{what} must not hold a user name, password, query or fragment, because it is written into journals: "
+            "pass the key by api_key_env"
         )
     if parts is None or parts.scheme.lower() not in ("http", "https") or not host:
         raise ValueError(f"{what} must be an http address such as 'http://localhost:8000/v1', got {url!r}")

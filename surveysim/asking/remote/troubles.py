@@ -50,7 +50,7 @@ class Outcome(Enum):
     """What a trouble means for the request that met it."""
 
     RETRY = "try again"
-    REFUSED = "refused as it was put: perhaps without one of its parameters"
+    REFUSED = "refused in this form: it may be accepted without one of its parameters"
     FAIL = "this request has no answer"
     STOP = "no request will have one"
 
@@ -172,7 +172,7 @@ def _judged(status: int, said: ServerWords, message: str, headers: Mapping[str, 
         return Trouble(Outcome.STOP, message)
     if status in _TRY_AGAIN or status >= 500:
         if wait is not None and wait > patience.longest_asked:
-            return Trouble(Outcome.STOP, f"{message}; it asks to wait for {wait:.0f} seconds")
+            return Trouble(Outcome.STOP, f"{message}; it asks for a wait of {wait:.0f} seconds")
         if wait is None and status == 429 and (reset := until_reset(headers)) is not None:
             wait = min(reset, patience.longest_asked)  # when the limit is whole again; part of it may do
         unsupported = status >= 500 and _UNSUPPORTED.search(said.words) is not None

@@ -205,7 +205,7 @@ def passed_weight(estimator: Estimator, weight: ArrayLike | None) -> dict[str, A
     if "sample_weight" in parameters or routed:
         return {"sample_weight": weight}
     warn(
-        f"{type(estimator).__name__}.fit takes no sample_weight: it is fitted with every cell counting alike. For "
+        f"{type(estimator).__name__}.fit does not take sample_weight, so every cell counts the same. For "
         "a pipeline or search, enable scikit-learn's metadata routing."
     )
     return {}

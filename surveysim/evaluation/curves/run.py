@@ -308,7 +308,7 @@ def _check_sizes(sizes: Sequence[int], data: pd.DataFrame, min_respondents: floa
         if n + min_respondents > len(data):
             raise ValueError(
                 f"sizes has {n:,} respondents to train on, but the survey has {len(data):,} and at least "
-                f"{min_respondents:g} must be left to be the truth"
+                f"{min_respondents:g} must be left over as the truth"
             )
     if len(set(checked)) < len(checked):
         raise ValueError(f"sizes names a number twice: {checked}")
@@ -323,7 +323,7 @@ def _check_estimators(estimators: Mapping[str, Measured] | None, baselines: bool
         if not isinstance(name, str):
             raise TypeError(f"estimators must be named by text, got {name!r}")
         if name in (SAMPLE, FLOOR):
-            raise ValueError(f"estimators: the name {name!r} is that of a row which is always there; choose another")
+            raise ValueError(f"estimators: the name {name!r} belongs to a row that is always there; choose another")
         if not callable(estimator) and not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
             raise TypeError(f"estimators[{name!r}] must have fit and predict, got {estimator!r}")
         if isinstance(estimator, type):

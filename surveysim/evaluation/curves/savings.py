@@ -171,7 +171,7 @@ def _save(
         raise ValueError(f"{name!r} was not measured at n_train={n_train!r}; the curve has the sizes {known}")
     noise = _mean(rows[(rows["model"] == FLOOR) & (rows["n"] == n_train)], "js")
     if is_too_noisy(_mean(own, "js"), noise):
-        return _nothing("the truth's noise is over half of the divergence: it cannot be told")
+        return _nothing("the truth's noise is over half of the divergence, so the figure cannot be determined")
     unit = curve_unit(rows[rows["model"].isin([name, baseline, FLOOR])])
     column = "question" if unit == "questions" else "split"
     reference_rows = rows[(rows["model"] == FLOOR) & (rows["n"] == n_train)] if kind == "cells" else rows
@@ -255,8 +255,8 @@ def _baseline_sums(rows: pd.DataFrame, baseline: str, unit: str, value: str) -> 
     sizes = np.array(sorted(set(own["n"])), dtype=np.float64)
     if len(sizes) < 2:
         raise ValueError(
-            f"{baseline!r} was measured at {len(sizes)} size only: how many respondents it would need is read from its "
-            "curve, so run respondent_curve with several sizes, larger ones among them"
+            f"{baseline!r} was measured at only {len(sizes)} size: how many respondents it would need is read from "
+            "its curve, so run respondent_curve with several sizes, some of them larger"
         )
     tables = [_sums(own[own["n"] == n], [value], unit) for n in sizes]
     joined = pd.concat([table[value] for table in tables] + [table["groups"] for table in tables], axis=1).dropna()

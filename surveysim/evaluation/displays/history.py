@@ -82,7 +82,7 @@ class TrainingHistoryDisplay:
         check_is_fitted(estimator)
         history = getattr(estimator, "history_", None)
         if not isinstance(history, pd.DataFrame):
-            raise TypeError(f"{type(estimator).__name__} keeps no history_ of its training")
+            raise TypeError(f"{type(estimator).__name__} does not keep a history_ of its training")
         return cls(history).plot(ax=ax)
 
     def plot(self, ax: Sequence[Axes] | np.ndarray | None = None) -> TrainingHistoryDisplay:
