@@ -95,7 +95,7 @@ table.round(1)
 
 # %%
 # Thousandths of a bit from the exact truth. Fusion with the model that knows the groups is better than either of its
-# parts. The other does little harm, because the respondents find out; its mistaken levels even help a little while
+# parts. The other does little harm, because the respondents expose it; its mistaken levels even help a little while
 # there are very few of them.
 
 gaps = [f"gap_inflation_: {name}" for name in population.backgrounds]

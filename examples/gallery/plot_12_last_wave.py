@@ -6,12 +6,12 @@ There is money for 200 interviews, and last year 1,500 people answered the same 
 date, but by how much? ``FusedRegressor`` learns that from the 200, question by question and attribute by attribute, and
 uses the old wave as far as it still holds.
 
-**What moved is simulated**, here and in the second part, where the earlier wave is real: only so is the truth known.
+**What moved is simulated**, here and in the second part, where the earlier wave is real: only then is the truth known.
 """
 
 # %%
-# A population that is asked twice
-# --------------------------------
+# A population asked twice
+# -----------------------
 # Between the waves each question moves as a whole (``drift``), and each group beside it (``shift_drift``). Effects of
 # groups have a standard deviation of 0.4 on the same scale.
 
@@ -82,7 +82,7 @@ table.round(1)
 # ------------------------------------
 # The American National Election Study of 1996 is real. **The later wave is not**: 200 people are drawn from its groups,
 # and their answers from the study's logit after every question has moved a little. The later questionnaire has three
-# levels of education where the study had seven. Which is which has to be said; ``Wave`` never guesses.
+# levels of education where the study had seven. You have to say which is which; ``Wave`` never guesses.
 
 study = load_anes96()
 asked = {name: study.questions[name] for name in ("PID", "selfLR", "ClinLR", "DoleLR")}
