@@ -160,7 +160,7 @@ def test_the_first_answer_stays(path: Path) -> None:
 
 
 def test_failures_are_not_kept(path: Path) -> None:
-    with Journal(path) as journal, pytest.raises(ValueError, match="no failures: no answer"):
+    with Journal(path) as journal, pytest.raises(ValueError, match="not failures: no answer"):
         journal.put(IDENTITY, asks(1)[0], Answer(failure="no answer"))
 
 
@@ -569,5 +569,5 @@ def test_a_file_that_breaks_while_it_is_used_is_a_clear_error(path: Path) -> Non
         with path.open("r+b") as file:
             file.seek(4096)
             file.write(b"\xff" * 8192)
-        with pytest.raises((JournalError, ValueError), match=r"cannot be used"):
+        with pytest.raises((JournalError, ValueError), match=r"can(not| no longer) be used"):
             journal.find(ask_keys(IDENTITY, asks(1)))

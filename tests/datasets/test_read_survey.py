@@ -470,7 +470,7 @@ class TestAnomalies:
 
     def test_several_weights_are_left_to_the_user(self):
         table = people().assign(pspwght=lambda d: d["weight"] * 1.1)
-        with pytest.warns(SurveyWarning, match=r"weight= chooses among \['weight', 'pspwght'\]"):
+        with pytest.warns(SurveyWarning, match=r"name one in weight=, of \['weight', 'pspwght'\]"):
             assert read_survey(table, value_labels=LABELS).weight is None
         assert read_survey(table, value_labels=LABELS, weight="pspwght").weight == "pspwght"
 

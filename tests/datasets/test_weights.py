@@ -69,7 +69,7 @@ def test_one_guessed_by_its_name_alone_is_taken_and_said(name, values):
 
 def test_several_are_left_to_the_user():
     table = pd.DataFrame({"q": ["yes", "no"] * (N // 2), "ponde": SHARES, "peso": SHARES[::-1]})
-    with pytest.warns(SurveyWarning, match=r"weight= chooses among \['ponde', 'peso'\]"):
+    with pytest.warns(SurveyWarning, match=r"name one in weight=, of \['ponde', 'peso'\]"):
         assert read_survey(table).weight is None
 
 

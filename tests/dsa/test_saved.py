@@ -290,8 +290,8 @@ def test_cut_off_json(saved, keep):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: state.update(format=99), r"has format 99; this version of surveysim reads format 2"),
-        (lambda state: state.pop("format"), r"has format None"),
+        (lambda state: state.update(format=99), r"has the format 99; this version of surveysim reads format 2"),
+        (lambda state: state.pop("format"), r"has the format None"),
         (
             lambda state: state.update({"class": "os.system"}),
             r"names the class 'os\.system'; only \['DSARegressor', 'QuestionBank'\]",
@@ -310,7 +310,7 @@ def test_changed_json(saved, change, message):
 
 def test_json_that_is_no_object(saved):
     (saved / STATE_FILE).write_text("[1]")
-    with pytest.raises(ValueError, match="has format None"):
+    with pytest.raises(ValueError, match="has the format None"):
         surveysim.load(saved)
 
 

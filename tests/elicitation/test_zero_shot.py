@@ -246,7 +246,7 @@ class TestAveraging:
 
     def test_short_sequences_warn(self, monkeypatch):
         elicitor, _ = asking(lambda ask: "A", monkeypatch, method="sequence")
-        with pytest.warns(UserWarning, match=r"answers list 1.0 draws on average, 30 were asked for"):
+        with pytest.warns(UserWarning, match=r"answers list 1.0 draws on average, but 30 were asked for"):
             elicitor.fit(X).predict(X)
 
     def test_percentages_and_label_probabilities_are_not_smoothed(self, monkeypatch):

@@ -119,7 +119,7 @@ def test_scikit_learn_takes_them(cells: Cells) -> None:
         (LeaveLevelsOut("county"), {"a": [1, 2]}, ValueError, r"columns names \['county'\]"),
         (LeaveLevelsOut(place="middle"), {"a": [1, 2]}, ValueError, "place must be one of"),
         (LeaveLevelsOut(place="inner"), {"a": [1, 2]}, ValueError, "no level to leave out"),
-        (LeaveLevelsOut("question"), {"question": ["a", "b"]}, ValueError, "it is not a background"),
+        (LeaveLevelsOut("question"), {"question": ["a", "b"]}, ValueError, "is not a background"),
         (LeaveCombinationsOut(n_splits=2), {"a": [1, 2]}, ValueError, "a combination needs two backgrounds"),
         (LeaveCombinationsOut(n_splits=9), {"a": [1, 2], "b": [1, 1]}, ValueError, "too few for n_splits=9"),
         (LeaveCombinationsOut(n_splits=2), {"a": [1, 2], "b": [1, 2]}, ValueError,
