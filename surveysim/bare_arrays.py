@@ -1,4 +1,4 @@
-"""What X says no more when it comes as an array: the names of its columns, and the order of categories."""
+"""What X loses when it is an array: the names of its columns, and the order of categories."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def warn_of_lost_words(frame: pd.DataFrame) -> None:
 
 
 def warn_of_lost_order(frame: pd.DataFrame) -> None:
-    """Warn of columns of texts in an array: had they been ordered categoricals, nothing of their order is left.
+    """Warn about text columns in an array: if they were ordered categoricals, their order is lost.
 
     Whether they had cannot be known. Where order does not matter (numbers, fewer than three levels) nothing is said.
     """
@@ -54,7 +54,7 @@ def warn_of_lost_order(frame: pd.DataFrame) -> None:
 
 
 def _may_have_lost_order(column: pd.Series) -> bool:
-    """Whether there are levels enough for an order, and none that is read from their words."""
+    """Whether there are enough levels for an order, and no order can be read from their words."""
     levels = column.dropna().unique()
     return len(levels) >= MIN_LEVELS and order_of(levels) is None
 

@@ -23,13 +23,14 @@ def check_distributions(
     Parameters
     ----------
     Y : array-like of shape (n, K)
-        One distribution a row, NaN past the last option of a shorter question. Columns of a DataFrame must be numbered.
+        One distribution per row, NaN past the last option of a shorter question. Columns of a DataFrame must be
+        numbered.
     n_options : int or sequence of int of length n, optional
         How many options each row's question has; default: what the NaNs say.
     name : str, default="Y"
         What error messages call the array.
     missing_rows : bool, default=False
-        Let rows of NaN only through as they are: cells for which there is no usable answer.
+        Let rows of only NaN pass unchanged: cells without a usable answer.
 
     Returns
     -------

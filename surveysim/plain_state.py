@@ -1,4 +1,4 @@
-"""State without tables and odd keys, for formats that hold plain values and arrays alone, such as skops'."""
+"""State without tables and odd keys, for formats that hold only plain values and arrays, such as skops'."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARKS = frozenset({_TABLE, _PAIRS, _TENSOR, _PART})
 
 
 class PlainState:
-    """Mixin: ``__getstate__`` gives plain values and arrays, which skops can write; pickles hold what there is.
+    """Mixin: ``__getstate__`` gives plain values and arrays, which skops can write; pickles hold everything.
 
     Parts of an estimator, objects of this package that are no estimators, are written by the name of their class and
     their attributes. They are read without calling anything of them, and from this package alone.

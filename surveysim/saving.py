@@ -1,4 +1,4 @@
-"""Folders of safetensors and JSON in which fitted estimators are kept: complete or not there, checked when read."""
+"""Folders of safetensors and JSON that hold fitted estimators: complete or absent, checked when read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal: every answer of a model on disk before it is used, so that a run that is killed asks nothing twice."""
+"""The journal: every answer of a model is on disk before it is used, so that a killed run asks nothing twice."""
 
 from __future__ import annotations
 
@@ -89,15 +89,15 @@ class JournalError(SurveysimError, RuntimeError):
 class Journal:
     """Answers of models in one SQLite file.
 
-    An answer is committed to disk before anybody uses it. Several threads and processes may share a journal; on one
-    machine, for SQLite's write-ahead log needs that (no network drives). Failures are not kept: they are asked again.
-    Keys of servers are never in it: a model is named by what determines its answers (``Answerer.identity``). Answers
-    are checked when they are read: what is damaged is asked for again, with a warning, and kept aside.
+    An answer is committed to disk before anybody uses it. Several threads and processes may share a journal, but only
+    on one machine, because of SQLite's write-ahead log (no network drives). Failures are not kept: they are asked
+    again. Keys of servers are never in it: a model is named by what determines its answers (``Answerer.identity``).
+    Answers are checked when they are read: what is damaged is asked for again, with a warning, and kept aside.
 
     Parameters
     ----------
     path : str or path
-        The file; made where there is none, in a folder that exists. SQLite keeps two more beside it (``-wal``,
+        The file; created if there is none, in an existing folder. SQLite keeps two more beside it (``-wal``,
         ``-shm``) while the journal is open: copy all three, or close it first.
 
     Notes
@@ -187,7 +187,7 @@ class Journal:
         Warns
         -----
         SurveysimWarning
-            If rows are damaged: they count as not there, and get keys that begin with "damaged".
+            If rows are damaged: they count as absent, and get keys that begin with "damaged".
         """
         found: dict[str, Answer] = {}
         damaged: list[str] = []
@@ -220,7 +220,7 @@ class Journal:
     def put(
         self, identity: Mapping[str, str], ask: Ask, answer: Answer, *, key: str | None = None, flush: bool = True
     ) -> None:
-        """Store one answer; on disk when this returns. One that is there already stays.
+        """Store one answer; it is on disk when this returns. An answer that is already there stays.
 
         Parameters
         ----------
@@ -253,7 +253,7 @@ class Journal:
             self.flush()
 
     def flush(self) -> None:
-        """Return when the disk itself has all that was put so far; threads that wait together share the effort."""
+        """Wait until everything stored so far is on the disk itself; threads that wait together share the effort."""
         number = self._committed
         with self._flushing:
             if self._flushed < number:  # else another thread has flushed these commits with its own
@@ -265,7 +265,7 @@ class Journal:
                 self._flushed = committed
 
     def to_frame(self) -> pd.DataFrame:
-        """All answers, one row each, in the order in which they came; columns as in the notes above.
+        """All answers, one row each, in order of arrival; columns as in the notes above.
 
         JSON columns are decoded: `model` to dicts, `labels` to tuples, `label_logprobs` to tuples or None.
         """
@@ -281,7 +281,7 @@ class Journal:
 
     @contextmanager
     def claims(self, *, lasts: float = 60.0) -> Iterator[Claims]:
-        """Claims of one run on asks that are not answered yet, given back at the end.
+        """Claims of one run on asks that are not answered yet; released at the end.
 
         Parameters
         ----------
@@ -296,7 +296,7 @@ class Journal:
             claims.release()
 
     def close(self) -> None:
-        """Close the file; using the journal again opens it again."""
+        """Close the file; using the journal again reopens it."""
         with self._lock:
             self._forget_parents()
             if self._connection is not None:

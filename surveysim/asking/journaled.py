@@ -1,4 +1,4 @@
-"""An answerer with a journal: what has been answered is read, what is new is stored before anybody sees it."""
+"""An answerer with a journal: stored answers are read, and new ones are stored before anybody sees them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _FLUSH = 1.0
 
 
 def journaled(answerer: Answerer, path: str | os.PathLike[str] | Journal) -> JournaledAnswerer:
-    """The same answerer with a journal: asks nothing twice, whatever happens in between.
+    """Give an answerer a journal, so that nothing is asked twice, whatever happens in between.
 
     Parameters
     ----------
     answerer : Answerer
         A model on this machine or behind a server.
     path : str, path or Journal
-        The journal's file; made where there is none.
+        The journal's file; created if there is none.
 
     Returns
     -------

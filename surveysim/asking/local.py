@@ -1,4 +1,4 @@
-"""A loaded model as one who is asked: label probabilities and sampled texts, in batches, repeatable by seed."""
+"""A loaded model as an answerer: label probabilities and sampled texts, in batches, repeatable by seed."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ class LocalAnswerer:
                 report(position, answer)
 
     def _write(self, passes: Passes, state: State, asks: list[Ask], prompts: list[tuple[int, ...]]) -> list[Answer]:
-        """Write one text a row, until the turn ends or `max_tokens` are there; base models, until their line ends."""
+        """Write one text per row, until the turn ends or `max_tokens` are there; base models, until their line ends."""
         limits = [self._limit(ask, prompt) for ask, prompt in zip(asks, prompts, strict=True)]
         uniforms = np.stack([_uniforms(ask, prompt, max(limits)) for ask, prompt in zip(asks, prompts, strict=True)])
         ends = self._end_tokens()

@@ -1,4 +1,4 @@
-"""Anchoring: a known group's distribution, moved by what the model says of the difference between two groups."""
+"""Anchoring: a known group's distribution, moved by what the model says about the difference between two groups."""
 
 from __future__ import annotations
 

@@ -20,14 +20,14 @@ DIAGONAL_SD = 0.3
 class DirichletCalibrator(Calibrator):
     """log q = W log p + b for each question size, with W a full matrix.
 
-    What Dirichlet calibration is for classifiers [1]_: off-diagonal entries and intercepts are penalised towards 0, the
-    diagonal towards the t of the elicitation method. It can learn that a model confuses neighbouring options, and needs
-    tens of questions of a size for it.
+    The analogue of Dirichlet calibration for classifiers [1]_: off-diagonal entries and intercepts are penalised
+    towards 0, the diagonal towards the t of the elicitation method. It can learn that a model confuses neighbouring
+    options, but needs tens of questions of a size to do so.
 
     Parameters
     ----------
     off_diagonal_sd : float, default=0.1
-        Prior width of what one option's log share says of another.
+        Prior width of the effect of one option's log share on another.
     bias_sd : float, default=0.1
         Prior width of the intercepts.
     floor : float, default=0.001

@@ -1,4 +1,4 @@
-"""What calibrators work on: elicited distributions, their observed counterparts, and what is known of each row."""
+"""The data of calibrators: elicited distributions, their observed counterparts, and what is known about each row."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAME_QUESTION = 0.5
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows of one kind, ordinal or nominal, all of whose distributions are known.
+    """Rows of one kind, ordinal or nominal, all with known distributions.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Examples:
     features : float64 array of shape (n, n_features)
         Backgrounds as numbers; no columns where they are not used.
     objective : {"kl", "w1", "tv", "js"}
-        What is to be small.
+        What is minimised.
     elicited_by : str or None
         How the distributions were elicited.
 

@@ -16,7 +16,7 @@ SMALLEST_SHARE = 1e-3
 
 
 class Calibrator(BaseEstimator):
-    """Base of the maps from elicited to calibrated distributions; derive from it to pass your own.
+    """Base class of the maps from elicited to calibrated distributions; derive from it to pass your own.
 
     Parameters go into ``__init__`` as in every scikit-learn estimator. ``fit(examples)`` learns from rows of one kind,
     ordinal or nominal; ``predict(examples)`` returns float64 (n, K) of distributions, NaN where ``Examples.P`` is.
@@ -26,8 +26,8 @@ class Calibrator(BaseEstimator):
     uses_backgrounds : bool
         Whether ``Examples.features`` are read. If not, passing backgrounds is refused rather than ignored.
     has_prior : bool
-        Whether the map stays near the elicitation method's correction where examples say little. The gate believes
-        those that do not only on stronger evidence, and from three questions on.
+        Whether the map stays close to the elicitation method's correction where examples say little. The gate requires
+        stronger evidence, and at least three questions, of maps that do not.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class Calibrator(BaseEstimator):
 
 
 class IdentityCalibrator(Calibrator):
-    """Leave what was elicited as it is, for comparison.
+    """Leave elicited distributions as they are, for comparison.
 
     Examples
     --------
@@ -124,7 +124,7 @@ class IdentityCalibrator(Calibrator):
 
 
 class PriorCorrection(Calibrator):
-    """What is done without an example: log q = t log p with t from the prior of the elicitation method.
+    """What is done without examples: log q = t log p, with t from the prior of the elicitation method.
 
     The fallback of the gate, and of maps per question size for sizes that no example had.
 

@@ -38,7 +38,7 @@ class LinearCalibrator(Calibrator):
     -----
     Fitted by weighted least squares (the smallest coefficients where there are fewer examples than coefficients),
     whatever the `objective`, which the gate then judges by. Sizes without examples get the elicitation method's prior
-    correction; a row of which nothing is left after clipping stays as it came.
+    correction; a row of which nothing is left after clipping stays as it was.
 
     References
     ----------
@@ -116,7 +116,7 @@ class LinearCalibrator(Calibrator):
 
 
 class IsotonicCalibrator(Calibrator):
-    """One rising step function per question size, from elicited to observed share, for all options alike.
+    """One rising step function per question size, from elicited to observed share, the same for all options.
 
     It assumes only that a larger elicited share means a larger observed one; renormalised afterwards. It needs tens of
     questions of a size.
@@ -129,7 +129,7 @@ class IsotonicCalibrator(Calibrator):
     Notes
     -----
     Fitted by weighted least squares, whatever the `objective`, which the gate then judges by. Sizes without examples
-    get the elicitation method's prior correction; a row of which nothing is left stays as it came.
+    get the elicitation method's prior correction; a row of which nothing is left stays as it was.
 
     Examples
     --------

@@ -35,8 +35,7 @@ class TemperatureCalibrator(Calibrator):
     """log q = t log p, renormalised: sharper or flatter, the order of the options kept.
 
     One t for ordinal and one for nominal questions, which question sizes may leave a little, without any prior on the
-    common value: the textbook method. From a few examples it follows them wherever they lead; `TemperedCalibrator` does
-    not.
+    common value: the textbook method. A few examples can lead it anywhere, which `TemperedCalibrator` prevents.
 
     Parameters
     ----------
@@ -100,11 +99,11 @@ class TemperatureCalibrator(Calibrator):
 class TemperedCalibrator(Calibrator):
     """log q = t log p + b, held by a prior that knows how the distribution was elicited: the default.
 
-    - log t has a normal prior by `elicited_by`: log-probabilities are far too sure of themselves and start at t = 0.2,
+    - log t has a normal prior by `elicited_by`: log-probabilities are far too confident and start at t = 0.2,
       verbalised and sampled distributions at t = 1, the identity. It is common to all question sizes, which may leave
       it a little.
-    - b is there from `bias_questions` questions on. For ordinal questions a bias along the scale and one towards its
-      ends are common to all sizes; each size that has that many questions adds its own bias per option.
+    - b is fitted with `bias_questions` questions or more. For ordinal questions a bias along the scale and one towards
+      its ends are common to all sizes; each size that has that many questions adds its own bias per option.
     - Examples count by `objective`, respondents and questions: cells of one question repeat each other.
 
     Parameters
@@ -112,7 +111,7 @@ class TemperedCalibrator(Calibrator):
     floor : float, default=0.001
         Shares below it count as this much.
     bias_questions : int, default=5
-        Questions from which on b is fitted.
+        The number of questions from which b is fitted.
 
     Attributes
     ----------

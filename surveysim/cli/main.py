@@ -1,4 +1,4 @@
-"""What can be typed, and what happens when something is wrong."""
+"""The arguments of the command line, and what happens when something is wrong."""
 
 from __future__ import annotations
 
@@ -135,5 +135,5 @@ def _fail(message: str, code: int) -> int:
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """A warning without the place in the code, which says nothing at a command line."""
+    """A warning without its place in the code, which means nothing on a command line."""
     print(f"surveysim: note: {message}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Opens a survey file of any common format; says plainly what is wrong with one that cannot be opened."""
+"""Open a survey file of any common format, or say plainly what is wrong with it."""
 
 from __future__ import annotations
 

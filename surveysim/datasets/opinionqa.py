@@ -66,7 +66,7 @@ def read_opinionqa(
 
     Notes
     -----
-    *Unchecked*: written after the authors' code; no file was at hand. Options are ordered by their ordinal positions
+    *Unchecked*: written from the authors' code, without a file. Options are ordered by their ordinal positions
     (``option_ordinal``); texts after those are refusals. Groups that ``metadata.csv`` does not list ("Refused") are
     left out and counted.
 

@@ -1,4 +1,4 @@
-"""Codes that lie apart from the others, as 8, 9, 88, 99 and -1 do where they stand for a missing answer."""
+"""Codes apart from the others, as 8, 9, 88, 99 and -1 are when they stand for a missing answer."""
 
 from __future__ import annotations
 

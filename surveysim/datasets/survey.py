@@ -1,4 +1,4 @@
-"""What readers return: a survey or a question-level set as a Bunch, with a listing of everything left out or odd."""
+"""What readers return: a survey or a question-level set as a Bunch, with a list of everything left out or odd."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DOUBTS_SHOWN = 20
 
 
 class SurveyWarning(SurveysimWarning):
-    """Something in a survey file that the user should look at; listed in full in ``survey.report``."""
+    """Something in a survey file needs attention; ``survey.report`` lists everything."""
 
 
 @dataclass
@@ -88,14 +88,14 @@ class Report:
 
 
 class Survey(Bunch):
-    """A survey file, one row a respondent, with questions, backgrounds and weights: what `read_survey` returns.
+    """A survey file, one row per respondent, with questions, backgrounds and weights: what `read_survey` returns.
 
     A scikit-learn ``Bunch``: a dictionary whose keys are attributes.
 
     Attributes
     ----------
     data : DataFrame
-        One row a respondent. Questions are categoricals of option texts (and of "Don't know", "Refused", "No answer",
+        One row per respondent. Questions are categoricals of option texts (and of "Don't know", "Refused", "No answer",
         "Not applicable", which `tabulate` understands); backgrounds are categoricals, ordered where they have an order.
     questions : dict of str to Question
         By column.
@@ -104,7 +104,7 @@ class Survey(Bunch):
     weight, strata, cluster : str or None
         Columns of `data`.
     variables : DataFrame
-        The codebook: a row for each variable of the file with its label, its role and why it got it.
+        The codebook: a row for each variable of the file with its label, its role and the reason for it.
     report : DataFrame
         Everything left out, changed or odd: variable, severity, what, respondents, detail.
     value_labels : dict of str to dict
@@ -128,7 +128,7 @@ class Survey(Bunch):
         questions: Sequence[str] | Mapping[str, Question] | None = None,
         **parameters: Any,
     ) -> Cells:
-        """Cells of this survey, with its weight and, if it has them, strata and cluster.
+        """Tabulate this survey, with its weight and, if it has them, strata and clusters.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class Survey(Bunch):
         Raises
         ------
         ValueError
-            If there are no questions or no backgrounds, or one that is named is not proposed; else as `tabulate`.
+            If there are no questions or backgrounds, or one that you name was not proposed; otherwise as in `tabulate`.
         """
         chosen: Mapping[str, Question]
         if questions is None:
@@ -167,7 +167,7 @@ class Survey(Bunch):
         return tabulate(self.data, columns, chosen, **{**design, **parameters})
 
     def subset(self, rows: ArrayLike) -> Survey:
-        """Some of the respondents, renumbered from 0; everything else stays that of the whole survey.
+        """Select some of the respondents, renumbered from 0; everything else stays as in the whole survey.
 
         Parameters
         ----------
@@ -181,7 +181,7 @@ class Survey(Bunch):
         Raises
         ------
         ValueError
-            If a boolean array has another length than there are respondents.
+            If the length of a boolean array is not the number of respondents.
         """
         chosen = np.asarray(rows)
         if chosen.dtype == bool and chosen.shape != (len(self.data),):

@@ -152,7 +152,7 @@ class Trainer:
     on_epoch : callable
         Called with a line about each epoch, for a progress bar.
     first_bias : array of shape (n_questions, K), optional
-        Biases of questions whose level is not learned: what is known of questions of their length. None: zeros.
+        Biases of questions whose level is not learned: what is known about questions of their length. None: zeros.
     """
 
     def __init__(
@@ -249,7 +249,7 @@ class Trainer:
 
     @torch.no_grad()
     def label_mass(self, output: torch.nn.Module) -> float:
-        """Mean share of the untrained model's next-token probability that falls on option labels, one cell a question.
+        """Mean share of the untrained model's next-token probability on option labels, one cell per question.
 
         `output` is the model's whole output layer.
         """

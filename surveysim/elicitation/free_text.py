@@ -38,18 +38,18 @@ class SimilarityElicitor(ZeroShotElicitor):
     """Ask a language model for answers in people's own words, and map them to options by semantic similarity.
 
     The options are not shown. Each answer gives a distribution over them (`surveysim.elicitation.SimilarityRater`),
-    and a cell's is the mean over its answers. Meant for ordinal questions to which models asked for a number give the
-    middle, and for everybody who wants to read what the simulated respondents say: ``elicit(X).answers["text"]``.
+    and a cell's is the mean over its answers. It is meant for ordinal questions, where models asked for a number choose
+    the middle, and for anyone who wants to read what the simulated respondents say: ``elicit(X).answers["text"]``.
 
     Parameters
     ----------
     model : str, default="Qwen/Qwen3-4B"
         As in `ZeroShotElicitor`; ``"openai:NAME"`` is a model behind a server. ``"nano"`` has learned to write labels
-        and percentages, no sentences: it runs, and says nothing.
+        and percentages, not sentences: it runs, but says nothing.
     rater : SimilarityRater, optional
         Default: ``SimilarityRater()``, which downloads a small sentence encoder (91 MB) on first use.
     anchors : mapping of question name to anchors, optional
-        What stands for the options, as in `SimilarityRater.rate`, where the rater's own will not do.
+        What stands for the options, as in `SimilarityRater.rate`, in place of the rater's own.
     question, question_column, backgrounds, template
         As in `ZeroShotElicitor`. The template's words for labels and options are not used.
     instruction : str, optional
@@ -57,9 +57,9 @@ class SimilarityElicitor(ZeroShotElicitor):
     n_samples : int, default=10
         Answers per cell.
     temperature : float, default=1.0
-        Of the sampling.
+        Sampling temperature.
     max_tokens : int, default=80
-        An answer ends there at the latest.
+        The longest that an answer may be.
     on_failure, base_url, api_key_env, max_workers, journal, device, dtype, revision, local_files_only, verbose, \
 random_state
         As in `ZeroShotElicitor`.
@@ -72,12 +72,12 @@ random_state
     See Also
     --------
     surveysim.ZeroShotElicitor : Asks for labels, percentages or probabilities.
-    surveysim.elicitation.SimilarityRater : Rates texts that are there already.
+    surveysim.elicitation.SimilarityRater : Rates existing texts.
 
     Notes
     -----
-    The paper behind it is [1]_. What comes back is broader than people's answers are, because every option but the
-    least similar one gets something from each answer: lower the rater's temperature, or calibrate.
+    The method is that of [1]_. The distributions are broader than those of people's answers, because every option but
+    the least similar one gets something from each answer: lower the rater's temperature, or calibrate.
 
     References
     ----------

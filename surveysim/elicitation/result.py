@@ -13,7 +13,7 @@ __all__ = ["Elicitation", "ElicitationError", "attach"]
 
 
 class ElicitationError(SurveysimError, ValueError):
-    """Cells have no usable answer.
+    """Some cells have no usable answer.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class ElicitationError(SurveysimError, ValueError):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Elicitation:
-    """Elicited distributions and everything that a reader of them should know, one entry per row of X.
+    """Elicited distributions and everything that their reader should know, one entry per row of X.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Elicitation:
         Probability, 0 to 1, that the model begins its answer with a label at all, where it says its probabilities
         (method ``"logprob"``); NaN otherwise. Below about 0.5 it does not follow the prompt.
     failures : int64 array of shape (n,)
-        Answers that were dropped because they could not be read or did not come.
+        Answers that were dropped because they could not be read or did not arrive.
     refusals : float64 array of shape (n,)
         Share, 0 to 1, of the answers (or of the probability) that refused: texts in which the model declines, and
         options such as "Refused". NaN where no answer was usable.
@@ -47,10 +47,10 @@ class Elicitation:
         (tuple: the option shown at each place), ``sample``, ``text``, ``label_logprobs`` (tuple by place, natural
         logarithms), ``shares`` (tuple: what was read from it, in the question's order of options, refusal options
         included), ``draws`` (how many draws it stands for), ``label_mass``, ``censored_mass`` (probability that a
-        hosted model does not account for), ``refused`` and ``failure`` (why it was dropped). None where there is
-        nothing to say.
+        hosted model does not account for), ``refused`` and ``failure`` (why it was dropped). None where nothing
+        applies.
     method : str
-        The method that was used; not the one asked for where a model does not tell probabilities.
+        The method that was used, which is not the one asked for if a model does not give probabilities.
 
     Examples
     --------

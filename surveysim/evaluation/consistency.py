@@ -31,8 +31,8 @@ class PromptConsistency:
     by_row : float64 array of shape (n_rows,)
         Each row's mean divergence over all pairs of wordings.
     divergence : Series or None
-        Each wording's mean divergence to the truth, if there is one. The spread over wordings is how much of a result
-        is the choice of wording; the best of them is not an honest figure.
+        Each wording's mean divergence to the truth, if there is one. The spread over wordings shows how much of a
+        result is the choice of wording; the best of them is not an honest figure.
     predictions : dict of str to float64 array of shape (n_rows, K)
 
     Examples
@@ -86,7 +86,7 @@ def prompt_consistency(
     sample_weight : array of shape (n_rows,), optional
         Weight of each row in the means.
     truth_respondents : float or array of shape (n_rows,), optional
-        Respondents that the truth rests on: divergences to it are debiased.
+        Respondents that the truth rests on; divergences from it are then debiased.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The one door of all metrics: two arrays of distributions checked, aligned and ready for a formula."""
+"""The validation that all metrics share: two arrays of distributions checked, aligned and ready for a formula."""
 
 from __future__ import annotations
 

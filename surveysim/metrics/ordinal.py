@@ -1,4 +1,4 @@
-"""Metrics that live on a scale of options, and the positions of each row's options on its question's scale."""
+"""Metrics on a scale of options, and the positions of each row's options on its question's scale."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def wasserstein(
     """Wasserstein-1 distance between ordinal distributions as a share of the scale's length, 0 to 1.
 
     The mean distance that answers have to move along the scale, sum over the gaps between neighbouring positions of
-    ``gap * |F_true - F_pred|``, divided by the range of the positions. (``scipy.stats.wasserstein_distance(p, q)`` on
-    two distributions takes them for samples; it needs positions and weights.)
+    ``gap * |F_true - F_pred|``, divided by the range of the positions. (``scipy.stats.wasserstein_distance(p, q)``
+    takes two distributions for samples; it needs positions and weights.)
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def wasserstein(
     -------
     float, or float64 array of shape (n,)
         Per row NaN where truth or prediction put their whole mass outside the order. The average leaves out rows
-        whose *truth* does, since they are left out for every model alike.
+        whose *truth* does, since they are left out for every model.
 
     Raises
     ------

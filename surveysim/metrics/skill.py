@@ -39,7 +39,8 @@ def skill(
 ) -> float:
     """Skill of a model over a reference: 1 - D(model) / D(reference).
 
-    1 is perfect, 0 no better than the reference, negative worse. The usual reference is the pooled marginal.
+    1 is perfect, 0 no better than the reference, and a negative value worse. The usual reference is the pooled
+    marginal.
 
     Parameters
     ----------
@@ -67,7 +68,8 @@ def skill(
     Raises
     ------
     ValueError
-        As in the metric; if `metric` is none of the above; if it cannot be debiased and `truth_respondents` is given.
+        As in the metric; if `metric` is not one of the above; if it cannot be debiased and `truth_respondents` is
+        given.
 
     Examples
     --------

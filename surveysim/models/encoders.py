@@ -54,7 +54,7 @@ _ENDLESS = 10**9
 
 _ADVICE = (
     "What you can do: pass the folder of a sentence encoder that you have; go online; or pass an object with a method "
-    "encode(texts), or a function, that returns one vector a text"
+    "encode(texts), or a function, that returns one vector per text"
 )
 
 _encoders: weakref.WeakValueDictionary[_Key, Encoder] = weakref.WeakValueDictionary()
@@ -97,7 +97,7 @@ class Encoder:
         self._lock = threading.Lock()
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
-        """One vector a text.
+        """One vector per text.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class Encoder:
 
 
 def _pool(states: torch.Tensor, mask: torch.Tensor, mode: str) -> torch.Tensor:
-    """One vector a text from those of its tokens, (n, length, d) and (n, length, 1), whichever side is padded."""
+    """One vector per text from those of its tokens, (n, length, d) and (n, length, 1), whichever side is padded."""
     if mode == "max":
         return states.masked_fill(mask == 0, -torch.inf).amax(1)
     if mode in ("cls", "lasttoken"):

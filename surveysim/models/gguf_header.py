@@ -1,4 +1,4 @@
-"""What a GGUF file says of itself: read in a moment, without the package gguf, and checked against its length."""
+"""What a GGUF file says about itself: read in a moment, without the package gguf, and checked against its length."""
 
 from __future__ import annotations
 

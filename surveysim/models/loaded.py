@@ -18,7 +18,7 @@ __all__ = ["LoadedModel"]
 
 
 class LoadedModel:
-    """A causal language model, its tokenizer, and what belongs to this one copy. Made by `load_model`.
+    """A causal language model, its tokenizer, and what belongs to this copy. Made by `load_model`.
 
     Several threads and estimators share it: hold `lock` while the network runs, and never change the network.
 
@@ -40,7 +40,7 @@ class LoadedModel:
         In evaluation mode; no parameter requires a gradient.
     lock : RLock
     max_tokens : int or None
-        The longest prompt that the model can read; None where its configuration does not say.
+        The longest prompt that the model can read; None if its configuration does not say.
     states : object or None
         The store of trunk states, which the training room puts here so that it lives as long as the model.
     passes : object or None

@@ -14,7 +14,7 @@ KINDS: tuple[OrderKind, ...] = get_args(OrderKind)
 
 
 def option_orders(question: Question, kind: OrderKind = "auto") -> list[tuple[int, ...]]:
-    """Permutations of a question's options; options that are pinned stay last in all of them.
+    """List permutations of a question's options; pinned options stay last in all of them.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ __all__ = ["Example", "Prompt", "describe_background", "describe_question", "ren
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is asked: the system text and the user's turn; `cue` ends it where there is no chat template.
+    """What a model is asked: the system text and the user's turn, which `cue` ends if there is no chat template.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Prompt:
     user : str
         The question, its options and the background.
     cue : str, default=""
-        What the answer begins after where there is no chat template, such as ``"Answer:"``.
+        The words after which the answer begins if there is no chat template, such as ``"Answer:"``.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def describe_background(template: Template, background: Mapping[str, object] | N
 
     Numbers are written with ``%g`` (no ".0"), booleans and missing values (None, NaN, NaT, NA) by the template's
     phrases, underscores in attribute names as spaces. Line breaks become spaces, and what a chat template would take
-    for the end of a turn is taken apart. Empty or None: an empty string.
+    for the end of a turn is split. Empty or None: an empty string.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def render(
 ) -> Prompt:
     """Write the prompt for one question and one background: constant text first, the background last.
 
-    Texts of the survey are text: line breaks in them become spaces, and control tokens of chat templates are escaped.
+    Texts of the survey stay text: their line breaks become spaces, and control tokens of chat templates are escaped.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def render(
     verbalized : bool, default=False
         Ask for a JSON object of whole percentages instead of one label.
     sequence : int, optional
-        Ask for the labels of so many respondents instead of one.
+        Ask for the labels of this many respondents instead of one.
 
     Returns
     -------

@@ -21,12 +21,12 @@ NEEDED = {"question", "group", "option", "lower", "upper", "respondents", "sourc
 
 
 class GroupEstimates(pd.DataFrame):
-    """Estimates by group, one row a group and option: what `group_estimates` returns.
+    """Estimates by group, one row per group and option: what `group_estimates` returns.
 
-    A `pandas.DataFrame`, since rows are chosen, tables of several models are put below each other (`pandas.concat`),
-    and everything is saved with what pandas offers. What is derived from it stays a GroupEstimates while its columns
-    are there. It writes and draws itself: in notebooks as a formatted table with the options side by side, by
-    `to_markdown`, `to_html_table` and `plot`. ``pandas.DataFrame(estimates)`` is the plain frame, with pandas' plots.
+    A `pandas.DataFrame`: select rows, put tables of several models below each other (`pandas.concat`) and save them as
+    with pandas. What is derived from it stays a GroupEstimates as long as it has the columns. It writes and draws
+    itself: in notebooks as a formatted table with the options side by side, by `to_markdown`, `to_html_table` and
+    `plot`. ``pandas.DataFrame(estimates)`` is the plain frame, with pandas' plots.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class GroupEstimates(pd.DataFrame):
 
     @property
     def attributes(self) -> list[str]:
-        """The attributes that tell groups apart."""
+        """The attributes that define the groups."""
         return attributes_of(self)
 
     @property
@@ -71,13 +71,13 @@ class GroupEstimates(pd.DataFrame):
         return is_difference(self)
 
     def less(self, other: pd.DataFrame) -> GroupEstimates:
-        """These estimates less others of the same groups that rest on other respondents, with intervals.
+        """Subtract estimates of the same groups that rest on other respondents, with intervals.
 
         Parameters
         ----------
         other : GroupEstimates
-            Of another wave, say. Groups and options of one question must be spelled alike; groups that only one of the
-            two tables has are left out.
+            Of another wave, for example. Groups and options of one question must be spelled the same; groups that only
+            one of the two tables has are left out.
 
         Returns
         -------
@@ -88,7 +88,7 @@ class GroupEstimates(pd.DataFrame):
         Raises
         ------
         ValueError
-            If the tables have other statistics, levels or attributes, several sources, or no group in common.
+            If the tables differ in statistic, level or attributes, or have several sources or no group in common.
         """
         if not isinstance(other, GroupEstimates):
             raise TypeError(f"other must be a table of group_estimates, got {type(other).__name__}")
@@ -130,7 +130,7 @@ class GroupEstimates(pd.DataFrame):
         ax : Axes, or array of Axes, optional
             Room for all panels, or axes for each of them. Default: a new figure.
         question : str, optional
-            Which one, where there are several.
+            Which one, if there are several.
 
         Returns
         -------
@@ -161,7 +161,7 @@ class GroupEstimates(pd.DataFrame):
         Raises
         ------
         ValueError
-            If there are none of it, or several and none is named.
+            If there is no such question, or none is named and there are several.
         """
         names = list(dict.fromkeys(self["question"]))
         if question is None and len(names) != 1:
@@ -178,9 +178,9 @@ class GroupEstimates(pd.DataFrame):
         Parameters
         ----------
         decimals : int, default=0
-            Of percentages; means have two more.
+            Decimals of percentages; means have two more.
         intervals : bool, default=True
-            Whether to write them behind the estimates.
+            Whether to write the intervals after the estimates.
 
         Returns
         -------
@@ -196,12 +196,12 @@ class GroupEstimates(pd.DataFrame):
         decimals, intervals
             As in `to_markdown`.
         wording : bool, default=True
-            Whether the caption says the question.
+            Whether the caption includes the question.
 
         Returns
         -------
         str
-            One ``<table class="surveysim">`` a question, without styles of its own.
+            One ``<table class="surveysim">`` per question, without its own styles.
         """
         return html_table(self._wide(decimals, wording=wording), intervals=intervals)
 

@@ -1,4 +1,4 @@
-"""The sentences of a report: limits, and a paragraph for the methods section, with the numbers filled in."""
+"""The sentences of a report: its limits, and a paragraph for the methods section, with the numbers filled in."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def check_columns(
         What messages call the backgrounds; only those of that name may not be empty.
     """
     if not isinstance(data, pd.DataFrame):
-        raise TypeError(f"data must be a pandas DataFrame, one row a respondent, got {type(data).__name__}")
+        raise TypeError(f"data must be a pandas DataFrame, one row per respondent, got {type(data).__name__}")
     if isinstance(backgrounds, str) or not isinstance(backgrounds, Sequence | pd.Index | np.ndarray):
         raise TypeError(f"{name} must be a list of columns, got {backgrounds!r}")
     backgrounds = list(backgrounds)

@@ -27,22 +27,22 @@ class CellTable(Protocol):
 
 
 def join_cells(surveys: Mapping[str, object]) -> Cells:
-    """One table of the cells of several surveys, to fit one model on all of them.
+    """Join the cells of several surveys in one table, to fit one model on all of them.
 
     Parameters
     ----------
     surveys : mapping of str to Cells or QuestionSet
         Tables by the names of their surveys; anything with ``X``, ``Y``, ``n`` and ``questions`` will do. Questions say
         where and when they were asked (``Question(..., context="European Social Survey, Norway, 2021")``): the
-        context is kept, and it is what a language model reads of the survey.
+        context is kept, and it is what a language model reads about the survey.
 
     Returns
     -------
     Cells
         Questions are called ``"survey/question"``. X has the columns of all surveys; what a survey does not have is
-        NaN, "not stated". Columns that are categoricals of the same levels in all surveys that have them stay so,
-        others hold plain values. Questions without cells are left out. `folds` are kept where all tables have equally
-        many; `excluded` names questions as the table does.
+        NaN, "not stated". Columns that are categoricals with the same levels in all surveys that have them stay
+        categoricals; others hold plain values. Questions without cells are left out. `folds` are kept where all tables
+        have equally many; `excluded` names questions as the table does.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def join_cells(surveys: Mapping[str, object]) -> Cells:
         If a value is not a table of cells.
     ValueError
         If there are no surveys, a name is empty or has a ``"/"``, a table of several questions does not say which one
-        a row is about, or a column holds numbers in one survey and texts in another.
+        a row is about, or a column holds numbers in one survey and text in another.
 
     Examples
     --------

@@ -43,7 +43,7 @@ def kind_of_text(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class Missing:
-    """How missing answers are coded in the data, and what becomes of them.
+    """How missing answers are coded in the data, and what happens to them.
 
     Parameters
     ----------

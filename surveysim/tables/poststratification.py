@@ -25,7 +25,7 @@ def poststratify(
     *,
     by: str | Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Distributions for a population: the cells' distributions, weighted by each cell's share of the population.
+    """Combine the cells' distributions for a population, weighted by each cell's share of it.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def poststratify(
         Distributions, NaN past the last option of a shorter question; with a third axis, draws of them (from
         ``predict_draws`` or a bootstrap), which give draws of the result.
     X : DataFrame of shape (n_cells, n_backgrounds [+ 1])
-        What they are distributions of: a row for every background in the population, for each question (the column
+        The cells of P: a row for every background in the population, for each question (the column
         ``"question"``, if there are several).
     population : DataFrame
         Joint shares: the background columns of X and ``"share"`` (sums to 1, or to 100) or ``"n"`` (counts). Rows

@@ -1,4 +1,4 @@
-"""Parameters with one value per respondent: a column's name or values in the order of the rows; weights."""
+"""Parameters with one value per respondent, as a column's name or as values in the order of the rows; weights."""
 
 from __future__ import annotations
 

@@ -41,17 +41,17 @@ def weigh_respondents(
     margins : mapping or long table
         As in `rake`; a tuple of columns has a joint margin.
     method : {"raking", "poststratification", "linear", "logit"}, default="raking"
-        All change the weights as little as possible, by distances of their own. Raking multiplies (weights stay
-        positive, and may become large); post-stratification is its special case of one margin, joint over all columns;
-        "linear" is the generalised regression estimator (GREG), whose weights may become negative, which is an error,
-        unless they are bounded; "logit" keeps the factors within `bounds`.
+        All change the weights as little as possible, each by its own measure of distance. Raking multiplies (weights
+        stay positive, and may become large); post-stratification is its special case of one margin, joint over all
+        columns; "linear" is the generalised regression estimator (GREG), whose weights may become negative, which is an
+        error, unless they are bounded; "logit" keeps the factors within `bounds`.
     weights : str or array of shape (n_respondents,), optional
         Weights to start from, such as design weights.
     bounds : (float, float), optional
         Smallest and largest factor of "linear" and "logit", around 1; default for "logit" (0.2, 5).
     trim : float, optional
-        Cap on the final weights, as a multiple of their mean, such as 5. What is cut off is spread over the others as
-        long as the margins can be kept.
+        Cap on the final weights, as a multiple of their mean, such as 5. What is cut off is spread over the others, as
+        far as the margins allow.
     tolerance : float, default=1e-6
         Largest difference between a margin and its target, as a share.
     max_iter : int, default=1000
@@ -74,7 +74,7 @@ def weigh_respondents(
 
     See Also
     --------
-    adjust_nonresponse : Weights for those who answered, from what is known of those who did not.
+    adjust_nonresponse : Weights for those who answered, from what is known about those who did not.
 
     Notes
     -----
@@ -177,7 +177,7 @@ class _Codes:
         return cls(np.stack(members, axis=1), np.array(targets), names)
 
     def table(self, before: np.ndarray, after: np.ndarray) -> pd.DataFrame:
-        """Margins in per cent."""
+        """Margins in percent."""
         reached = {name: 100 * weight @ self.members / weight.sum() for name, weight in (("b", before), ("a", after))}
         return pd.DataFrame(
             {

@@ -33,10 +33,10 @@ DEADLINE = 5.0
 class RemoteAnswerer:
     """A model behind a server that speaks OpenAI's chat protocol: hosted, or vLLM, llama.cpp, ``transformers serve``.
 
-    Asks run side by side, are tried again when the server is busy or the connection breaks, and are handed over one by
-    one as they are answered. The first ask goes alone: a wrong key, an unknown model or a server that is out of reach
-    raises before anything is spent. What a server ignores or refuses (several draws in one request, JSON schemas,
-    log-probabilities, seeds) is noticed once, see `notices`, and worked around.
+    Asks run side by side, are retried when the server is busy or the connection breaks, and are delivered one by one as
+    they are answered. The first ask goes alone: a wrong key, an unknown model or an unreachable server raises before
+    anything is spent. What a server ignores or refuses (several draws in one request, JSON schemas, log-probabilities,
+    seeds) is noticed once, see `notices`, and worked around.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class RemoteAnswerer:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """What determines the answers, as far as it can be told from here: protocol, model, address."""
+        """What determines the answers, as far as it is known here: protocol, model, address."""
         return {"kind": "server", "protocol": "chat.completions", "model": self.name, "base_url": self._address()}
 
     @property
@@ -176,13 +176,13 @@ class RemoteAnswerer:
         Returns
         -------
         list of Answer
-            One that could not be had says so in `failure`. When the server breaks off in the middle, what is left is
+            An answer that did not arrive says why in `failure`. If the server breaks off in the middle, the rest are
             failures, with a RuntimeWarning.
 
         Raises
         ------
         RemoteError
-            If the server refuses the key, the model or the requests as such, or cannot be reached, before anything was
+            If the server refuses the key, the model or all requests, or cannot be reached, before anything was
             answered.
         LabelProbabilitiesUnavailable
             If label probabilities are asked for and the server sends none.
@@ -206,7 +206,7 @@ class RemoteAnswerer:
 
     @contextmanager
     def connected(self) -> Iterator[tuple[OpenAI, Exchange]]:
-        """A client of the server, and what sends requests with it; closed at the end."""
+        """A client of the server, and the session that sends requests with it; closed at the end."""
         client, exchange = self._connect()
         try:
             yield client, exchange
@@ -231,7 +231,7 @@ class RemoteAnswerer:
 
     @property
     def traits(self) -> ServerTraits:
-        """What the server has been seen to take and to ignore."""
+        """What the server has been seen to accept and to ignore."""
         return self._traits
 
     def _address(self) -> str:

@@ -53,7 +53,7 @@ class Exchange:
         Taken out of answers and messages.
     model : str
     traits : ServerTraits
-        What is known of the server; what a reply shows is added.
+        What is known about the server; what a reply shows is added.
     patience : Patience
     deadline : float
         Seconds that one request may take in all.

@@ -35,7 +35,7 @@ _TRY_AGAIN = frozenset({408, 409, 425, 429})
 
 
 class RemoteError(SurveysimError, RuntimeError):
-    """A server cannot be used: it is out of reach, refuses the key, or does not know the model.
+    """A server cannot be used: it is unreachable, refuses the key, or does not know the model.
 
     Attributes
     ----------

@@ -161,7 +161,7 @@ def evaluate_sample(split: RespondentSplit) -> pd.DataFrame:
 
 
 def evaluate_floor(split: RespondentSplit, *, surveys: bool = True) -> pd.DataFrame:
-    """The same for a perfect prediction, and what random surveys of other sizes would show.
+    """The same for a perfect prediction, and for random surveys of other sizes.
 
     Its raw divergence is what debiasing subtracts there; with `surveys`, the columns `SURVEY_COLUMNS` are added.
     """

@@ -44,7 +44,7 @@ def respondents_saved(
     n_draws: int = 1000,
     random_state: RandomState = 0,
 ) -> pd.DataFrame:
-    """Find how many respondents a reference would need to be as near to the truth as a model trained on `n_train`.
+    """Find how many respondents a reference would need to come as close to the truth as a model trained on `n_train`.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def respondents_saved(
         Default: all models of the curve but the baseline (with ``reference="cells"``, the baseline too).
     reference : {"baseline", "cells"}, default="baseline"
         "baseline": the order-aware logit fitted to a sample, as measured in the curve. That is what the language model
-        saves. "cells" adds, *beside* these rows, the savings against raw cells, a random survey whose shares are taken
-        as they are: the headline figure of papers, which any model with a little smoothing beats.
+        saves. "cells" adds, *beside* these rows, the savings against raw cells, that is a random survey whose shares
+        are taken as they are: the headline figure of papers, which any model with a little smoothing achieves.
     baseline : str, default="order-aware logit"
         Its name in the curve.
     levels : list of str, default=("cell", "attribute", "population")
@@ -74,7 +74,7 @@ def respondents_saved(
         n_train / needed, negative where the model needs more, with ``saved_low`` and ``saved_high``; ``resampled``; and
         ``note``, which gives the reason where ``needed`` is NaN: the truth is too noisy (its floor is over half of the
         divergence), or needed respondents outside the curve's sizes, which are not extrapolated. An interval that
-        reaches outside ends there in 0 or infinity.
+        reaches beyond them ends in 0 or infinity.
 
     Raises
     ------

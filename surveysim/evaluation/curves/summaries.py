@@ -93,10 +93,10 @@ def compare_models(
         Names of models; the second is the one to beat.
     level : {"cell", "attribute", "population"}, default="cell"
     confidence : float, default=0.9
-        Of the interval: a bootstrap over questions. With fewer than 5 of them it is over respondents: how much the
-        splits differ, which are other samples to learn from, and a jackknife of the truth, which all splits share. A
-        single split tells only the second. A curve without the jackknife's columns has a bootstrap over splits, which
-        is too narrow. Ends are infinite where the second's divergence may as well be 0.
+        Of the interval: a bootstrap over questions. With fewer than 5 questions it is over respondents: it adds up how
+        much the splits differ, which are different samples to learn from, and a jackknife of the truth, which all
+        splits share. A single split shows only the second. A curve without the jackknife's columns has a bootstrap over
+        splits, which is too narrow. Ends are infinite where the second model's divergence could be 0.
     n_draws : int, default=2000
     random_state : int, RandomState, Generator or None, default=0
 

@@ -121,7 +121,7 @@ class GroupAlignmentDisplay:
         return cls(group_report(X, Y_true, Y_pred, **parameters), value=value).plot(ax=ax)
 
     def plot(self, ax: Axes | None = None) -> GroupAlignmentDisplay:
-        """Draw, into given axes or a new figure.
+        """Draw into given axes or a new figure.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class GroupAlignmentDisplay:
         Raises
         ------
         ValueError
-            If the value is none of those above, or no group has it.
+            If the value is not one of those above, or no group has it.
         """
         report, heights, heads, end = self._rows()
         own_figure = ax is None

@@ -48,7 +48,7 @@ GREYS = {"pooled marginal": "#adb5bd", "plain logit": "#868e96", "order-aware lo
 
 
 class RespondentCurveDisplay:
-    """How near models come to the truth, by the respondents they learn from.
+    """How close models come to the truth, by the number of respondents that they learn from.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class RespondentCurveDisplay:
         ax: Axes | None = None,
         **parameters: Any,
     ) -> RespondentCurveDisplay:
-        """Measure an unfitted estimator beside the baselines and draw.
+        """Measure an unfitted estimator beside the baselines, and draw.
 
         Parameters
         ----------
@@ -154,7 +154,7 @@ class RespondentCurveDisplay:
         return cls(curve, level=level, value=value, models=models).plot(ax=ax)
 
     def plot(self, ax: Axes | None = None) -> RespondentCurveDisplay:
-        """Draw, into given axes or a new figure.
+        """Draw into given axes or a new figure.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class RespondentCurveDisplay:
         Raises
         ------
         ValueError
-            If the value is none of the four, or a model is not in the curve.
+            If the value is not one of the four, or a model is not in the curve.
         """
         table = self._table()
         sizes = table.columns.to_numpy(dtype=float)

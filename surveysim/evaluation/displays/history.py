@@ -77,7 +77,7 @@ class TrainingHistoryDisplay:
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         TypeError
-            If the estimator keeps no history.
+            If the estimator does not keep a history.
         """
         check_is_fitted(estimator)
         history = getattr(estimator, "history_", None)
@@ -86,7 +86,7 @@ class TrainingHistoryDisplay:
         return cls(history).plot(ax=ax)
 
     def plot(self, ax: Sequence[Axes] | np.ndarray | None = None) -> TrainingHistoryDisplay:
-        """Draw, into given axes or a new figure.
+        """Draw into given axes or a new figure.
 
         Parameters
         ----------
