@@ -83,7 +83,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False, 
 
 
 class JournalError(SurveysimError, RuntimeError):
-    """A journal's file cannot be read or written any more."""
+    """A journal's file can no longer be read or written."""
 
 
 class Journal:

@@ -52,7 +52,7 @@ _SECOND = (
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Open a journal's file, or make it.
+    """Open a journal's file, or create it.
 
     Raises
     ------
@@ -123,7 +123,7 @@ _HEADER = ("application_id", "user_version")
 
 
 def _patiently(connection: sqlite3.Connection, statement: str) -> str:
-    """The change to a write-ahead log does not wait for others by itself."""
+    """Change to a write-ahead log, waiting for others, which SQLite does not do by itself."""
     end = time.monotonic() + _PATIENCE
     while True:
         try:

@@ -317,7 +317,7 @@ def answer_chunk(model: LoadedModel, asks: Sequence[Ask]) -> list[Answer]:
 
 
 def _report_all(answers: Sequence[tuple[int, Answer]], report: OnAnswer) -> None:
-    """Report what has arrived, all of it: Ctrl-C waits until then, a second one does not."""
+    """Report everything that has arrived: Ctrl-C waits until then, a second one does not."""
     interrupted: KeyboardInterrupt | None = None
     left = list(reversed(answers))
     while left:

@@ -165,7 +165,7 @@ def check_weight(column: pd.Series) -> None:
 
 
 def fill_weight(name: str, column: pd.Series, report: Report) -> pd.Series:
-    """The weight with 0 where it is missing, which is reported."""
+    """The weight with 0 where it is missing, which is also reported."""
     absent, zero = int(column.isna().sum()), int((column == 0).sum())
     if absent:
         report.warn(name, "weights missing, taken as 0: these respondents do not count", absent)

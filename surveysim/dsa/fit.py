@@ -1,4 +1,4 @@
-"""From validated cells to trained members: where the rooms of a fit are wired together."""
+"""From validated cells to trained members: where the parts of a fit are wired together."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Training:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a fit hands to the estimator; see the attributes of `DSARegressor`.
+    """What a fit gives to the estimator; see the attributes of `DSARegressor`.
 
     Attributes
     ----------

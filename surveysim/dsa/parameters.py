@@ -48,7 +48,7 @@ def check_parameters(params: Mapping[str, Any]) -> None:
 
 
 def _check_lora(params: Mapping[str, Any]) -> None:
-    """What says nothing where adapters are trained in all blocks."""
+    """Refuse parameters that mean nothing if adapters are trained in all blocks."""
     if params["n_blocks"] != 1:
         raise ValueError(
             f"n_blocks={params['n_blocks']} with tuning='lora': adapters tune all blocks. Leave n_blocks=1, or choose "

@@ -265,13 +265,13 @@ class Trainer:
     # --- runs ---------------------------------------------------------------------------------------------------------
 
     def begin(self, start: Start) -> None:
-        """Put the head back to the model's own weights, with the biases of `start`."""
+        """Reset the head to the model's own weights, with the biases of `start`."""
         self.head.reset()
         with torch.no_grad():
             self.head.bias.copy_(self.batches.tensor(start.bias))
 
     def run(self, objective: Objective, n_epochs: int, label: Mapping[str, object]) -> None:
-        """Train the head as it stands for so many epochs; `label` opens their rows in the history."""
+        """Train the head as it stands for this many epochs; `label` opens their rows in the history."""
         steps = epochs(self.head, self.batches, objective, self.learning_rate, self.generator)
         for epoch in range(1, n_epochs + 1):
             self._note({**label, "epoch": epoch, **next(steps)})

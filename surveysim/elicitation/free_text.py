@@ -268,7 +268,7 @@ random_state
 
 
 def _without_similarity(answer: Answer) -> Reading | None:
-    """What is plain without looking at the words' meaning."""
+    """What is clear without looking at the meaning of the words."""
     if answer.failure is not None:
         return Reading(failure=answer.failure)
     if answer.ended == "refusal":

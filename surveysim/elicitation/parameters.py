@@ -30,7 +30,7 @@ better still where a model is too sure of itself: that is for calibration to cor
 
 
 def check_elicitor(elicitor: Any, method: Method) -> None:
-    """Everything about an elicitor's parameters that can be wrong without looking at data, but for its model.
+    """Check everything about an elicitor's parameters, except its model, that does not depend on data.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a model wrote as an answer: one label, or many. Nothing is ever evaluated, and nothing is made up."""
+"""Read a model's answer: one label, or many. Nothing is ever evaluated, and nothing is made up."""
 
 from __future__ import annotations
 

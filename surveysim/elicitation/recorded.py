@@ -1,4 +1,4 @@
-"""`RecordedElicitor`: distributions that a language model gave somewhere else, looked up as if it were asked now."""
+"""`RecordedElicitor`: distributions that a language model gave elsewhere, looked up as if it were asked now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an elicitation brings back."""
+"""The result of an elicitation."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Elicitation:
 
 
 def attach(error: BaseException, elicitation: Elicitation) -> None:
-    """Put what was answered on an exception that ends an elicitation: it is paid for.
+    """Attach what was answered to an exception that ends an elicitation: it is paid for.
 
     Any exception may end one, Ctrl-C as well; its attribute `elicitation` has what there is, and a note says so.
     """

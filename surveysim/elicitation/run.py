@@ -1,4 +1,4 @@
-"""An elicitation from beginning to end: ask a model, read what it answered, say what went wrong."""
+"""An elicitation from beginning to end: ask a model, read its answers, report what went wrong."""
 
 from __future__ import annotations
 

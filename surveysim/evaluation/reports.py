@@ -1,4 +1,4 @@
-"""For which groups predictions fail: a report per group or attribute, the worst first."""
+"""For which groups predictions fail: a report by group or attribute, the worst first."""
 
 from __future__ import annotations
 

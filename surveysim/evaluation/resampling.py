@@ -1,4 +1,4 @@
-"""What intervals rest on: questions, groups or respondents drawn again."""
+"""What intervals rest on: questions, groups or respondents, resampled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splitters of cells, in scikit-learn's interface, for what a model has not seen: levels, combinations, questions."""
+"""Splitters of cells, with scikit-learn's interface, for what a model has not seen: levels, combinations, questions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEALS = 200
 
 
 class _CellSplitter(BaseCrossValidator):
-    """What the splitters share: folds are made of X, the table of backgrounds and questions, and of nothing else."""
+    """What the splitters share: folds depend only on X, the table of backgrounds and questions."""
 
     def get_n_splits(self, X: pd.DataFrame | None = None, Y: object = None, groups: object = None) -> int:
         """The number of folds, which depends on X.

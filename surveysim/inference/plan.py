@@ -1,4 +1,4 @@
-"""A plan of respondents as it is handed to the user: tables and an answer in words."""
+"""A plan of respondents as the user gets it: tables and an answer in words."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def _gated(name: str) -> str:
 
 
 def say(message: str) -> None:
-    """Tell what is about to take a while."""
+    """Announce what is about to take a while."""
     # To the log for programs, and to the terminal for people: a silent wait of minutes looks like a hang.
     _LOGGER.info(message)
     tqdm.write(f"surveysim: {message}", file=sys.stderr)

@@ -67,7 +67,7 @@ class _Key(NamedTuple):
 
 
 class _Settings(NamedTuple):
-    """How a sentence encoder wants its texts, and what it makes of its tokens' vectors."""
+    """How a sentence encoder takes its texts, and how it pools its tokens' vectors."""
 
     pooling: tuple[str, ...]
     max_tokens: int | None
@@ -154,7 +154,7 @@ def load_encoder(
     revision: str | None = None,
     local_files_only: bool = False,
 ) -> Encoder:
-    """A sentence encoder from a folder or from the Hugging Face hub; one copy for all who use it at the same time.
+    """A sentence encoder from a folder or the Hugging Face hub; everybody who uses it at the same time shares one copy.
 
     Pooling, the longest text and a prompt are read from sentence-transformers' settings beside the model, where there
     are any; else the vectors of all tokens are averaged.

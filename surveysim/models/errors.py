@@ -1,4 +1,4 @@
-"""The errors of finding and loading models, and what to do about them."""
+"""Errors in finding and loading models, and what to do about them."""
 
 from __future__ import annotations
 

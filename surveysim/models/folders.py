@@ -1,4 +1,4 @@
-"""Whether a folder holds a causal language model that can be loaded safely: checked before anything slow."""
+"""Whether a folder holds a causal language model that can be loaded safely, checked before anything slow."""
 
 from __future__ import annotations
 

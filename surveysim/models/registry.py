@@ -1,4 +1,4 @@
-"""Loads models once and hands the same copy to everybody."""
+"""Load models once, and give everybody the same copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders in which a question's options are shown, so that a model's taste for early letters averages out."""
+"""Orders in which a question's options are shown, so that a model's preference for early letters averages out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of a survey as parts of a prompt: on one line, storable, and nothing in them that a model obeys."""
+"""Texts of a survey as parts of a prompt: on one line, storable, and without anything that a model obeys."""
 
 from __future__ import annotations
 

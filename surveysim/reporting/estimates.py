@@ -216,7 +216,7 @@ class GroupEstimates(pd.DataFrame):
 
 
 def _as_estimates(*args: Any, **parameters: Any) -> pd.DataFrame:
-    """What pandas makes of a table: estimates, while their columns are there."""
+    """The class that pandas gives to derived tables: estimates, as long as they have the columns."""
     frame = pd.DataFrame(*args, **parameters)
     columns = list(frame.columns)
     whole = set(columns) >= NEEDED and ("share" in columns or "mean" in columns)

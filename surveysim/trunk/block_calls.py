@@ -1,4 +1,4 @@
-"""How a model calls its blocks: captured as it comes, so that copies can be called in the same way."""
+"""How a model calls its blocks, captured so that copies can be called in the same way."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["BlockCall", "capture", "record_calls", "with_its_rule"]
 
 @dataclass(frozen=True)
 class BlockCall:
-    """What a model hands to one block beside its hidden states, for whole rows of tokens.
+    """What a model passes to a block besides its hidden states, for whole rows of tokens.
 
     Attributes
     ----------
@@ -82,12 +82,12 @@ class BlockCall:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of what is handed over."""
+        """Bytes of what is passed."""
         return _bytes_of((self.args, self.kwargs))
 
 
 def capture(anatomy: Anatomy, blocks: Sequence[nn.Module], **inputs: Any) -> list[BlockCall]:
-    """Run a decoder until it calls the last of `blocks`, and say how it called each of them.
+    """Run a decoder until it calls the last of `blocks`, and return how it called each of them.
 
     Parameters
     ----------

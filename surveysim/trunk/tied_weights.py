@@ -1,4 +1,4 @@
-"""Weights of trained blocks that other parts of a model use, too: a copy would be trained apart from them."""
+"""Weights of trained blocks that other parts of a model use, too: a copy would be trained separately from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request and its reply: sent, waited for until a deadline, read, and judged."""
+"""One request and its reply: sent, awaited until a deadline, read, and judged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong between here and a server, and what to do about it: try again, give one answer up, or stop."""
+"""What can go wrong with a server, and what to do about it: try again, give up one answer, or stop."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Patience:
-    """How often and how long to try again: exponential back-off with jitter, or as the server says.
+    """How often and how long to retry: exponential back-off with jitter, or as the server says.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One split of the protocol: train on n respondents, compare with those held out, at three levels.
+"""One split of the protocol: train on n respondents, and compare with those held out, at three levels.
 
 Respondents are permuted with ``numpy.random.default_rng(seed)``; the first n train, the rest are the truth. The truth
 is a sample too, so beside the raw divergence stands the one with its expected noise taken off (debiased).

@@ -1,4 +1,4 @@
-"""How many respondents a model saves: against a statistical model first, and against raw cells only beside that."""
+"""How many respondents a model saves: first against a statistical model, and only beside that against raw cells."""
 
 from __future__ import annotations
 

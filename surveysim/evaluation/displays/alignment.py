@@ -1,4 +1,4 @@
-"""Alignment by group: for whom the prediction is good, the worst first."""
+"""Alignment by group: for whom a prediction is good, the worst first."""
 
 from __future__ import annotations
 

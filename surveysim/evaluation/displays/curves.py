@@ -230,7 +230,7 @@ class RespondentCurveDisplay:
         label_ends(ax, x, ends)
 
     def _limit(self, ax: Axes, table: pd.DataFrame, own: list[str]) -> None:
-        """The sample may be ten times as far off as the rest: it does not decide the axis."""
+        """Limits of the axis, which the sample does not decide: it may be ten times as far off as the rest."""
         rows = table.loc[[*own, FLOOR] if FLOOR in table.index and self.value == "js" else own].to_numpy(dtype=float)
         low, high = np.nanmin(rows), np.nanmax(rows)
         if self.value == "js" and low > 0:
