@@ -22,7 +22,7 @@ from sklearn.base import clone
 from surveysim import DSARegressor, Question, tabulate
 from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.evaluation import LeaveLevelsOut
-from surveysim.metrics import js_divergence
+from surveysim.metrics import js_divergence, total_variation
 
 survey = sm.datasets.fair.load_pandas().data
 question = Question(
@@ -84,16 +84,14 @@ for left_out in splitter.describe(sample.X).itertuples():
     )
     for name, estimator in estimators.items():
         model = clone(estimator).fit(train.X, train.Y, sample_weight=train.n)
-        D = js_divergence(
-            test.Y,
-            model.predict(test.X),
-            sample_weight=test.n,
-            truth_respondents=test.n,
-        )
-        found.append(
-            (f"{left_out.column}: {left_out.level}", left_out.place, name, 1000 * D)
-        )
-results = pd.DataFrame(found, columns=["left out", "place", "model", "divergence"])
+        P = model.predict(test.X)
+        D = js_divergence(test.Y, P, sample_weight=test.n, truth_respondents=test.n)
+        points = 100 * total_variation(test.Y, P, sample_weight=test.n)
+        group = f"{left_out.column}: {left_out.level}"
+        found.append((group, left_out.place, name, 1000 * D, points))
+results = pd.DataFrame(
+    found, columns=["left out", "place", "model", "divergence", "points"]
+)
 table = results.pivot(
     index=["place", "left out"], columns="model", values="divergence"
 )[list(estimators)]
@@ -103,6 +101,12 @@ table.round(1)
 # Debiased divergence in thousandths of a bit. By place:
 
 table.groupby("place").mean().round(1)
+
+# %%
+# In percentage points, the answers that are put on a wrong option, with the noise of the truth:
+
+by_place = results.groupby(["place", "model"])["points"].mean().unstack()
+by_place[list(estimators)].round(1)
 
 # %%
 # Order helps. The plain logit has no coefficient for a level that it never saw and says little more than the
