@@ -88,14 +88,14 @@ def group_report(
         - ``gap_inflation``: the share of the predicted gap between the group and everybody that is borne out: 1 just
           right, 0.2 exaggerated fivefold, above 1 understated, negative in the wrong direction; as ``gap_inflation_``
           of the estimators. NaN where no gap is predicted, or the group is everybody;
-        - ``variance_ratio``: variance of the predicted answers within the group over that of people's. Below 1, the
-          prediction makes the group more uniform than it is;
+        - ``variance_ratio``: variance of the predicted answers within the group over that of people's. Below 1 the
+          group is made more uniform than it is;
         - ``<figure>_low``, ``<figure>_high``: interval of each, and ``resampled``: what it rests on.
 
     Raises
     ------
     ValueError
-        If a row is not a distribution or lacks a prediction, X has no backgrounds, or no group has respondents.
+        If a row is not a distribution or lacks a prediction, X has no backgrounds, or nobody has respondents.
 
     Notes
     -----
