@@ -1,4 +1,4 @@
-"""What X says no more when it comes as an array: the names of its columns, and the order of categories."""
+"""What X loses when it is an array: the names of its columns, and the order of categories."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def warn_of_lost_words(frame: pd.DataFrame) -> None:
     shown = ", ".join(f"{name}: {_smallest(frame[column])}" for name, column in zip(names, frame.columns, strict=True)
                       if names.index(name) < N_SHOWN)  # fmt: skip
     warn(
-        f'the columns of X have no names: a language model is shown "{shown}", which says nothing of people. Pass a '
-        "DataFrame with names and values in words, and leave encoders such as OrdinalEncoder out (in BaggingRegressor, "
-        "which hands on arrays, use n_members)."
+        f'the columns of X have no names, so a language model is shown "{shown}", which says nothing of people. Pass a '
+        "DataFrame with names and values in words, and leave encoders such as OrdinalEncoder out (for "
+        "BaggingRegressor, which passes arrays on, use n_members)."
     )
 
 
 def warn_of_lost_order(frame: pd.DataFrame) -> None:
-    """Warn of columns of texts in an array: had they been ordered categoricals, nothing of their order is left.
+    """Warn about text columns in an array: if they were ordered categoricals, their order is lost.
 
     Whether they had cannot be known. Where order does not matter (numbers, fewer than three levels) nothing is said.
     """
@@ -54,7 +54,7 @@ def warn_of_lost_order(frame: pd.DataFrame) -> None:
 
 
 def _may_have_lost_order(column: pd.Series) -> bool:
-    """Whether there are levels enough for an order, and none that is read from their words."""
+    """Whether there are enough levels for an order, and no order can be read from their words."""
     levels = column.dropna().unique()
     return len(levels) >= MIN_LEVELS and order_of(levels) is None
 

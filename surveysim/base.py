@@ -37,8 +37,8 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
     The target is a distribution, so to scikit-learn this is a multi-output regressor: ``predict`` and
     ``predict_proba`` return the same array and there is no ``classes_``.
 
-    As in scikit-learn, ``set_params`` has no effect on predictions before the next ``fit``, but for the parameters in
-    `_live_parameters` (`verbose`; of models: device, number type, addresses and the like).
+    As in scikit-learn, ``set_params`` has no effect on predictions before the next ``fit``, except for the parameters
+    in `_live_parameters` (`verbose`; of models: device, number type, addresses and the like).
 
     Attributes
     ----------
@@ -65,14 +65,18 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
     ...     def __init__(self, question=None, question_column="question"):
     ...         self.question = question
     ...         self.question_column = question_column
+    ...
     ...     def fit(self, X, Y, sample_weight=None):
     ...         with self._atomic_fit():
     ...             cells = self._validate_fit(X, Y, sample_weight)
     ...             self.mean_ = np.average(cells.Y, axis=0, weights=cells.n)
     ...         return self
+    ...
     ...     def _predict(self, cells):
     ...         return np.tile(self.mean_, (len(cells.backgrounds), 1))
-    >>> Same().fit([["f"], ["m"]], [[0.2, 0.8], [0.6, 0.4]], sample_weight=[10, 30]).predict([["f"]])
+    >>> Same().fit([["f"], ["m"]], [[0.2, 0.8], [0.6, 0.4]], sample_weight=[10, 30]).predict(
+    ...     [["f"]]
+    ... )
     array([[0.5, 0.5]])
     """
 
@@ -109,7 +113,7 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
         return self._predict(self._validate_predict(X))
 
     def predict_proba(self, X: Table) -> np.ndarray:
-        """The same as `predict`, under the name that tools for probabilities look for.
+        """Do the same as `predict`, under the name that tools for probabilities look for.
 
         ``cross_val_predict(method="predict_proba")`` label-encodes Y before it fits and therefore raises; leave out
         ``method`` there.
@@ -167,7 +171,7 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
             raise
 
     def _validate_fit(self, X: Table, Y: ArrayLike | None, sample_weight: ArrayLike | None = None) -> FitCells:
-        """Check everything about the training data that can be wrong, and remember what the estimator was fitted on.
+        """Check everything that can be wrong with the training data, and remember what the estimator was fitted on.
 
         Parameters
         ----------
@@ -274,7 +278,7 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
         return False
 
     def _by_option(self, X: Table, Y: ArrayLike, name: str = "Y") -> ArrayLike:
-        """Y with its columns in the order of the options, if it has names for them; else Y as it came."""
+        """Y with its columns in the order of the options, if they have names; else Y as passed."""
         if not is_table(Y):
             return Y
         questions = as_questions(self.question) or _numbered_question(as_matrix(Y))
@@ -283,7 +287,7 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
         return arrange_options(Y, questions, index, name)
 
     def _equal_shares(self, X: Table) -> np.ndarray:
-        """Targets for X from which nothing can be learned, so that a fit without Y has the validation of one with Y."""
+        """Targets for X that teach nothing, so that a fit without Y is validated like one with Y."""
         self._check_question_column()
         questions = as_questions(self.question)
         assert questions is not None
@@ -299,7 +303,7 @@ class DistributionRegressor(FittedParameters, NestedParameters, PlainState, Regr
             raise TypeError(f"question_column must be the name of a column, got {self.question_column!r}")
 
     def _align_only_question(self, X: pd.DataFrame) -> pd.DataFrame:
-        """With one question the column may come or stay away, in fit and predict independently."""
+        """With one question the column may be present or absent, in fit and predict independently."""
         seen, comes = self.question_column in self._columns, self.question_column in X.columns
         if seen and not comes:
             X = X.copy(deep=False)

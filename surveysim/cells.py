@@ -1,4 +1,4 @@
-"""Cells that passed the door: backgrounds and questions, paired, and what was observed of them."""
+"""Validated cells: backgrounds and questions, paired, and what was observed in them."""
 
 from __future__ import annotations
 

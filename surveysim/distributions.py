@@ -23,13 +23,14 @@ def check_distributions(
     Parameters
     ----------
     Y : array-like of shape (n, K)
-        One distribution a row, NaN past the last option of a shorter question. Columns of a DataFrame must be numbered.
+        One distribution per row, NaN past the last option of a shorter question. Columns of a DataFrame must be
+        numbered.
     n_options : int or sequence of int of length n, optional
         How many options each row's question has; default: what the NaNs say.
     name : str, default="Y"
         What error messages call the array.
     missing_rows : bool, default=False
-        Let rows of NaN only through as they are: cells for which there is no usable answer.
+        Let rows of only NaN pass unchanged: cells without a usable answer.
 
     Returns
     -------
@@ -67,7 +68,7 @@ def check_distributions(
         )
     told = counted > 0
     if not (missing_rows or told.all()):
-        raise ValueError(f"{name}: row {int(np.flatnonzero(~told)[0])} is all NaN, expected a distribution")
+        raise ValueError(f"{name}: row {int(np.flatnonzero(~told)[0])} is all NaN; a distribution is expected")
     if n_options is not None:
         expected = np.broadcast_to(np.asarray(n_options, dtype=int), (n_rows,))
         wrong = np.flatnonzero(told & (counted != expected))
@@ -139,7 +140,9 @@ def renormalize(P: np.ndarray) -> np.ndarray:
     P = np.asarray(P, dtype=np.float64)
     sums = np.nansum(P, axis=-1, keepdims=True)
     if (sums <= 0).any():
-        raise ValueError(f"row {int(np.flatnonzero((sums <= 0).reshape(-1))[0])} sums to zero: it is no distribution")
+        raise ValueError(
+            f"row {int(np.flatnonzero((sums <= 0).reshape(-1))[0])} sums to zero, so it is not a distribution"
+        )
     return P / sums
 
 

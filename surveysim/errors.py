@@ -32,7 +32,7 @@ class SurveysimError(Exception):
 
 
 class DiskFullError(SurveysimError, OSError, RuntimeError):
-    """Something could not be written, because the disk, or the share of it that the user may fill, is full.
+    """Something could not be written because the disk, or the user's share of it, is full.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class DiskFullError(SurveysimError, OSError, RuntimeError):
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error of the system, or a library's account of one, says that there is no room."""
+    """Whether an error of the system, or of a library, says that there is no room."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return True
     said = str(error).lower()
@@ -70,7 +70,7 @@ class UndefinedMetricWarning(SurveysimWarning, sklearn_exceptions.UndefinedMetri
 
 
 def warn(message: str, category: type[Warning] = SurveysimWarning) -> None:
-    """Warn at the user's own line, however deep in the library, or in a search or loop around it, the cause was found.
+    """Warn at the user's own line, however deep in the library, or in a search or loop around it, the cause is.
 
     Parameters
     ----------

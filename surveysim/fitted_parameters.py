@@ -1,4 +1,4 @@
-"""Predictions belong to a fit: what ``set_params`` changes afterwards has no effect before the next one."""
+"""Predictions belong to a fit: what ``set_params`` changes afterwards has no effect until the next one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FittedParameters:
     """Mixin: methods that read a fit see the constructor parameters that it was made with, as in scikit-learn.
 
     A fit calls `_remember_parameters`. Where a parameter was changed since, ``predict`` and its like run on a shallow
-    twin of the estimator that has the old one, so that no line of them has to know of it. Parameters named in
+    twin of the estimator that has the old one, so that no line of them has to know about it. Parameters named in
     `_live_parameters` stay as they are now: they say where and how something is computed, not what.
     """
 

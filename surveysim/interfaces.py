@@ -1,4 +1,4 @@
-"""What the library asks of things that are not its own, in types: estimators, tables, sources of randomness."""
+"""What the library expects of things that are not its own, as types: estimators, tables, sources of randomness."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JSON: TypeAlias = "Mapping[str, JSON] | Sequence[JSON] | str | int | float | boo
 
 
 class NamedTable(Protocol):
-    """A table whose columns have names, of whatever library."""
+    """A table whose columns have names, from any library."""
 
     @property
     def columns(self) -> Iterable[Hashable]:
@@ -37,14 +37,14 @@ class NamedTable(Protocol):
 
 
 class Predictor(Protocol):
-    """What predicts a distribution for each row of X: a fitted estimator, a pipeline, a search."""
+    """Something that predicts a distribution for each row of X: a fitted estimator, a pipeline, a search."""
 
     def predict(self, X: pd.DataFrame, /) -> ArrayLike:
         """Distributions (n, K) for backgrounds."""
 
 
 class Estimator(Protocol):
-    """An estimator by scikit-learn's interface, of whatever library.
+    """An estimator with scikit-learn's interface, from any library.
 
     Its ``fit`` may take more than X and Y, and ``predict`` returns a distribution for each row.
     """
@@ -63,7 +63,7 @@ class Estimator(Protocol):
 
 
 class Splitter(Protocol):
-    """A cross-validation splitter by scikit-learn's interface."""
+    """A cross-validation splitter with scikit-learn's interface."""
 
     def split(self, *args: Any, **kwargs: Any) -> Any:
         """Positions of training and test rows, fold by fold."""

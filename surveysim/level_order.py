@@ -94,7 +94,7 @@ def order_of(levels: Iterable[object]) -> dict[object, float] | None:
 
 
 def range_of(level: str) -> tuple[float, float] | None:
-    """Smallest and largest number that a level stands for, both included; None where it is no range of numbers.
+    """Smallest and largest number that a level stands for, both included; None where it is not a range of numbers.
 
     Open ends are infinite. "Under 30" ends at 29 and "over 64" begins at 65: ages, people and amounts of money count in
     whole numbers.
@@ -183,7 +183,7 @@ def _by_words(texts: dict[object, str]) -> list[object] | None:
 
 
 def _bare(text: str) -> str:
-    """Without what does not change a word's place on its scale."""
+    """Text without the words that do not change a place on a scale."""
     text = re.sub(r"\([^)]*\)", " ", text)
     text = re.sub(r"\b(?:degree|diploma|education|income|class|level|risk)\b", " ", text)
     return re.sub(r"\s+", " ", text).strip(" ,.")

@@ -39,7 +39,7 @@ of them, a question with 4 options: 7 seconds of one processor core)."""
 
 
 def check_level_counts(backgrounds: pd.DataFrame, most: int | None) -> None:
-    """Say so where a column has values by the thousand; refuse more than an estimator can work through.
+    """Warn where a column has thousands of values; refuse more than an estimator can handle.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class LevelIndex:
         return codes
 
     def warn_of_misspelt(self, name: str, column: pd.Series, codes: np.ndarray) -> None:
-        """Warn of levels that training did not have and that are spelled almost like one that it had.
+        """Warn about levels that training did not have and that are spelled almost like one that it had.
 
         Parameters
         ----------
@@ -140,7 +140,7 @@ class LevelIndex:
 
 
 def _differ_in_digits(first: str, second: str) -> bool:
-    """ "18-29" and "19-29" are two levels, not a slip."""
+    """ "18-29" and "19-29" are two levels, not a misspelling."""
     return re.findall(r"\d+", first) != re.findall(r"\d+", second)
 
 
@@ -155,7 +155,7 @@ def is_number_column(column: pd.Series) -> bool:
 
 
 def as_numbers(column: pd.Series) -> np.ndarray:
-    """Float64 array of a column's numbers; NaN for what is missing or no number."""
+    """Float64 array of a column's numbers; NaN for what is missing or not a number."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)

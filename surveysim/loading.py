@@ -16,9 +16,9 @@ __all__ = ["load"]
 
 
 def load(path: str | os.PathLike[str]) -> DSARegressor | QuestionBank:
-    """Open an estimator or a question bank that was written by its ``save`` method.
+    """Open an estimator or a question bank that its ``save`` method wrote.
 
-    The base model is not opened until something is predicted; it is then looked for under the name it had when the
+    The base model is not opened until something is predicted. It is then looked up under the name that it had when the
     estimator was fitted, and its fingerprint is checked. The device is chosen anew for this machine.
 
     Parameters
@@ -36,7 +36,7 @@ def load(path: str | os.PathLike[str]) -> DSARegressor | QuestionBank:
     FileNotFoundError
         If there is no such folder, or no estimator in it.
     ValueError
-        If the folder is damaged, was written by a newer version, or names a class that is not of this library.
+        If the folder is damaged, was written by a newer version, or names a class that does not belong to this library.
 
     Examples
     --------

@@ -10,10 +10,10 @@ __all__ = ["NestedParameters"]
 
 
 class NestedParameters:
-    """Mixin: parameters of a part can be set, and searched, though the part itself was left at its default."""
+    """Mixin: parameters of a part can be set, and searched, even if the part itself was left at its default."""
 
     def _default_part(self, name: str, value: object) -> Estimator | None:
-        """What the parameter's value stands for, as an object with parameters of its own; None if for nothing such."""
+        """What the parameter's value stands for, as an object with its own parameters; None if it stands for none."""
         return None
 
     def set_params(self, **params: object) -> Self:

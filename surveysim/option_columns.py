@@ -21,7 +21,7 @@ MAX_LISTED = 12
 
 
 def is_table(Y: object) -> TypeIs[NamedTable]:
-    """Whether Y is a table with named columns: of pandas, polars, or whatever else has ``columns`` and ``to_numpy``."""
+    """Whether Y is a table with named columns: from pandas, polars, or anything with ``columns`` and ``to_numpy``."""
     return hasattr(Y, "columns") and callable(getattr(Y, "to_numpy", None))
 
 
@@ -32,7 +32,7 @@ def match_options(
     index: np.ndarray,
     name: str = "Y",
 ) -> ArrayLike:
-    """The distributions of a table, in the order of each row's own options; what has no names is handed back.
+    """The distributions of a table, in the order of each row's own options; arrays without names come back unchanged.
 
     Columns are found by the options' texts, by the codes that the data file has for them, or by numbers 1..K or
     0..K-1, in any order. Texts and codes are those of all questions together: in a row the columns of options that its
@@ -92,7 +92,7 @@ def match_options(
 
 
 def by_position(Y: ArrayLike, name: str = "Y") -> ArrayLike:
-    """The values of a table whose columns are numbered 1..K or 0..K-1; what has no names is handed back.
+    """The values of a table whose columns are numbered 1..K or 0..K-1; arrays without names are returned as they are.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def by_position(Y: ArrayLike, name: str = "Y") -> ArrayLike:
 
 
 def align_tables(first: ArrayLike, second: ArrayLike, names: tuple[str, str]) -> tuple[ArrayLike, ArrayLike]:
-    """Two tables of the same columns, by name, as arrays in the order of the first; what has no names stays as it is.
+    """Two tables with the same columns, by name, as arrays in the order of the first; arrays stay as they are.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def align_tables(first: ArrayLike, second: ArrayLike, names: tuple[str, str]) ->
 
 
 def option_names(Y: object) -> list[Hashable] | None:
-    """The names of a table's columns; None for what has none, or numbers only."""
+    """The names of a table's columns; None if it has none, or only numbers."""
     if not is_table(Y) or _numbered(list(Y.columns)) is not None:
         return None
     return list(Y.columns)
@@ -164,8 +164,8 @@ def unnamed(Y: ArrayLike, names: list[Hashable] | None, name: str) -> ArrayLike:
         return by_position(Y, name)
     if names is not None and own != names and set(own) == set(names):
         raise ValueError(
-            f"{name} has columns {_listed(own)}, in another order than at fit: {_listed(names)}. Select them in that "
-            f"order: {name}[[...]]."
+            f"{name} has columns {_listed(own)} in a different order than at fit: {_listed(names)}. Select them in "
+            f"that order: {name}[[...]]."
         )
     _distinct_columns(Y, name)
     return _values(Y)
@@ -180,7 +180,7 @@ def _distinct_columns(Y: NamedTable, name: str) -> list[Hashable]:
 
 
 def _values(Y: NamedTable) -> np.ndarray:
-    """The table's numbers as float64 if they are any; missing ones are NaN."""
+    """The table's numbers as float64, if they are numbers; missing ones are NaN."""
     array = Y.to_numpy()
     if np.iscomplexobj(array):
         return np.asarray(array)
@@ -193,7 +193,7 @@ def _values(Y: NamedTable) -> np.ndarray:
 
 
 def _is_unnamed(Y: object) -> bool:
-    """Columns that pandas numbered by itself say nothing but their order."""
+    """Whether pandas numbered the columns by itself, so that they say nothing but their order."""
     return (
         isinstance(Y, pd.DataFrame)
         and isinstance(Y.columns, pd.RangeIndex)

@@ -1,4 +1,4 @@
-"""State without tables and odd keys, for formats that hold plain values and arrays alone, such as skops'."""
+"""State without tables and odd keys, for formats that hold only plain values and arrays, such as skops'."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARKS = frozenset({_TABLE, _PAIRS, _TENSOR, _PART})
 
 
 class PlainState:
-    """Mixin: ``__getstate__`` gives plain values and arrays, which skops can write; pickles hold what there is.
+    """Mixin: ``__getstate__`` gives plain values and arrays, which skops can write; pickles hold everything.
 
     Parts of an estimator, objects of this package that are no estimators, are written by the name of their class and
     their attributes. They are read without calling anything of them, and from this package alone.
@@ -79,7 +79,9 @@ def _part(state: Mapping[str, Any]) -> Any:
     module, _, name = state[_PART].partition(":")
     kind = getattr(importlib.import_module(module), name, None) if module.startswith("surveysim.") else None
     if not isinstance(kind, type) or kind.__module__ != module:
-        raise ValueError(f"{state[_PART]!r} is not a class of surveysim: what it was part of is not restored")
+        raise ValueError(
+            f"{state[_PART]!r} is not a class of surveysim, so the object that it is part of is not restored"
+        )
     if "items" in state:
         return kind(_restored(state["items"]))
     if "fields" in state:

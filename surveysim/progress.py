@@ -1,4 +1,4 @@
-"""Progress of what takes long, shown where somebody looks."""
+"""Progress of long computations, shown where somebody can see it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def is_watched() -> bool:
 def progress(
     verbose: int | None = 0, *, total: int | None = None, desc: str | None = None, unit: str = "it", **parameters: Any
 ) -> tqdm:
-    """A progress bar: the one way in which the library shows that it is at work.
+    """A progress bar: the only way in which the library shows that it is working.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def progress(
 
 
 def tell(message: str, verbose: int | None = 0) -> None:
-    """Say in one line what is about to take long, where a bar would be shown for it.
+    """Say in one line what is about to take long, if a bar would be shown for it.
 
     Parameters
     ----------

@@ -46,8 +46,12 @@ class Question:
     Examples
     --------
     >>> from surveysim import Question
-    >>> rating = Question("How do you rate your marriage?", ["poor", "fair", "good", "don't know"],
-    ...                   codes=[1, 2, 3, 9], pinned=["don't know"])
+    >>> rating = Question(
+    ...     "How do you rate your marriage?",
+    ...     ["poor", "fair", "good", "don't know"],
+    ...     codes=[1, 2, 3, 9],
+    ...     pinned=["don't know"],
+    ... )
     >>> rating.n_options
     4
     >>> rating.positions
@@ -149,7 +153,17 @@ class Question:
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Question:
-        """The inverse of `to_dict`."""
+        """Make a question from what `to_dict` returned.
+
+        Parameters
+        ----------
+        state : mapping
+            What `to_dict` returned.
+
+        Returns
+        -------
+        Question
+        """
         state = dict(state)
         return cls(state.pop("text"), state.pop("options"), **state)
 

@@ -1,4 +1,4 @@
-"""Moved to `surveysim.elicitation`; this path goes on working."""
+"""Moved to `surveysim.elicitation`; this path keeps working."""
 
 from surveysim.elicitation.recorded import RecordedElicitor
 

@@ -68,7 +68,7 @@ def check_respondents(sample_weight: ArrayLike | None, n_rows: int) -> np.ndarra
 
 
 def _refuse_impossible_weights(n: np.ndarray) -> None:
-    """More respondents than there are people, or too few to be any: sums over them are not numbers any more."""
+    """Refuse more respondents than there are people, or a vanishing number: their sums would no longer be numbers."""
     if n.max() > MOST_RESPONDENTS:
         row = int(n.argmax())
         raise ValueError(
@@ -127,7 +127,7 @@ def check_folds(folds: ArrayLike | None, cells: FitCells, n_rows: int) -> np.nda
 
 
 def unmasked(values: ArrayLike) -> ArrayLike:
-    """A masked array with its masked entries missing (NaN, or None where there are texts); else what came."""
+    """A masked array with its masked entries missing (NaN, or None among texts); anything else unchanged."""
     if not isinstance(values, np.ma.MaskedArray):
         return values
     if not np.ma.getmaskarray(values).any():

@@ -1,4 +1,4 @@
-"""Folders of safetensors and JSON in which fitted estimators are kept: complete or not there, checked when read."""
+"""Folders of safetensors and JSON that hold fitted estimators: complete or absent, checked when read."""
 
 from __future__ import annotations
 
@@ -98,14 +98,16 @@ def read_folder(folder: Path, classes: Collection[str], version: str) -> tuple[d
     from safetensors.torch import load_file
 
     if not (folder / STATE_FILE).is_file() or not (folder / TENSOR_FILE).is_file():
-        raise FileNotFoundError(f"{folder} holds no saved estimator: {STATE_FILE} and {TENSOR_FILE} are expected in it")
+        raise FileNotFoundError(
+            f"{folder} does not hold a saved estimator: {STATE_FILE} and {TENSOR_FILE} are expected in it"
+        )
     try:
         state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{folder / STATE_FILE} is damaged: {error}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         found = state.get("format") if isinstance(state, dict) else None
-        raise ValueError(f"{folder} has format {found!r}; this version of surveysim reads format {FORMAT}")
+        raise ValueError(f"{folder} has the format {found!r}; this version of surveysim reads format {FORMAT}")
     if state.get("class") not in classes:
         raise ValueError(f"{folder} names the class {state.get('class')!r}; only {sorted(classes)} are opened")
     if state.pop("state_sha256", None) != _digest(state):

@@ -1,4 +1,4 @@
-"""Which types skops has to trust so that it opens fitted estimators of this package."""
+"""The types that skops has to trust to open fitted estimators of this package."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def skops_types() -> list[str]:
     """Types to pass as ``skops.io.load(file, trusted=skops_types())``: the estimators of this package.
 
     What an estimator is made of (questions, designs, coefficients, tables) is written as plain values and arrays, and
-    restored without calling anything, so that only the estimators themselves need trust. Predictions are the same to
-    the last bit. `DSARegressor.save` and `surveysim.load` are the better way for a fine-tuned model: they check sums
-    and the version, and take half the space.
+    restored without calling anything, so that only the estimators themselves need to be trusted. Predictions are the
+    same to the last bit. `DSARegressor.save` and `surveysim.load` are the better way for a fine-tuned model: they
+    verify checksums and the version, and take half the space.
 
     Returns
     -------

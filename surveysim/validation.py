@@ -1,4 +1,4 @@
-"""The data contract at the door: what X, Y and sample_weight may hold."""
+"""Validation of input: what X, Y and sample_weight may hold."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _check_column(column: pd.Series) -> pd.Series:
 
 
 def _refuse_foreign_values(values: pd.Series, where: str) -> None:
-    """Values of an object column: text, numbers, booleans, missing, and nothing else."""
+    """Check the values of an object column: text, numbers, booleans and missing values, nothing else."""
     for position, value in enumerate(values):
         if isinstance(value, str | bool | np.bool_):
             continue
@@ -204,7 +204,7 @@ def pair_questions(
 def arrange_options(
     Y: ArrayLike, questions: Mapping[str, Question], question_index: np.ndarray, name: str = "Y"
 ) -> ArrayLike:
-    """Y with its columns in the order of each row's options, where Y has names for them; else Y as it came.
+    """Y with its columns in the order of each row's options, if they have names; else Y as passed.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def arrange_options(
 
 
 def as_matrix(Y: ArrayLike) -> np.ndarray:
-    """Y as an array, whatever it came as; what is masked is NaN.
+    """Y as an array, whatever was passed; masked entries are NaN.
 
     Raises
     ------
@@ -273,7 +273,7 @@ def check_targets(Y: np.ndarray, n_options: np.ndarray, kept: np.ndarray) -> np.
 
 
 def _scale_percentages(Y: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Percentages, which rounding makes sum to 99 or 101, as shares; anything else as it came."""
+    """Percentages, which rounding may make sum to 99 or 101, as shares; anything else unchanged."""
     if Y.ndim != 2 or not pd.api.types.is_numeric_dtype(Y.dtype) or not kept.any():
         return Y
     shares = np.array(Y, dtype=np.float64)

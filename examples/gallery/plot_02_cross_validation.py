@@ -39,7 +39,7 @@ print(
 # Weights for fit and for the score
 # ---------------------------------
 # With metadata routing switched on, ``params`` hands the respondents of each cell to whatever asked for them:
-# ``set_fit_request`` for the estimator, ``set_score_request`` for the scorer. Cells are sorted, so that they have to be
+# ``set_fit_request`` for the estimator, ``set_score_request`` for the scorer. Cells are sorted, so they have to be
 # shuffled: unshuffled folds leave out whole age groups, which is another question
 # (:ref:`sphx_glr_gallery_plot_03_unseen_backgrounds.py`).
 
@@ -120,4 +120,4 @@ found.assign(
 
 # %%
 # The differences between the four are small against the spread over folds. A grid search returns a best point even
-# then; look at the spread before you believe in it.
+# then; look at the spread before you believe it.

@@ -22,7 +22,7 @@ from sklearn.base import clone
 from surveysim import DSARegressor, Question, tabulate
 from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.evaluation import LeaveLevelsOut
-from surveysim.metrics import js_divergence
+from surveysim.metrics import js_divergence, total_variation
 
 survey = sm.datasets.fair.load_pandas().data
 question = Question(
@@ -57,9 +57,10 @@ splitter.describe(sample.X)
 # %%
 # Fit without the group, compare with its held-out respondents
 # ------------------------------------------------------------
-# 600 respondents to learn from, less those of the group in question; the truth is the other 5,766. Four models: the
-# margin, the logit without order, the logit with it, and the language model whose groups are alike until the data say
-# otherwise (reference "zero"), so that it gets no help from a logit. Its epochs are fixed, which keeps this page short.
+# Each fit learns from 600 respondents, minus those of the group in question; the truth is the other 5,766. Four models:
+# the margin, the logit without order, the logit with it, and the language model whose groups are alike until the data
+# say otherwise (reference "zero"), so that it gets no help from a logit. Its epochs are fixed, which keeps this page
+# short.
 
 estimators = {
     "margin": MarginalRegressor(question=question),
@@ -83,16 +84,14 @@ for left_out in splitter.describe(sample.X).itertuples():
     )
     for name, estimator in estimators.items():
         model = clone(estimator).fit(train.X, train.Y, sample_weight=train.n)
-        D = js_divergence(
-            test.Y,
-            model.predict(test.X),
-            sample_weight=test.n,
-            truth_respondents=test.n,
-        )
-        found.append(
-            (f"{left_out.column}: {left_out.level}", left_out.place, name, 1000 * D)
-        )
-results = pd.DataFrame(found, columns=["left out", "place", "model", "divergence"])
+        P = model.predict(test.X)
+        D = js_divergence(test.Y, P, sample_weight=test.n, truth_respondents=test.n)
+        points = 100 * total_variation(test.Y, P, sample_weight=test.n)
+        group = f"{left_out.column}: {left_out.level}"
+        found.append((group, left_out.place, name, 1000 * D, points))
+results = pd.DataFrame(
+    found, columns=["left out", "place", "model", "divergence", "points"]
+)
 table = results.pivot(
     index=["place", "left out"], columns="model", values="divergence"
 )[list(estimators)]
@@ -104,9 +103,15 @@ table.round(1)
 table.groupby("place").mean().round(1)
 
 # %%
-# Order is what helps. The plain logit has no coefficient for a level that it never saw and says little more than the
+# In percentage points, the answers that are put on a wrong option, with the noise of the truth:
+
+by_place = results.groupby(["place", "model"])["points"].mean().unstack()
+by_place[list(estimators)].round(1)
+
+# %%
+# Order helps. The plain logit has no coefficient for a level that it never saw and says little more than the
 # margin; a linear term reaches over the gap, and beyond the end of it with more risk. The language model, which was
-# trained on survey texts where "strongly" follows "fairly", knows something of order as well, but not more than the
+# trained on survey texts where "strongly" follows "fairly", knows something about order as well, but not more than the
 # logit.
 #
 # This is one sample, and a figure below 0 means that the prediction was nearer to the held-out respondents than their
@@ -145,5 +150,5 @@ plt.show()
 # %%
 # ``fair`` has ordered backgrounds only. Leave out the levels of an unordered one, and no statistical model can do
 # better than the margin of the others: there, and for unseen questions
-# (:class:`~surveysim.evaluation.LeaveQuestionsOut`), is where a language model that knows people could be worth most.
-# The embedded one knows none.
+# (:class:`~surveysim.evaluation.LeaveQuestionsOut`), a language model that knows people could be worth most.
+# The embedded one knows nothing about people.

@@ -3,7 +3,7 @@ A post-stratified estimate with intervals
 =========================================
 
 A sample in which young people are over-represented, as in most online surveys. A model of the cells, weighted by the
-cells' shares of the population, mends that, and intervals say how sure the result is. This is multilevel regression
+cells' shares of the population, corrects that, and intervals say how sure the result is. This is multilevel regression
 and post-stratification (MRP) with any estimator in the place of the regression.
 """
 
@@ -11,7 +11,7 @@ and post-stratification (MRP) with any estimator in the place of the regression.
 # A lopsided sample
 # -----------------
 # The 6,366 respondents of the *Redbook* survey stand for the population, so that the truth is known. 400 of them are
-# drawn, the younger the likelier.
+# drawn, the younger ones with higher probability.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -188,5 +188,5 @@ pd.DataFrame(
 ).round(2)
 
 # %%
-# Weighting by cells takes off the bias that comes from *who* is in the sample as far as the backgrounds describe it. If
-# those who answer differ from others of the same age and with as many children, no weighting and no model can see it.
+# Weighting by cells removes the bias that comes from *who* is in the sample, as far as the backgrounds describe it. If
+# those who answer differ from others of the same age with as many children, no weighting and no model can see it.

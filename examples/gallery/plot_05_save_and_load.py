@@ -62,7 +62,7 @@ files = {path.name: path.stat().st_size / 1024 for path in sorted(folder.iterdir
 pd.Series(files, name="kB").round(1).to_frame()
 
 # %%
-# What the JSON says of the base model:
+# What the JSON says about the base model:
 
 saved = json.loads((folder / "surveysim.json").read_text(encoding="utf-8"))
 print(sorted(saved))
@@ -81,8 +81,8 @@ print(f"largest difference between predictions: {largest:.1e}")
 # %%
 # Draw respondents
 # ----------------
-# ``sample`` draws answers from the predicted distributions, one row a simulated respondent. Such respondents carry no
-# information beyond the distributions: more of them make an estimate look surer without making it better.
+# ``sample`` draws answers from the predicted distributions, one row per simulated respondent. Such respondents carry no
+# information beyond the distributions: more of them make an estimate look more certain without making it better.
 
 respondents = again.sample(X, n=200, random_state=0)
 respondents.head(3)

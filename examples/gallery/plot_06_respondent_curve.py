@@ -63,12 +63,12 @@ for axis, (level, title) in zip(
 plt.show()
 
 # %%
-# In small cells every model is far better than the shares of the sample. For everybody together none is: the lines of
+# In small cells every model is far better than the shares of the sample. For everybody together, none is: the lines of
 # the models lie on that of the sample.
 
 # %%
-# Who may be credited with what?
-# ------------------------------
+# What may be credited to what?
+# -----------------------------
 # Differences over all three sizes, as shares of the opponent's divergence: below 0 is better. With one question the
 # interval is over the few samples, and too narrow.
 
@@ -86,5 +86,5 @@ pd.DataFrame({name: table.loc["all"] for name, table in comparisons.items()}).T[
 ].round(2)
 
 # %%
-# The second row is the only one that may be called the language model's, and nano, which knows no facts, has nothing to
-# bring. The first row is mostly the logit, by way of the reference shifts.
+# Only the second row may be credited to the language model, and nano, which knows no facts, adds nothing. The first row
+# is mostly the logit, by way of the reference shifts.

@@ -101,8 +101,8 @@ results.groupby(["method", "examples"])["alignment"].mean().unstack().round(1)
 # %%
 # With no example at all, ``fit(X)`` applies what is known of log-probabilities in general, and one example question
 # already gives the size of the correction for this model. The regression for each option, ``"linear"``, has more to
-# learn and needs more questions. And one line has no language model in it at all: a calibrated model that does not
-# beat the mean of the examples has told nothing about the questions.
+# learn and needs more questions. One line uses no language model at all: a calibrated model that does not beat the mean
+# of the examples has said nothing about the questions.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(12, 4.5), width_ratios=[1.2, 1], layout="constrained"

@@ -24,7 +24,7 @@ from surveysim import FusedRegressor, tabulate
 from surveysim.baselines import LogitRegressor
 from surveysim.datasets import make_survey
 from surveysim.elicitation.recorded import RecordedElicitor
-from surveysim.metrics import js_divergence
+from surveysim.metrics import js_divergence, total_variation
 
 population = make_survey(
     4000,
@@ -72,30 +72,37 @@ for n in sizes:
         sample = tabulate(people, population.backgrounds, population.questions)
         logit = LogitRegressor(question=population.questions, prior="eb")
         logit.fit(sample.X, sample.Y, sample_weight=sample.n)
-        found.append(
-            ("respondents alone (logit)", n, js_divergence(truth, logit.predict(X)))
-        )
+        found.append(("respondents alone (logit)", n, logit.predict(X)))
         for name, shares in said.items():
             elicitor = RecordedElicitor(X, shares, question=population.questions)
             fused = FusedRegressor(elicitor, question=population.questions)
             fused.fit(sample.X, sample.Y, sample_weight=sample.n)
-            found.append(
-                (f"fused: model {name}", n, js_divergence(truth, fused.predict(X)))
-            )
+            found.append((f"fused: model {name}", n, fused.predict(X)))
             learned.append(
                 (name, n, fused.model_worth_, *fused.gap_inflation_.values())
             )
 for name, shares in said.items():
-    found += [(f"model alone: {name}", n, js_divergence(truth, shares)) for n in sizes]
-results = pd.DataFrame(found, columns=["what", "n", "divergence"])
-table = (
-    1000 * results.groupby(["what", "n"], sort=False)["divergence"].mean()
-).unstack()
+    found += [(f"model alone: {name}", n, shares) for n in sizes]
+results = pd.DataFrame(
+    [
+        (what, n, 100 * total_variation(truth, P), 1000 * js_divergence(truth, P))
+        for what, n, P in found
+    ],
+    columns=["what", "n", "points", "divergence"],
+)
+averages = results.groupby(["what", "n"], sort=False).mean()
+averages["points"].unstack().round(1)
+
+# %%
+# In percentage points: how many of a hundred answers are put on a wrong option. In thousandths of a bit from the exact
+# truth:
+
+table = averages["divergence"].unstack()
 table.round(1)
 
 # %%
-# Thousandths of a bit from the exact truth. Fusion with the model that knows the groups is better than either of its
-# parts. The other does little harm, because the respondents find out; its mistaken levels even help a little while
+# Fusion with the model that knows the groups is better than either of its
+# parts. The other does little harm, because the respondents expose it; its mistaken levels even help a little while
 # there are very few of them.
 
 gaps = [f"gap_inflation_: {name}" for name in population.backgrounds]

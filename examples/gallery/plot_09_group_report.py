@@ -61,7 +61,7 @@ columns = [
 reports["exaggerated"][columns].round(3)
 
 # %%
-# The groups at the ends come first: whose gap to everybody is largest is harmed most by exaggeration. For the gaps
+# The groups at the ends come first: exaggeration harms those most whose gap to everybody is largest. For the gaps
 # themselves a single group is a noisy witness; ``by="attribute"`` takes all groups of an attribute together.
 
 figures = [

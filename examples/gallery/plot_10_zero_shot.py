@@ -47,7 +47,7 @@ for method in ("verbalized", "logprob", "sampled", "paraphrased", "sequence"):
         print(f"{method}: {warning.message}")
 
 # %%
-# A small model cannot list 30 draws, and a warning says so. What else there is to know stands in a table: how many
+# A small model cannot list 30 draws, and a warning says so. A table has the rest: how many
 # answers were asked for, how many draws they are, how many could not be read, and how sure the model was that a label
 # comes next.
 
@@ -66,8 +66,8 @@ table = pd.DataFrame(
 table.round(3)
 
 # %%
-# Groups differ much by methods that draw, and hardly by label probabilities. Ten or thirty draws scatter by themselves:
-# a difference between two groups has to be larger than that before it is the model's opinion.
+# Methods that draw show large differences between groups, label probabilities hardly any. Ten or thirty draws scatter
+# by themselves: a difference between two groups has to be larger than that before it is the model's opinion.
 
 figure, left = plt.subplots(figsize=(9, 4.5), layout="constrained")
 colors = ["#0b6bcb", "#22272e", "#c2255c", "#9a6700", "#8b949e"]
@@ -93,8 +93,8 @@ left.legend(ncols=2, fontsize=9)
 plt.show()
 
 # %%
-# The place at which an option stands
-# -----------------------------------
+# Where an option stands
+# ----------------------
 # Models favour places as well as options. Every distribution above is the average of two: options forward, and
 # backward. The raw answers tell them apart.
 

@@ -31,8 +31,8 @@ sample
 # %%
 # Beside a model
 # --------------
-# Groups learn from groups that share attributes with them, so that intervals are narrower. Tables below each other are
-# drawn beside each other.
+# Groups learn from groups that share attributes with them, so intervals are narrower. Concatenated tables are drawn
+# side by side.
 
 model = LogitRegressor(question=cells.questions).fit(
     cells.X, cells.Y, sample_weight=cells.n
@@ -44,7 +44,7 @@ plt.show()
 # %%
 # Is there a difference?
 # ----------------------
-# In percentage points, from the same draws.
+# The difference is in percentage points, from the same draws.
 
 difference = group_estimates(
     model, cells, difference={"age group": ("65 or older", "under 30")}

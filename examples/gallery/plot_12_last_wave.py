@@ -6,12 +6,12 @@ There is money for 200 interviews, and last year 1,500 people answered the same 
 date, but by how much? ``FusedRegressor`` learns that from the 200, question by question and attribute by attribute, and
 uses the old wave as far as it still holds.
 
-**What moved is simulated**, here and in the second part, where the earlier wave is real: only so is the truth known.
+**What moved is simulated**, here and in the second part, where the earlier wave is real: only then is the truth known.
 """
 
 # %%
-# A population that is asked twice
-# --------------------------------
+# A population asked twice
+# -----------------------
 # Between the waves each question moves as a whole (``drift``), and each group beside it (``shift_drift``). Effects of
 # groups have a standard deviation of 0.4 on the same scale.
 
@@ -23,7 +23,7 @@ from scipy.special import softmax
 from surveysim import FusedRegressor, tabulate
 from surveysim.baselines import LogitRegressor
 from surveysim.datasets import load_anes96, make_next_wave, make_survey
-from surveysim.metrics import js_divergence
+from surveysim.metrics import js_divergence, total_variation
 from surveysim.sources import Wave
 
 last_year = make_survey(
@@ -66,23 +66,34 @@ for n in sizes:
         )
         for name, model in models.items():
             model.fit(sample.X, sample.Y, sample_weight=sample.n)
-            found.append((name, n, 1000 * js_divergence(truth, model.predict(X))))
-    found.append(
-        ("last year's wave alone", n, 1000 * js_divergence(truth, alone.predict(X)))
-    )
-results = pd.DataFrame(found, columns=["what", "n", "divergence"])
-table = results.groupby(["what", "n"], sort=False)["divergence"].mean().unstack()
+            found.append((name, n, model.predict(X)))
+    found.append(("last year's wave alone", n, alone.predict(X)))
+results = pd.DataFrame(
+    [
+        (name, n, 100 * total_variation(truth, P), 1000 * js_divergence(truth, P))
+        for name, n, P in found
+    ],
+    columns=["what", "n", "points", "divergence"],
+)
+averages = results.groupby(["what", "n"], sort=False).mean()
+averages["points"].unstack().round(1)
+
+# %%
+# In percentage points: how many of a hundred answers are put on a wrong option. In thousandths of a bit from the exact
+# truth:
+
+table = averages["divergence"].unstack()
 table.round(1)
 
 # %%
-# Thousandths of a bit from the exact truth. With the old wave 200 interviews are as good as 500 without it, and both
+# With the old wave 200 interviews are as good as 500 without it, and both
 # together are better than either at every size. The wrong wave is found out: it costs next to nothing.
 #
 # A real wave, asked with other levels
 # ------------------------------------
 # The American National Election Study of 1996 is real. **The later wave is not**: 200 people are drawn from its groups,
 # and their answers from the study's logit after every question has moved a little. The later questionnaire has three
-# levels of education where the study had seven. Which is which has to be said; ``Wave`` never guesses.
+# levels of education where the study had seven. You have to say which is which; ``Wave`` never guesses.
 
 study = load_anes96()
 asked = {name: study.questions[name] for name in ("PID", "selfLR", "ClinLR", "DoleLR")}
@@ -144,12 +155,16 @@ fits = {
     "with the study of 1996": FusedRegressor(of_1996, question=asked, time=2000),
 }
 lines = {
-    "1996 alone": {"divergence": 1000 * js_divergence(exact, logit.predict(cells))}
+    "1996 alone": {
+        "off by, percentage points": 100 * total_variation(exact, logit.predict(cells)),
+        "divergence": 1000 * js_divergence(exact, logit.predict(cells)),
+    }
 }
 for name, model in fits.items():
     model.fit(sample.X, sample.Y, sample_weight=sample.n)
     low, high = model.predict_interval(cells, random_state=0)
     lines[name] = {
+        "off by, percentage points": 100 * total_variation(exact, model.predict(cells)),
         "divergence": 1000 * js_divergence(exact, model.predict(cells)),
         "90% interval, width in points": 100 * (high - low).mean(),
         "holds the truth": ((low <= exact) & (exact <= high)).mean(),

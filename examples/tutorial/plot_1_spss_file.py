@@ -2,15 +2,15 @@
 1. From an SPSS file to cells
 =============================
 
-A survey comes as a file with codes, labels and several ways of not having answered. This page reads one, looks at what
+A survey comes as a file with codes, labels and several kinds of missing answers. This page reads one, looks at what
 was taken for what, and counts what is missing before anything is fitted.
 """
 
 # %%
 # A file to read
 # --------------
-# This makes one, as a field institute would deliver it: 1,000 respondents of the 1974 *Redbook* survey (it comes with
-# statsmodels), codes with labels, 98 for "don't know", 99 for a refusal, and a weight. The missing answers are
+# This cell makes one, as a field institute would deliver it: 1,000 respondents of the 1974 *Redbook* survey (it comes
+# with statsmodels), codes with labels, 98 for "don't know", 99 for a refusal, and a weight. The missing answers are
 # invented, and so are the weights. Your own file takes its place.
 
 import tempfile
@@ -181,8 +181,8 @@ right.spines[["bottom", "left"]].set_visible(False)
 plt.show()
 
 # %%
-# Who did not answer may differ from who did. ``missing="option"`` keeps "don't know" and "refused" as answers of their
-# own, pinned after the scale, where that matters:
+# People who did not answer may differ from those who did. ``missing="option"`` keeps "don't know" and "refused" as
+# answers of their own, pinned after the scale, where that matters:
 
 with_missing = survey.tabulate(missing="option")
 print(with_missing.questions["q1"].options)

@@ -1,4 +1,4 @@
-"""A model that answers: asks, local and remote answerers, and the journal that keeps what they said."""
+"""Models that answer: asks, local and remote answerers, and the journal that keeps their answers."""
 
 from __future__ import annotations
 

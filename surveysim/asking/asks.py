@@ -1,4 +1,4 @@
-"""What is asked of a language model, what it answers, and what every model that answers has in common."""
+"""What a language model is asked, what it answers, and what all answerers have in common."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Ended = Literal["stop", "length", "refusal"]
 
 @dataclass(frozen=True)
 class Ask:
-    """One answer that is wanted. Two equal ones have the same answer: a journal may keep it.
+    """A request for one answer. Equal asks have the same answer, which a journal may keep.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Answer:
 
 
 class KeptAnswers:
-    """An `on_answer` that only keeps what has come, in case the call breaks off.
+    """An `on_answer` that only keeps what has arrived, in case the call breaks off.
 
     Nobody acts on an answer before the call ends, so a journal need not flush each one to the disk for its sake; and it
     takes answers, too, that a journal could not store: they are paid for.
@@ -96,7 +96,7 @@ class KeptAnswers:
 
 
 class LabelProbabilitiesUnavailable(SurveysimError, RuntimeError):
-    """A model does not tell the probabilities of its tokens; ask it for texts instead."""
+    """A model does not give the probabilities of its tokens; ask it for texts instead."""
 
 
 class Answerer(Protocol):
@@ -108,7 +108,7 @@ class Answerer(Protocol):
         ...
 
     def labels(self, n_options: int) -> tuple[str, ...]:
-        """The labels to show for so many options."""
+        """The labels to show for this many options."""
         ...
 
     def answer(

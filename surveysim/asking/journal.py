@@ -1,4 +1,4 @@
-"""The journal: every answer of a model on disk before it is used, so that a run that is killed asks nothing twice."""
+"""The journal: every answer of a model is on disk before it is used, so that a killed run asks nothing twice."""
 
 from __future__ import annotations
 
@@ -83,21 +83,21 @@ _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False, 
 
 
 class JournalError(SurveysimError, RuntimeError):
-    """A journal's file cannot be read or written any more."""
+    """A journal's file can no longer be read or written."""
 
 
 class Journal:
     """Answers of models in one SQLite file.
 
-    An answer is committed to disk before anybody uses it. Several threads and processes may share a journal; on one
-    machine, for SQLite's write-ahead log needs that (no network drives). Failures are not kept: they are asked again.
-    Keys of servers are never in it: a model is named by what determines its answers (``Answerer.identity``). Answers
-    are checked when they are read: what is damaged is asked for again, with a warning, and kept aside.
+    An answer is committed to disk before anybody uses it. Several threads and processes may share a journal, but only
+    on one machine, because of SQLite's write-ahead log (no network drives). Failures are not kept: they are asked
+    again. Keys of servers are never in it: a model is named by what determines its answers (``Answerer.identity``).
+    Answers are checked when they are read: what is damaged is asked for again, with a warning, and kept aside.
 
     Parameters
     ----------
     path : str or path
-        The file; made where there is none, in a folder that exists. SQLite keeps two more beside it (``-wal``,
+        The file; created if there is none, in an existing folder. SQLite keeps two more beside it (``-wal``,
         ``-shm``) while the journal is open: copy all three, or close it first.
 
     Notes
@@ -155,18 +155,39 @@ class Journal:
             pass  # what is wrong with the file is said now, before anything is spent
 
     def get(self, identity: Mapping[str, str], asks: Iterable[Ask]) -> dict[Ask, Answer]:
-        """The answers that are there, by ask."""
+        """Look up answers by what was asked.
+
+        Parameters
+        ----------
+        identity : mapping of str to str
+            Which model was asked: the `identity` of its answerer.
+        asks : iterable of Ask
+
+        Returns
+        -------
+        dict of Ask to Answer
+            The asks that have an answer.
+        """
         asks = list(asks)
         wanted = dict(zip(ask_keys(identity, asks), asks, strict=True))
         return {wanted[key]: answer for key, answer in self.find(list(wanted)).items()}
 
     def find(self, keys: Sequence[str]) -> dict[str, Answer]:
-        """The answers that are there, by key.
+        """Look up answers by their keys.
+
+        Parameters
+        ----------
+        keys : sequence of str
+
+        Returns
+        -------
+        dict of str to Answer
+            The keys that have an answer.
 
         Warns
         -----
         SurveysimWarning
-            If rows are damaged: they count as not there, and get keys that begin with "damaged".
+            If rows are damaged: they count as absent, and get keys that begin with "damaged".
         """
         found: dict[str, Answer] = {}
         damaged: list[str] = []
@@ -191,15 +212,15 @@ class Journal:
             for key in damaged:
                 connection.execute("UPDATE answers SET key = ? || key WHERE key = ?", (aside, key))
         warn(
-            f"{len(damaged)} answers in the journal {self.path!r} are damaged, the first with the key {damaged[0]}: "
-            "they are asked for again. Look after the disk; the damaged rows stay in the file, with keys that begin "
-            f"with {_DAMAGED.strip()!r}."
+            f"{len(damaged)} answers in the journal {self.path!r} are damaged (the first has the key {damaged[0]}): "
+            "they are asked for again. Check the disk. The damaged rows stay in the file, under keys that begin with "
+            f"{_DAMAGED.strip()!r}."
         )
 
     def put(
         self, identity: Mapping[str, str], ask: Ask, answer: Answer, *, key: str | None = None, flush: bool = True
     ) -> None:
-        """Store one answer; on disk when this returns. One that is there already stays.
+        """Store one answer; it is on disk when this returns. An answer that is already there stays.
 
         Parameters
         ----------
@@ -220,7 +241,7 @@ class Journal:
             If there is no room for it.
         """
         if answer.failure is not None:
-            raise ValueError(f"a journal keeps answers, no failures: {answer.failure}")
+            raise ValueError(f"a journal keeps answers, not failures: {answer.failure}")
         key = ask_keys(identity, [ask])[0] if key is None else key
         row = to_row(key, identity, ask, answer)
         marks = ", ".join("?" * len(COLUMNS))
@@ -232,7 +253,7 @@ class Journal:
             self.flush()
 
     def flush(self) -> None:
-        """Return when the disk itself has all that was put so far; threads that wait together share the effort."""
+        """Wait until everything stored so far is on the disk itself; threads that wait together share the effort."""
         number = self._committed
         with self._flushing:
             if self._flushed < number:  # else another thread has flushed these commits with its own
@@ -244,7 +265,7 @@ class Journal:
                 self._flushed = committed
 
     def to_frame(self) -> pd.DataFrame:
-        """All answers, one row each, in the order in which they came; columns as in the notes above.
+        """All answers, one row each, in order of arrival; columns as in the notes above.
 
         JSON columns are decoded: `model` to dicts, `labels` to tuples, `label_logprobs` to tuples or None.
         """
@@ -260,7 +281,7 @@ class Journal:
 
     @contextmanager
     def claims(self, *, lasts: float = 60.0) -> Iterator[Claims]:
-        """Claims of one run on asks that are not answered yet, given back at the end.
+        """Claims of one run on asks that are not answered yet; released at the end.
 
         Parameters
         ----------
@@ -275,7 +296,7 @@ class Journal:
             claims.release()
 
     def close(self) -> None:
-        """Close the file; using the journal again opens it again."""
+        """Close the file; using the journal again reopens it."""
         with self._lock:
             self._forget_parents()
             if self._connection is not None:
@@ -338,11 +359,11 @@ def _translated(error: Exception, path: str) -> SurveysimError:
     """An error of SQLite or the system in words that say what to do."""
     if is_disk_full(error):
         return DiskFullError(
-            "the disk is full: the journal cannot take another answer. What it holds is safe; make room and run the "
-            "same again, which asks for the rest only. The file",
+            "the disk is full, and the journal cannot take another answer. What it holds is safe. Free some space "
+            "and run the same again: only the rest is asked for. The file",
             path,
         )
     return JournalError(
-        f"the journal {path!r} cannot be used any more ({error}). Copy it and look at the copy with `sqlite3 FILE "
-        "'.recover'`, or go on with another file"
+        f"the journal {path!r} can no longer be used ({error}). Copy it and examine the copy with `sqlite3 FILE "
+        "'.recover'`, or continue with another file"
     )

@@ -1,4 +1,4 @@
-"""Claims: who is asking what right now, so that two runs that share a journal do not pay for the same answer."""
+"""Claims: which run is asking what right now, so that runs that share a journal do not pay twice for an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers as rows of a journal, each with a checksum, and rows as answers, each checked before anybody believes it."""
+"""Answers as rows of a journal, each with a checksum, and rows as answers, each checked before it is used."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ _SECOND = (
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Open a journal's file, or make it.
+    """Open a journal's file, or create it.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def connect(path: str) -> sqlite3.Connection:
         If it cannot be opened, is something else, or was written by a newer version of this package.
     """
     if not os.path.isdir(os.path.dirname(path)):
-        raise ValueError(f"there is no folder {os.path.dirname(path)!r} for the journal: make it first")
+        raise ValueError(f"there is no folder {os.path.dirname(path)!r} for the journal: create it first")
     try:
         # Transactions are begun and ended by name, and one lock per journal keeps threads apart.
         connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
@@ -102,11 +102,11 @@ def _make_tables(connection: sqlite3.Connection, path: str) -> None:
         return
     if application == _APPLICATION:
         raise ValueError(
-            f"the journal {path!r} has tables of version {version}, this surveysim knows version {_VERSION}: "
-            "use a newer surveysim, or another file"
+            f"the journal {path!r} has tables of version {version}, but this surveysim knows version {_VERSION}: use "
+            "a newer surveysim, or another file"
         )
     if application or connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
-        raise ValueError(f"{path!r} is an SQLite file of something else, no journal: choose another name")
+        raise ValueError(f"{path!r} is an SQLite file, but not a journal: choose another name")
     for statement in _TABLES.split(";"):
         if statement.strip():
             connection.execute(statement)
@@ -123,7 +123,7 @@ _HEADER = ("application_id", "user_version")
 
 
 def _patiently(connection: sqlite3.Connection, statement: str) -> str:
-    """The change to a write-ahead log does not wait for others by itself."""
+    """Change to a write-ahead log, waiting for others, which SQLite does not do by itself."""
     end = time.monotonic() + _PATIENCE
     while True:
         try:

@@ -1,4 +1,4 @@
-"""An answerer with a journal: what has been answered is read, what is new is stored before anybody sees it."""
+"""An answerer with a journal: stored answers are read, and new ones are stored before anybody sees them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _FLUSH = 1.0
 
 
 def journaled(answerer: Answerer, path: str | os.PathLike[str] | Journal) -> JournaledAnswerer:
-    """The same answerer with a journal: asks nothing twice, whatever happens in between.
+    """Give an answerer a journal, so that nothing is asked twice, whatever happens in between.
 
     Parameters
     ----------
     answerer : Answerer
         A model on this machine or behind a server.
     path : str, path or Journal
-        The journal's file; made where there is none.
+        The journal's file; created if there is none.
 
     Returns
     -------
@@ -47,8 +47,10 @@ def journaled(answerer: Answerer, path: str | os.PathLike[str] | Journal) -> Jou
     >>> from surveysim.prompts import Prompt
     >>> class Parrot:
     ...     identity, asked = {"model": "parrot"}, 0
+    ...
     ...     def labels(self, n_options):
     ...         return ("A", "B", "C")[:n_options]
+    ...
     ...     def answer(self, asks, *, on_answer=None, verbose=0):
     ...         answers = []
     ...         for i, ask in enumerate(asks):
@@ -64,7 +66,8 @@ def journaled(answerer: Answerer, path: str | os.PathLike[str] | Journal) -> Jou
     ['hello', 'hello']
     >>> len(model.answer(asks)), parrot.asked
     (3, 3)
-    >>> model.journal.close(); folder.cleanup()
+    >>> model.journal.close()
+    >>> folder.cleanup()
     """
     return JournaledAnswerer(answerer, path if isinstance(path, Journal) else Journal(path))
 
@@ -121,7 +124,7 @@ class JournaledAnswerer:
                 self._ask_for(run, ours, verbose)
             elif run.missing:
                 if not waiting:
-                    _LOGGER.info("%d answers are being asked for by another run: waiting for it", len(run.missing))
+                    _LOGGER.info("another run is asking for %d of these answers: waiting for it", len(run.missing))
                     waiting = True
                 time.sleep(_LOOK)
 

@@ -1,4 +1,4 @@
-"""Where the answer of a base model ends: at a line break, since such a model goes on with another question."""
+"""Where the answer of a base model ends: at a line break, since such a model continues with another question."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A loaded model as one who is asked: label probabilities and sampled texts, in batches, repeatable by seed."""
+"""A loaded model as an answerer: label probabilities and sampled texts, in batches, repeatable by seed."""
 
 from __future__ import annotations
 
@@ -58,8 +58,15 @@ class LocalAnswerer:
     >>> from surveysim.prompts import get_template, render
     >>> answerer = LocalAnswerer(load_model("nano"))
     >>> labels = answerer.labels(2)
-    >>> prompt = render(get_template("default"), Question("Do you vote?", ["yes", "no"]), {"age": 30}, labels=labels)
-    >>> probabilities, text = answerer.answer([Ask(prompt, "label", labels), Ask(prompt, "text", labels)])
+    >>> prompt = render(
+    ...     get_template("default"),
+    ...     Question("Do you vote?", ["yes", "no"]),
+    ...     {"age": 30},
+    ...     labels=labels,
+    ... )
+    >>> probabilities, text = answerer.answer(
+    ...     [Ask(prompt, "label", labels), Ask(prompt, "text", labels)]
+    ... )
     >>> len(probabilities.label_logprobs), text.text in labels
     (2, True)
     """
@@ -236,7 +243,7 @@ class LocalAnswerer:
                 report(position, answer)
 
     def _write(self, passes: Passes, state: State, asks: list[Ask], prompts: list[tuple[int, ...]]) -> list[Answer]:
-        """Write one text a row, until the turn ends or `max_tokens` are there; base models, until their line ends."""
+        """Write one text per row, until the turn ends or `max_tokens` are there; base models, until their line ends."""
         limits = [self._limit(ask, prompt) for ask, prompt in zip(asks, prompts, strict=True)]
         uniforms = np.stack([_uniforms(ask, prompt, max(limits)) for ask, prompt in zip(asks, prompts, strict=True)])
         ends = self._end_tokens()
@@ -310,7 +317,7 @@ def answer_chunk(model: LoadedModel, asks: Sequence[Ask]) -> list[Answer]:
 
 
 def _report_all(answers: Sequence[tuple[int, Answer]], report: OnAnswer) -> None:
-    """Report what has arrived, all of it: Ctrl-C waits until then, a second one does not."""
+    """Report everything that has arrived: Ctrl-C waits until then, a second one does not."""
     interrupted: KeyboardInterrupt | None = None
     left = list(reversed(answers))
     while left:

@@ -1,4 +1,4 @@
-"""Anchoring: a known group's distribution, moved by what the model says of the difference between two groups."""
+"""Anchoring: a known group's distribution, moved by what the model says about the difference between two groups."""
 
 from __future__ import annotations
 
@@ -56,6 +56,11 @@ class Anchor(BaseEstimator):
 
     def check(self, backgrounds: list[str]) -> None:
         """Refuse what cannot be an anchor for cells with these columns.
+
+        Parameters
+        ----------
+        backgrounds : list of str
+            The background columns of X.
 
         Raises
         ------
@@ -165,7 +170,17 @@ class Gaps:
     n_pairs: int
 
     def of_rows(self, changed: np.ndarray) -> np.ndarray:
-        """Strength for each row (n,): the mean over the attributes in which it differs from its anchor."""
+        """Strength for each row: the mean over the attributes in which it differs from its anchor.
+
+        Parameters
+        ----------
+        changed : bool array of shape (n, n_attributes)
+            The attributes in which each row differs from its anchor.
+
+        Returns
+        -------
+        float64 array of shape (n,)
+        """
         return _shares(changed) @ np.array(list(self.by_attribute.values()))
 
 

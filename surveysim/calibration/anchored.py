@@ -47,7 +47,7 @@ class AnchoredGroups:
         strangers = np.flatnonzero(~self.anchor.partners(cells.backgrounds)[2])
         if len(strangers):
             raise ValueError(
-                f"anchor: row {strangers[0]} of X is not of the known group {dict(self.anchor.group)}: "
+                f"anchor: row {strangers[0]} of X does not belong to the known group {dict(self.anchor.group)}: "
                 f"{cells.backgrounds.iloc[strangers[0]].to_dict()} ({len(strangers)} such rows)"
             )
         self.known.add(cells.backgrounds, cells.question_index, P, renormalize(observed))
@@ -71,8 +71,8 @@ class AnchoredGroups:
         """
         if not len(self.known):
             raise ValueError(
-                f"anchor={dict(self.anchor.group)}: no labelled cell is of this group, so there is nothing to start "
-                "from. Pass the group's cells to fit, or as surveysim.calibration.Anchor(group, X, Y)."
+                f"anchor={dict(self.anchor.group)}: no labelled cell belongs to this group, so there is nothing to "
+                "start from. Pass the group's cells to fit, or as surveysim.calibration.Anchor(group, X, Y)."
             )
         names = list(self.anchor.group)
         if cells is None:

@@ -46,10 +46,10 @@ KINDS = ("ordinal", "nominal")
 
 
 class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, BaseEstimator):
-    """Correct elicited distributions on a few examples of what people really answered.
+    """Correct elicited distributions, using a few examples of what people really answered.
 
     Works on arrays alone, so that outputs recorded by any tool can be calibrated. With an estimator that elicits,
-    `CalibratedElicitor` does the same and knows questions, groups and positions by itself.
+    `CalibratedElicitor` does the same, and takes questions, groups and positions from it.
 
     Parameters
     ----------
@@ -64,23 +64,23 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
         Or one of these as an object, with parameters of its own, such as ``TemperedCalibrator(bias_questions=8)``, or
         an instance of a class that you derive from `Calibrator`.
     objective : {"auto", "kl", "w1", "tv", "js"}, default="auto"
-        What is to be small: Kullback-Leibler divergence, Wasserstein-1 distance, total variation, Jensen-Shannon
+        What is minimised: Kullback-Leibler divergence, Wasserstein-1 distance, total variation, Jensen-Shannon
         divergence. ``"auto"``: "w1" for ordinal and "kl" for nominal questions.
     elicited_by : {"logprob", "verbalized", "sampled", "paraphrased", "sequence"} or None, default=None
         How the distributions were elicited, which is where the prior starts. None: at the identity.
     gate : bool, default=True
-        From three questions on, use the fitted correction only if it predicts questions that were held out better than
-        the prior's correction by more than chance would: with 84% confidence for "tempered" (one standard error, if
-        questions are many), with 95% for calibrators that no prior holds. With fewer questions "tempered" is used,
-        whose prior is made for that; of the others, the prior's correction alone.
+        With three questions or more, use the fitted correction only if it predicts held-out questions better than the
+        prior's correction by more than chance: with 84% confidence for "tempered" (one standard error, if questions are
+        many), with 95% for calibrators that no prior holds. With fewer questions "tempered" is used, whose prior is
+        made for that; for the others, the prior's correction alone.
     random_state : int, RandomState, Generator or None, default=None
-        Which questions are held out together, where there are more than 10. None: they are dealt out in the order in
-        which they come, so that fits repeat.
+        Which questions are held out together, where there are more than 10. None: they are dealt out in their order, so
+        that fits are repeatable.
 
     Attributes
     ----------
     calibrators_ : dict of str to Calibrator
-        What is applied to "ordinal" and to "nominal" questions, fitted apart from each other.
+        What is applied to "ordinal" and to "nominal" questions, fitted separately.
     gates_ : dict of str to Gate
         What held-out questions said, for each kind that had examples and was judged.
     n_examples_, n_questions_ : dict of str to int
@@ -108,7 +108,9 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
     >>> calibrator = DistributionCalibrator(elicited_by="logprob").fit()
     >>> calibrator.predict([[0.98, 0.015, 0.005]]).round(2)
     array([[0.56, 0.24, 0.2 ]])
-    >>> calibrator.fit([[0.95, 0.04, 0.01]], [[0.7, 0.2, 0.1]]).predict([[0.98, 0.015, 0.005]]).round(2)
+    >>> calibrator.fit([[0.95, 0.04, 0.01]], [[0.7, 0.2, 0.1]]).predict(
+    ...     [[0.98, 0.015, 0.005]]
+    ... ).round(2)
     array([[0.77, 0.14, 0.09]])
     """
 
@@ -155,8 +157,8 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
             What people answered, padded like P. Where P is a DataFrame whose columns have names, Y is one with the same
             columns, in whatever order.
         groups : array of shape (n,), optional
-            The question of each row. Cells of one question repeat each other and are held out together. Without it
-            every row is taken for a question of its own, which is too optimistic if it is not.
+            The question of each row. Cells of one question repeat each other and are held out together. Without it,
+            every row counts as a question of its own, which is too optimistic if it is not.
         sample_weight : array of shape (n,), optional
             Respondents behind each row of Y: n of them count n / (n + 300). Default: all rows count fully.
         backgrounds : DataFrame of n rows, optional
@@ -236,8 +238,8 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
         kept = answered if n is None else answered & (n > 0)
         if not kept.any():
             raise ValueError(
-                "P has no usable row: each is NaN or has sample_weight 0. Without examples call fit() for the prior's "
-                "correction alone."
+                "P has no usable row: every row is NaN or has sample_weight 0. Without examples call fit() for the "
+                "prior's correction alone."
             )
         Y = self._check_truth(Y, P, kept)
         question = np.arange(n_rows) if groups is None else _as_groups(groups, n_rows)
@@ -273,7 +275,7 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
         if not calibrator.uses_backgrounds:
             able = [name for name, known in CALIBRATORS.items() if known.uses_backgrounds]
             raise ValueError(
-                f"calibrator {self.calibrator!r} makes no use of backgrounds; those that do are {able}. Leave "
+                f"calibrator {self.calibrator!r} does not use backgrounds; those that do are {able}. Leave "
                 "backgrounds out (use_backgrounds=False)."
             )
         frame = check_backgrounds(backgrounds)

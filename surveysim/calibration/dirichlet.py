@@ -20,14 +20,14 @@ DIAGONAL_SD = 0.3
 class DirichletCalibrator(Calibrator):
     """log q = W log p + b for each question size, with W a full matrix.
 
-    What Dirichlet calibration is for classifiers [1]_: off-diagonal entries and intercepts are penalised towards 0, the
-    diagonal towards the t of the elicitation method. It can learn that a model confuses neighbouring options, and needs
-    tens of questions of a size for it.
+    The analogue of Dirichlet calibration for classifiers [1]_: off-diagonal entries and intercepts are penalised
+    towards 0, the diagonal towards the t of the elicitation method. It can learn that a model confuses neighbouring
+    options, but needs tens of questions of a size to do so.
 
     Parameters
     ----------
     off_diagonal_sd : float, default=0.1
-        Prior width of what one option's log share says of another.
+        Prior width of the effect of one option's log share on another.
     bias_sd : float, default=0.1
         Prior width of the intercepts.
     floor : float, default=0.001
@@ -67,7 +67,17 @@ class DirichletCalibrator(Calibrator):
         self.floor = floor
 
     def fit(self, examples: Examples) -> DirichletCalibrator:
-        """Learn W and b of each size."""
+        """Learn W and b for each question size.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited and observed distributions.
+
+        Returns
+        -------
+        self
+        """
         check_number("off_diagonal_sd", self.off_diagonal_sd, low=0.0, open_low=True)
         check_number("bias_sd", self.bias_sd, low=0.0, open_low=True)
         check_number("floor", self.floor, low=0.0, high=0.1, open_low=True)
@@ -97,7 +107,17 @@ class DirichletCalibrator(Calibrator):
         return start + theta[: k * k].reshape(k, k), theta[k * k :]
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """Apply W and b; the prior correction for sizes without examples."""
+        """Apply W and b; sizes without examples get the prior correction.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited distributions; Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         Q = PriorCorrection().predict(examples)
         log_p = examples.log_p(self.floor)
         for shape, rows in examples.by_shape():

@@ -35,28 +35,28 @@ __all__ = ["CalibratedElicitor"]
 
 
 class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
-    """Correct what a language model says of groups on the few cells whose answers are known.
+    """Correct what a language model says about groups, using the few cells whose answers are known.
 
     `fit` asks the model about the labelled cells once and fits a calibrator from its distributions to people's;
-    `predict` asks about any cells, also of questions without a single labelled cell, and applies it. The model itself
-    is never trained. One to ten labelled questions are enough to repair log-probabilities; with none at all,
-    ``fit(X)``, the correction is what is known of the method of elicitation.
+    `predict` asks about any cells, even of questions without a labelled cell, and applies it. The model itself
+    is never trained. One to ten labelled questions are enough to repair log-probabilities. With none at all,
+    ``fit(X)``, the correction rests on what is known about the method of elicitation.
 
     Parameters
     ----------
     estimator : estimator, optional
-        What elicits: `ZeroShotElicitor`, `RecordedElicitor`, or anything that predicts distributions. Its `question`
-        and `question_column` are used. None: ``ZeroShotElicitor()``. Its own ``fit`` is called once, on the labelled
-        cells, which for an elicitor only validates; ``FrozenEstimator(elicitor)`` is not fitted at all.
+        The estimator that elicits: `ZeroShotElicitor`, `RecordedElicitor`, or anything that predicts distributions. Its
+        `question` and `question_column` are used. None: ``ZeroShotElicitor()``. Its own ``fit`` is called once, on the
+        labelled cells, which for an elicitor only validates; ``FrozenEstimator(elicitor)`` is not fitted at all.
     calibrator : str or Calibrator, default="tempered"
         ``"tempered"``, ``"temperature"``, ``"linear"``, ``"isotonic"``, ``"dirichlet"``, ``"identity"``, or an object
         of `surveysim.calibration`; see `surveysim.calibration.DistributionCalibrator` for what to choose when.
     objective : {"auto", "kl", "w1", "tv", "js"}, default="auto"
-        What is to be small. ``"auto"``: the Wasserstein-1 distance for ordinal and the Kullback-Leibler divergence for
+        What is minimised. ``"auto"``: the Wasserstein-1 distance for ordinal and the Kullback-Leibler divergence for
         nominal questions.
     gate : bool, default=True
-        From three labelled questions on, use the fitted correction only if held-out questions are predicted better
-        than by the elicitation method's prior correction, by more than chance would; as in `DistributionCalibrator`.
+        With three labelled questions or more, use the fitted correction only if it predicts held-out questions better
+        than the elicitation method's prior correction by more than chance; as in `DistributionCalibrator`.
     anchor : mapping or Anchor, optional
         A group whose distributions are known, such as ``{"sex": "Male"}``. Other groups are then predicted from its
         distribution and the *difference* that the model sees between the groups, q proportional to
@@ -74,7 +74,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
     estimator_ : estimator
         The one that elicits.
     calibrator_ : DistributionCalibrator
-        The fitted correction; its `gates_` say what held-out questions thought of it.
+        The fitted correction; its `gates_` say how it did on held-out questions.
     elicited_ : float64 array of shape (n_cells, K)
         What was elicited for the labelled cells (those with respondents); rows of NaN without a usable answer.
     elicited_by_ : str or None
@@ -99,8 +99,9 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
     group for groups without.
 
     Rows of `predict` for which the elicitor gives NaN (``on_failure="nan"``) stay NaN. Options that stand for refusing
-    ("Refused") and that the elicitor gives exactly 0, because it keeps refusals apart, stay 0; the other options are
-    calibrated on the shares of the respondents who answered. With ``refusals="keep"`` they are options like the others.
+    ("Refused") and to which the elicitor gives exactly 0, because it keeps refusals apart, stay 0; the other options
+    are calibrated on the shares of the respondents who answered. With ``refusals="keep"`` they are options like the
+    others.
 
     References
     ----------
@@ -111,11 +112,18 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
     >>> import pandas as pd
     >>> from surveysim import CalibratedElicitor, Question
     >>> from surveysim.elicitation.recorded import RecordedElicitor
-    >>> question = {"a": Question("Content?", ["no", "partly", "yes"]), "b": Question("Safe?", ["no", "partly", "yes"])}
-    >>> cells = pd.DataFrame({"question": ["a", "a", "b", "b"], "age": ["young", "old", "young", "old"]})
+    >>> question = {
+    ...     "a": Question("Content?", ["no", "partly", "yes"]),
+    ...     "b": Question("Safe?", ["no", "partly", "yes"]),
+    ... }
+    >>> cells = pd.DataFrame(
+    ...     {"question": ["a", "a", "b", "b"], "age": ["young", "old", "young", "old"]}
+    ... )
     >>> answers = [[0.01, 0.09, 0.9], [0.8, 0.15, 0.05], [0.98, 0.01, 0.01], [0.05, 0.05, 0.9]]
     >>> elicitor = RecordedElicitor(cells, answers, question=question, elicited_by="logprob")
-    >>> model = CalibratedElicitor(elicitor).fit(cells[:2], [[0.2, 0.3, 0.5], [0.4, 0.35, 0.25]])
+    >>> model = CalibratedElicitor(elicitor).fit(
+    ...     cells[:2], [[0.2, 0.3, 0.5], [0.4, 0.35, 0.25]]
+    ... )
     >>> model.predict(cells[2:]).round(2)
     array([[0.56, 0.22, 0.22],
            [0.26, 0.26, 0.47]])
@@ -354,7 +362,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         self._anchored, self.gaps_ = groups, groups.gaps
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """What `fit` takes, and what it hands on to the estimator's ``fit``.
+        """What `fit` takes, and what it passes on to the estimator's ``fit``.
 
         Returns
         -------

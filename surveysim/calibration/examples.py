@@ -1,4 +1,4 @@
-"""What calibrators work on: elicited distributions, their observed counterparts, and what is known of each row."""
+"""The data of calibrators: elicited distributions, their observed counterparts, and what is known about each row."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAME_QUESTION = 0.5
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows of one kind, ordinal or nominal, all of whose distributions are known.
+    """Rows of one kind, ordinal or nominal, all with known distributions.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Examples:
     features : float64 array of shape (n, n_features)
         Backgrounds as numbers; no columns where they are not used.
     objective : {"kl", "w1", "tv", "js"}
-        What is to be small.
+        What is minimised.
     elicited_by : str or None
         How the distributions were elicited.
 
@@ -67,7 +67,17 @@ class Examples:
         return len(self.P)
 
     def rows(self, chosen: np.ndarray) -> Examples:
-        """The examples at these rows (bool or int array)."""
+        """Select some of the examples.
+
+        Parameters
+        ----------
+        chosen : bool or int array
+            The rows, as a mask or as positions.
+
+        Returns
+        -------
+        Examples
+        """
         return replace(
             self,
             P=self.P[chosen],
@@ -134,7 +144,18 @@ class Examples:
         return self.weight / (1 + SAME_QUESTION * (cells[inverse] - 1))
 
     def log_p(self, floor: float) -> np.ndarray:
-        """Log shares (n, K), none of them below `floor`, centred per row; 0 where there is no option."""
+        """Logarithms of the elicited shares.
+
+        Parameters
+        ----------
+        floor : float
+            Smaller shares are raised to this one before the logarithm is taken.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+            Centred per row; 0 where there is no option.
+        """
         logs = np.log(np.maximum(np.where(self.exists, self.P, 1.0), floor))
         centred = logs - np.sum(logs, axis=1, keepdims=True, where=self.exists) / self.n_options[:, None]
         return np.where(self.exists, centred, 0.0)
@@ -227,7 +248,7 @@ def as_positions(values: ArrayLike | None, exists: np.ndarray) -> np.ndarray:
         )
     positions = np.where(exists, np.broadcast_to(given, exists.shape), np.nan)
     if np.isinf(positions).any():
-        raise ValueError("values must be finite positions, or NaN for options outside the order; got infinity")
+        raise ValueError("values must be finite positions, or NaN for options outside the order, got infinity")
     sorted_positions = np.sort(positions, axis=1)
     tied = np.flatnonzero((np.diff(sorted_positions, axis=1) == 0).any(axis=1))
     if len(tied):

@@ -29,7 +29,7 @@ nothing at 84%, and half of what it gains at 95%."""
 
 @dataclass(frozen=True)
 class Gate:
-    """What held-out questions said of a correction: its gain, and whether that is more than chance.
+    """How a correction did on held-out questions: its gain, and whether that is more than chance.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ SMALLEST_SHARE = 1e-3
 
 
 class Calibrator(BaseEstimator):
-    """Base of the maps from elicited to calibrated distributions; derive from it to pass your own.
+    """Base class of the maps from elicited to calibrated distributions; derive from it to pass your own.
 
     Parameters go into ``__init__`` as in every scikit-learn estimator. ``fit(examples)`` learns from rows of one kind,
     ordinal or nominal; ``predict(examples)`` returns float64 (n, K) of distributions, NaN where ``Examples.P`` is.
@@ -26,8 +26,8 @@ class Calibrator(BaseEstimator):
     uses_backgrounds : bool
         Whether ``Examples.features`` are read. If not, passing backgrounds is refused rather than ignored.
     has_prior : bool
-        Whether the map stays near the elicitation method's correction where examples say little. The gate believes
-        those that do not only on stronger evidence, and from three questions on.
+        Whether the map stays close to the elicitation method's correction where examples say little. The gate requires
+        stronger evidence, and at least three questions, of maps that do not.
 
     Examples
     --------
@@ -38,12 +38,16 @@ class Calibrator(BaseEstimator):
     >>> class Doubt(Calibrator):
     ...     def __init__(self, share=0.2):
     ...         self.share = share
+    ...
     ...     def fit(self, examples):
     ...         return self
+    ...
     ...     def predict(self, examples):
     ...         K = (~np.isnan(examples.P)).sum(axis=1, keepdims=True)
     ...         return (1 - self.share) * examples.P + self.share / K
-    >>> calibrator = DistributionCalibrator(Doubt(), objective="kl", gate=False).fit([[0.9, 0.1]], [[0.7, 0.3]])
+    >>> calibrator = DistributionCalibrator(Doubt(), objective="kl", gate=False).fit(
+    ...     [[0.9, 0.1]], [[0.7, 0.3]]
+    ... )
     >>> calibrator.predict([[1.0, 0.0]])
     array([[0.9, 0.1]])
     """
@@ -81,7 +85,7 @@ class Calibrator(BaseEstimator):
 
 
 class IdentityCalibrator(Calibrator):
-    """Leave what was elicited as it is, for comparison.
+    """Leave elicited distributions as they are, for comparison.
 
     Examples
     --------
@@ -91,32 +95,74 @@ class IdentityCalibrator(Calibrator):
     """
 
     def fit(self, examples: Examples) -> IdentityCalibrator:
-        """Nothing to learn."""
+        """Do nothing: there is nothing to learn.
+
+        Parameters
+        ----------
+        examples : Examples
+            Not read.
+
+        Returns
+        -------
+        self
+        """
         return self
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """P itself."""
+        """Return P itself.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited distributions; Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         return examples.P.copy()
 
 
 class PriorCorrection(Calibrator):
-    """What is done without an example: log q = t log p with t from the prior of the elicitation method.
+    """What is done without examples: log q = t log p, with t from the prior of the elicitation method.
 
     The fallback of the gate, and of maps per question size for sizes that no example had.
 
     Examples
     --------
     >>> from surveysim.calibration import DistributionCalibrator
-    >>> DistributionCalibrator(elicited_by="logprob").fit().predict([[0.98, 0.015, 0.005]]).round(2)
+    >>> DistributionCalibrator(elicited_by="logprob").fit().predict(
+    ...     [[0.98, 0.015, 0.005]]
+    ... ).round(2)
     array([[0.56, 0.24, 0.2 ]])
     """
 
     def fit(self, examples: Examples) -> PriorCorrection:
-        """Nothing to learn."""
+        """Do nothing: there is nothing to learn.
+
+        Parameters
+        ----------
+        examples : Examples
+            Not read.
+
+        Returns
+        -------
+        self
+        """
         return self
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """The correction; P itself where the method's t is 1."""
+        """Apply the prior's correction; return P itself where the method's t is 1.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited distributions; Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         log_t = prior_of(examples.elicited_by).log_t
         if log_t == 0.0:
             return examples.P.copy()

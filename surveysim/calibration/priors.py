@@ -1,4 +1,4 @@
-"""What is known of elicited distributions before a single example, by the method of elicitation.
+"""What is known about elicited distributions before a single example, by the method of elicitation.
 
 The numbers were set on two models only, gpt-3.5-turbo and Claude 3 Haiku (and, for the centre of log-probabilities, on
 GPT-4, which is what "re-checked" in the documentation's tables refers to), with the recorded outputs of Meister,

@@ -1,4 +1,4 @@
-"""Options that an elicitor leaves out by rule: taken away before calibration, put back with share 0 afterwards."""
+"""Options that an elicitor leaves out by rule: removed before calibration, restored with share 0 afterwards."""
 
 from __future__ import annotations
 

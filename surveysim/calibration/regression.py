@@ -38,7 +38,7 @@ class LinearCalibrator(Calibrator):
     -----
     Fitted by weighted least squares (the smallest coefficients where there are fewer examples than coefficients),
     whatever the `objective`, which the gate then judges by. Sizes without examples get the elicitation method's prior
-    correction; a row of which nothing is left after clipping stays as it came.
+    correction; a row of which nothing is left after clipping stays as it was.
 
     References
     ----------
@@ -48,7 +48,9 @@ class LinearCalibrator(Calibrator):
     --------
     >>> from surveysim.calibration import DistributionCalibrator
     >>> calibrator = DistributionCalibrator("linear", objective="kl", gate=False)
-    >>> calibrator.fit([[0.9, 0.1], [0.1, 0.9]], [[0.7, 0.3], [0.3, 0.7]]).predict([[0.5, 0.5]]).round(2)
+    >>> calibrator.fit([[0.9, 0.1], [0.1, 0.9]], [[0.7, 0.3], [0.3, 0.7]]).predict(
+    ...     [[0.5, 0.5]]
+    ... ).round(2)
     array([[0.5, 0.5]])
     """
 
@@ -59,7 +61,17 @@ class LinearCalibrator(Calibrator):
         self.ridge = ridge
 
     def fit(self, examples: Examples) -> LinearCalibrator:
-        """Learn the lines."""
+        """Learn the lines.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited and observed distributions.
+
+        Returns
+        -------
+        self
+        """
         check_number("ridge", self.ridge, low=0.0)
         assert examples.Y is not None
         self.coefficients_ = {}
@@ -82,7 +94,17 @@ class LinearCalibrator(Calibrator):
         return np.concatenate([[level - centre @ slopes], slopes])
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """Apply the lines, clip, renormalise."""
+        """Apply the lines, clip and renormalise.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited distributions; Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         Q = PriorCorrection().predict(examples)
         for shape, rows in examples.by_shape():
             if shape in self.coefficients_:
@@ -94,7 +116,7 @@ class LinearCalibrator(Calibrator):
 
 
 class IsotonicCalibrator(Calibrator):
-    """One rising step function per question size, from elicited to observed share, for all options alike.
+    """One rising step function per question size, from elicited to observed share, the same for all options.
 
     It assumes only that a larger elicited share means a larger observed one; renormalised afterwards. It needs tens of
     questions of a size.
@@ -107,20 +129,32 @@ class IsotonicCalibrator(Calibrator):
     Notes
     -----
     Fitted by weighted least squares, whatever the `objective`, which the gate then judges by. Sizes without examples
-    get the elicitation method's prior correction; a row of which nothing is left stays as it came.
+    get the elicitation method's prior correction; a row of which nothing is left stays as it was.
 
     Examples
     --------
     >>> from surveysim.calibration import DistributionCalibrator
     >>> calibrator = DistributionCalibrator("isotonic", objective="kl", gate=False)
-    >>> calibrator.fit([[0.9, 0.1], [0.1, 0.9]], [[0.7, 0.3], [0.3, 0.7]]).predict([[0.9, 0.1]]).round(2)
+    >>> calibrator.fit([[0.9, 0.1], [0.1, 0.9]], [[0.7, 0.3], [0.3, 0.7]]).predict(
+    ...     [[0.9, 0.1]]
+    ... ).round(2)
     array([[0.7, 0.3]])
     """
 
     regressions_: dict[tuple[int, ...], IsotonicRegression]
 
     def fit(self, examples: Examples) -> IsotonicCalibrator:
-        """Learn the steps."""
+        """Learn the steps.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited and observed distributions.
+
+        Returns
+        -------
+        self
+        """
         assert examples.Y is not None
         self.regressions_ = {}
         for shape, rows in examples.by_shape():
@@ -131,7 +165,17 @@ class IsotonicCalibrator(Calibrator):
         return self
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """Apply the steps, renormalise."""
+        """Apply the steps and renormalise.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited distributions; Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         Q = PriorCorrection().predict(examples)
         for shape, rows in examples.by_shape():
             if shape in self.regressions_:

@@ -35,8 +35,7 @@ class TemperatureCalibrator(Calibrator):
     """log q = t log p, renormalised: sharper or flatter, the order of the options kept.
 
     One t for ordinal and one for nominal questions, which question sizes may leave a little, without any prior on the
-    common value: the textbook method. From a few examples it follows them wherever they lead; `TemperedCalibrator` does
-    not.
+    common value: the textbook method. A few examples can lead it anywhere, which `TemperedCalibrator` prevents.
 
     Parameters
     ----------
@@ -53,7 +52,9 @@ class TemperatureCalibrator(Calibrator):
     Odds of 9 that should have been 3 are the square root of what they should be:
 
     >>> from surveysim.calibration import DistributionCalibrator
-    >>> calibrator = DistributionCalibrator("temperature", objective="kl", gate=False).fit([[0.9, 0.1]], [[0.75, 0.25]])
+    >>> calibrator = DistributionCalibrator("temperature", objective="kl", gate=False).fit(
+    ...     [[0.9, 0.1]], [[0.75, 0.25]]
+    ... )
     >>> calibrator.predict([[0.9, 0.1]]).round(3)
     array([[0.75, 0.25]])
     """
@@ -65,24 +66,44 @@ class TemperatureCalibrator(Calibrator):
         self.floor = floor
 
     def fit(self, examples: Examples) -> TemperatureCalibrator:
-        """Learn t."""
+        """Learn t.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited and observed distributions.
+
+        Returns
+        -------
+        self
+        """
         check_number("floor", self.floor, low=0.0, high=0.1, open_low=True)
         self.power_ = PowerSearch(examples, self.floor, centre=0.0, log_t_sd=np.inf).minimise()
         return self
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """Raise to the power t."""
+        """Raise to the power t.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited distributions; Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         return self.power_.apply(examples, self.floor)
 
 
 class TemperedCalibrator(Calibrator):
     """log q = t log p + b, held by a prior that knows how the distribution was elicited: the default.
 
-    - log t has a normal prior by `elicited_by`: log-probabilities are far too sure of themselves and start at t = 0.2,
+    - log t has a normal prior by `elicited_by`: log-probabilities are far too confident and start at t = 0.2,
       verbalised and sampled distributions at t = 1, the identity. It is common to all question sizes, which may leave
       it a little.
-    - b is there from `bias_questions` questions on. For ordinal questions a bias along the scale and one towards its
-      ends are common to all sizes; each size that has that many questions adds its own bias per option.
+    - b is fitted with `bias_questions` questions or more. For ordinal questions a bias along the scale and one towards
+      its ends are common to all sizes; each size that has that many questions adds its own bias per option.
     - Examples count by `objective`, respondents and questions: cells of one question repeat each other.
 
     Parameters
@@ -90,7 +111,7 @@ class TemperedCalibrator(Calibrator):
     floor : float, default=0.001
         Shares below it count as this much.
     bias_questions : int, default=5
-        Questions from which on b is fitted.
+        The number of questions from which b is fitted.
 
     Attributes
     ----------
@@ -107,7 +128,9 @@ class TemperedCalibrator(Calibrator):
     Label probabilities are far too sure; one example says how far:
 
     >>> from surveysim.calibration import DistributionCalibrator, TemperedCalibrator
-    >>> calibrator = DistributionCalibrator(TemperedCalibrator(), objective="kl", elicited_by="logprob")
+    >>> calibrator = DistributionCalibrator(
+    ...     TemperedCalibrator(), objective="kl", elicited_by="logprob"
+    ... )
     >>> calibrator.fit([[0.99, 0.01]], [[0.8, 0.2]]).predict([[0.01, 0.99]]).round(2)
     array([[0.26, 0.74]])
     """
@@ -121,7 +144,17 @@ class TemperedCalibrator(Calibrator):
         self.bias_questions = bias_questions
 
     def fit(self, examples: Examples) -> TemperedCalibrator:
-        """Learn t and b."""
+        """Learn t and b.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited and observed distributions.
+
+        Returns
+        -------
+        self
+        """
         check_number("floor", self.floor, low=0.0, high=0.1, open_low=True)
         check_number("bias_questions", self.bias_questions, low=1, integer=True)
         prior = prior_of(examples.elicited_by)
@@ -141,7 +174,17 @@ class TemperedCalibrator(Calibrator):
         return self
 
     def predict(self, examples: Examples) -> np.ndarray:
-        """Apply t and b."""
+        """Apply t and b.
+
+        Parameters
+        ----------
+        examples : Examples
+            Elicited distributions; Y is not read.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         return self.power_.apply(examples, self.floor)
 
 

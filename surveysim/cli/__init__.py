@@ -1,4 +1,4 @@
-"""The command line, thin over the library: ``surveysim describe FILE``, ``surveysim estimate FILE ...``."""
+"""The command line, a thin layer over the library: ``surveysim describe FILE``, ``surveysim estimate FILE ...``."""
 
 from surveysim.cli.main import main
 

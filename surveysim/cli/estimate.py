@@ -31,7 +31,7 @@ def estimate(chosen: argparse.Namespace) -> None:
     breakdowns = [[called[name] for name in by] for by in breakdowns]
     backgrounds = list(dict.fromkeys(called[name] for name in typed)) or list(survey.backgrounds)
     if not backgrounds:
-        raise ValueError("no backgrounds were recognised: name them, --by gender,age or --backgrounds gender,age")
+        raise ValueError("no backgrounds were recognised. Name them: --by gender,age or --backgrounds gender,age")
     cells = survey.tabulate(backgrounds, chosen.question, **({} if chosen.model == "sample" else {"folds": 5}))
     population = None if chosen.population is None else pd.read_csv(chosen.population)
     model = _fitted(chosen.model, cells, chosen.seed)
@@ -58,7 +58,7 @@ def estimate(chosen: argparse.Namespace) -> None:
 
 
 def _check_endings(chosen: argparse.Namespace) -> None:
-    """Refuse files that cannot be written before anything is computed."""
+    """Refuse, before anything is computed, files that cannot be written."""
     for option, endings in (("out", TABLES), ("picture", PICTURES), ("report", (".html", ".htm"))):
         path = getattr(chosen, option)
         if path is None:
@@ -74,7 +74,7 @@ def _names(text: str) -> list[str]:
 
 
 def _survey(chosen: argparse.Namespace, typed: list[str]) -> tuple[Survey, dict[str, str]]:
-    """The survey, and the background that each name typed stands for: "age" for the age groups made of it."""
+    """The survey, and the background that each typed name stands for: "age" for the age groups made from it."""
     survey = read(chosen, questions=chosen.question)
     called = _backgrounds(survey)
     if any(name not in called for name in typed):  # not recognised as a background, but in the file
@@ -82,7 +82,7 @@ def _survey(chosen: argparse.Namespace, typed: list[str]) -> tuple[Survey, dict[
         if unknown:
             there = list(dict.fromkeys([*survey.backgrounds, *survey.variables["name"]]))
             more = f" and {len(there) - 40:,} more" if len(there) > 40 else ""
-            raise ValueError(f"{unknown} are not in the file; it has {', '.join(there[:40])}{more}")
+            raise ValueError(f"{unknown} are not in the file, which has {', '.join(there[:40])}{more}")
         sources = {column: name for name, column in called.items() if name != column}
         survey = read(
             chosen,
@@ -131,7 +131,7 @@ def _write_table(tables: list[GroupEstimates], chosen: argparse.Namespace) -> No
 
 
 def _write_pictures(tables: list[GroupEstimates], path: Path) -> None:
-    """A picture for each breakdown and question; where there are several, their names are numbered."""
+    """A picture for each breakdown and question; if there are several, their names are numbered."""
     drawn = [(table, name) for table in tables for name in dict.fromkeys(table["question"])]
     for i, (table, name) in enumerate(drawn):
         target = path if len(drawn) == 1 else path.with_stem(f"{path.stem}_{i + 1}")

@@ -1,4 +1,4 @@
-"""What can be typed, and what happens when something is wrong."""
+"""The arguments of the command line, and what happens when something is wrong."""
 
 from __future__ import annotations
 
@@ -79,22 +79,22 @@ def _parser() -> argparse.ArgumentParser:
 def _add_file(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE", help="SPSS, Stata, SAS, CSV or Parquet")
     command.add_argument("--weights", metavar="COLUMN", help="the survey weight; 'none' for none; default: recognised")
-    command.add_argument("--encoding", help="of the file's text, if the file does not say")
+    command.add_argument("--encoding", help="encoding of the file's text, if the file does not say")
     command.add_argument(
         "--missing",
         metavar="CODE",
         action="append",
         default=[],
-        help="a code that is not an answer; may be repeated",
+        help="a code that does not stand for an answer; may be repeated",
     )
 
 
 def _add_describe(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
-        "describe", help="what was understood of a file: questions, backgrounds, weights, doubts"
+        "describe", help="show what was understood of a file: questions, backgrounds, weights and doubts"
     )
     _add_file(command)
-    command.add_argument("--all", action="store_true", help="list every variable, also those that are not used")
+    command.add_argument("--all", action="store_true", help="list every variable, including those that are not used")
     command.set_defaults(run=describe)
 
 
@@ -117,15 +117,15 @@ def _add_estimate(commands: argparse._SubParsersAction) -> None:
         help="logit (default): a statistical model, no language model; sample: the sample's own shares; nano, a folder "
         "or a name on the Hugging Face hub: a language model fine-tuned to the sample",
     )  # fmt: skip
-    command.add_argument("--level", type=float, default=0.9, help="of the intervals; default 0.9")
+    command.add_argument("--level", type=float, default=0.9, help="level of the intervals; default 0.9")
     command.add_argument("--population", metavar="CSV", help="joint shares: the backgrounds and 'share' or 'n'")
     command.add_argument("--mean", action="store_true", help="means on the question's scale instead of shares")
     command.add_argument("--difference", metavar="A", help="differences between the levels of an attribute")
     command.add_argument("--out", metavar="TABLE", help=".csv (tidy), .md or .html; default: printed")
     command.add_argument("--picture", metavar="IMAGE", help=".png, .svg or .pdf")
     command.add_argument("--report", metavar="HTML", help="one page with tables, pictures and what they rest on")
-    command.add_argument("--decimals", type=int, default=0, help="of percentages in tables for readers; default 0")
-    command.add_argument("--seed", type=int, default=0, help="of everything random; default 0")
+    command.add_argument("--decimals", type=int, default=0, help="of percentages in tables and reports; default 0")
+    command.add_argument("--seed", type=int, default=0, help="seed of everything random; default 0")
     command.set_defaults(run=estimate)
 
 
@@ -135,5 +135,5 @@ def _fail(message: str, code: int) -> int:
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """A warning without the place in the code, which says nothing at a command line."""
+    """A warning without its place in the code, which means nothing on a command line."""
     print(f"surveysim: note: {message}", file=sys.stderr)

@@ -12,7 +12,7 @@ __all__ = ["as_code", "read"]
 
 
 def read(chosen: argparse.Namespace, **parameters: Any) -> Survey:
-    """Read the file with what the command line says of it."""
+    """Read the file with what the command line says about it."""
     weight = "auto" if chosen.weights is None else None if chosen.weights.lower() == "none" else chosen.weights
     return read_survey(
         chosen.file, weight=weight, encoding=chosen.encoding, missing=_missing(chosen.missing), **parameters

@@ -1,4 +1,4 @@
-"""Survey files and example data: readers, question-level sets, offline and fetched data, simulated surveys."""
+"""Survey files and example data: readers, question-level sets, offline and downloaded data, simulated surveys."""
 
 from __future__ import annotations
 

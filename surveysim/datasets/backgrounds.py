@@ -106,7 +106,7 @@ class Source:
         if n_levels > self.max_levels:
             if not self.demanded:
                 return f"{n_levels:,} levels, more than max_levels={self.max_levels}"
-            what = "a background with very many levels: cells will be nearly empty"
+            what = "a background with very many levels, which makes cells nearly empty"
             report.warn(self.name, what, 0, f"{n_levels:,} levels")
         return levels, reason
 
@@ -146,7 +146,7 @@ def _from_numbers(source: Source, numbers: pd.Series, report: Report) -> tuple[p
         return source.take(numbers, "a number", report)
     if source.kind == "birth year":
         if source.year is None:
-            return "a year of birth, and the year of the survey is not known"
+            return "a year of birth, but the year of the survey is not known"
         numbers = source.year - numbers
     else:
         _mention_ages(source, numbers, report)

@@ -32,7 +32,7 @@ def plain_code(code: Hashable) -> Hashable:
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the user's `missing=` says of one variable.
+    """What the user's `missing=` says about one variable.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class MissingBook:
         return key_of(value) in self._answers
 
     def general_kind(self, value: Hashable, label: str | None) -> str | None:
-        """What a general `missing=` says of a code whose label is an answer: it may be another variable's code."""
+        """What a general `missing=` says about a code whose label is an answer: it may be another variable's code."""
         if not self._is_general or not label:
             return None
         reading = read_label(label)

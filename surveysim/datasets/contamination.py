@@ -1,4 +1,4 @@
-"""The contamination rule: what may be evidence for a group's answers, and what holds them already."""
+"""The contamination rule: what may be evidence for a group's answers, and what already contains them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def overlapping(evidence: Asked, target: Asked) -> np.ndarray:
 
 
 def leave_out_overlapping(evidence: QuestionSet, target: QuestionSet) -> QuestionSet:
-    """The rows of a question-level set that may be evidence for another: never those that hold its answers already.
+    """Keep the rows of a question-level set that may be evidence for another: not those that already hold its answers.
 
     Parameters
     ----------
@@ -96,8 +96,15 @@ def leave_out_overlapping(evidence: QuestionSet, target: QuestionSet) -> Questio
     >>> def groups(*sexes):
     ...     X = pd.DataFrame({"question": "q", "sex": list(sexes)})
     ...     Y = np.full((len(X), 2), 0.5)
-    ...     return QuestionSet(X=X, Y=Y, n=np.full(len(X), 100.0), questions={"q": Question("Q?", ["no", "yes"])},
-    ...                        backgrounds=["sex"], n_is_assumed=False, report=pd.DataFrame())
+    ...     return QuestionSet(
+    ...         X=X,
+    ...         Y=Y,
+    ...         n=np.full(len(X), 100.0),
+    ...         questions={"q": Question("Q?", ["no", "yes"])},
+    ...         backgrounds=["sex"],
+    ...         n_is_assumed=False,
+    ...         report=pd.DataFrame(),
+    ...     )
     >>> leave_out_overlapping(groups("f", "m", None), groups("f")).X["sex"].tolist()
     ['m']
     """

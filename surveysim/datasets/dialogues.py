@@ -44,7 +44,7 @@ def read_global_dialogues(
     path : str or Path
         Either ``GD<N>_aggregate_standardized.csv`` with ``GD<N>_segment_counts_by_question.csv`` beside it, as
         published at https://github.com/collect-intel/global-dialogues, or a folder with ``questions.jsonl`` and
-        ``distributions.csv`` (or .csv.gz): one line a group, with its number of people and its shares as a list.
+        ``distributions.csv`` (or .csv.gz): one line per group, with its number of people and its shares as a list.
         Terms: the Collective Intelligence Project publishes data as CC0 and code as MIT; see the repository.
     attributes : list of str, optional
         Of ``age, gender, country, religion, environment, AI concern, language``; default: all that there are.
@@ -66,13 +66,15 @@ def read_global_dialogues(
 
     Notes
     -----
-    The folder is checked (six rounds, 303 questions); the published tables are *unchecked*: written after the
-    repository's data guide. Only questions of type "Poll Single Select" are read. Ages are ordered.
+    The folder is checked (six rounds, 303 questions); the published tables are *unchecked*: their reader is written
+    from the repository's data guide. Only questions of type "Poll Single Select" are read. Ages are ordered.
 
     Examples
     --------
     >>> from surveysim.datasets import read_global_dialogues
-    >>> dialogues = read_global_dialogues("GD3_aggregate_standardized.csv", min_respondents=50)  # doctest: +SKIP
+    >>> dialogues = read_global_dialogues(
+    ...     "GD3_aggregate_standardized.csv", min_respondents=50
+    ... )  # doctest: +SKIP
     """
     path = Path(path)
     if not path.exists():

@@ -94,7 +94,7 @@ def load_anes96(*, age_bands: Sequence[float] = AGE_BANDS) -> Survey:
 
 
 def load_fair() -> Survey:
-    """Load the Redbook survey of 1974, which comes with statsmodels: 6,366 married women rate their marriage.
+    """Load the Redbook survey of 1974, which comes with statsmodels: 6,366 married women rated their marriage.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def load_fair() -> Survey:
     -----
     Terms: included in statsmodels with permission of the author. Source: Fair, R. (1978), A Theory of Extramarital
     Affairs, Journal of Political Economy 86(1), 45-61, by way of ``statsmodels.datasets.fair``. Readers of a magazine
-    who answered its questionnaire: no sample of any population.
+    who answered its questionnaire are not a sample of any population.
 
     Examples
     --------

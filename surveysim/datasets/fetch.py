@@ -1,4 +1,4 @@
-"""Data that are downloaded once: cached, checked against a checksum, and with a way for machines without a network."""
+"""Downloaded data: cached, checked against a checksum, and with a way for machines without a network."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def fetch_nonvoters(
         Folder of the download (1.8 MB, once). Default: the environment variable ``SURVEYSIM_CACHE``, else the user's
         cache.
     download : bool, default=True
-        False: an error where the file is not there yet.
+        If False, a file that is not there yet is an error.
     age_bands : sequence of int, default=(30, 45, 65)
         Where age groups begin, the first apart.
 
@@ -89,7 +89,7 @@ def fetch_nonvoters(
     Raises
     ------
     OSError
-        If it cannot be downloaded; the message says which file to place where.
+        If it cannot be downloaded; the message says which file to put where.
     ValueError
         If the file has another checksum.
 

@@ -1,4 +1,4 @@
-"""Opens a survey file of any common format; says plainly what is wrong with one that cannot be opened."""
+"""Open a survey file of any common format, or say plainly what is wrong with it."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ def _refuse_other_content(path: Path, ending: str) -> None:
         ".xlsx": (b"PK\x03\x04",),
     }.get(ending)
     if expected and not head.startswith(expected):
-        raise ValueError(f"{path.name} is no {FORMATS[ending]} file, whatever its ending says: it begins {head[:8]!r}")
+        raise ValueError(
+            f"{path.name} is not a {FORMATS[ending]} file, whatever its ending says: it begins {head[:8]!r}"
+        )
     # Two formats whose readers accept a file cut short: Stata's ends with a tag, SAS transport comes in 80-byte cards.
     cut = (ending == ".dta" and head.startswith(b"<stata_dta>") and not tail.rstrip().endswith(b"</stata_dta>")) or (
         ending == ".xpt" and size % 80 != 0

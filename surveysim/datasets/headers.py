@@ -14,7 +14,7 @@ __all__ = ["HeaderLines", "read_header_lines"]
 
 @dataclass
 class HeaderLines:
-    """The names of the columns, and what further lines say of them.
+    """The names of the columns, and what further lines say about them.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What is known of named surveys: TOML mappings of variables to roles."""
+"""Mappings of the variables of named surveys to their roles, in TOML files."""
 
 from __future__ import annotations
 

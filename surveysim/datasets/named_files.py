@@ -341,8 +341,8 @@ def _round_variable(about: Mapping[str, Any], finder: _Finder, label: str, repor
     name = finder.find(wanted)
     if name is None and verify:
         raise ValueError(
-            f"{finder.raw.path.name} lacks {wanted!r}, which tells its round: {label} cannot be verified. If you know "
-            "that it is, say verify=False"
+            f"{finder.raw.path.name} lacks {wanted!r}, which tells its round, so it cannot be verified as {label}. If "
+            "you know that it is, pass verify=False"
         )
     if name is None:
         report.note(wanted, "the round could not be verified: the file lacks this variable")

@@ -50,7 +50,7 @@ def is_abbreviation(text: str) -> bool:
 
 @dataclass(frozen=True)
 class LabelReading:
-    """What a label says by itself.
+    """What a label says on its own.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ def _key(phrase: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def read_label(label: str) -> LabelReading:
-    """What a label says of an answer that is missing.
+    """What a label says about an answer that is missing.
 
     Examples
     --------

@@ -66,7 +66,7 @@ def read_opinionqa(
 
     Notes
     -----
-    *Unchecked*: written after the authors' code; no file was at hand. Options are ordered by their ordinal positions
+    *Unchecked*: written from the authors' code, without a file. Options are ordered by their ordinal positions
     (``option_ordinal``); texts after those are refusals. Groups that ``metadata.csv`` does not list ("Refused") are
     left out and counted.
 
@@ -78,7 +78,9 @@ def read_opinionqa(
     Examples
     --------
     >>> from surveysim.datasets import read_opinionqa
-    >>> opinions = read_opinionqa("human_resp", waves=[26, 92], attributes=["POLPARTY", "AGE"])  # doctest: +SKIP
+    >>> opinions = read_opinionqa(
+    ...     "human_resp", waves=[26, 92], attributes=["POLPARTY", "AGE"]
+    ... )  # doctest: +SKIP
     """
     folders = _waves(Path(path))
     if waves is not None:

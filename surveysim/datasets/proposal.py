@@ -1,4 +1,4 @@
-"""Gives every variable of a file its role: question, background, weight, design, or none, and says why."""
+"""Give every variable of a file its role (question, background, weight, design, or none), and say why."""
 
 from __future__ import annotations
 

@@ -42,11 +42,11 @@ def read_subpop(
         A CSV, JSON, JSON Lines or Parquet file with the columns ``qkey, attribute, group, responses, refusal_rate,
         ordinal, question, options``, as written by the authors' pipeline (Suh et al. 2025, arXiv:2502.16761). To get
         it: accept the terms of ``jjssuh/subpop`` on the Hugging Face hub, or run the authors' code on Pew's and NORC's
-        files. Terms: research only; those of Pew and NORC hold for what is derived from their data.
+        files. Terms: research only; those of Pew and NORC apply to what is derived from their data.
     n : float or mapping, default=100.0
         Respondents of each distribution: **the file has no counts**, so this is your assumption. A mapping gives it for
         each group, ``{("AGE", "18-29"): 450}``, or each question, ``{"HAPPY_W27": 300}``. A column ``n`` in the file
-        goes first.
+        takes precedence.
     respondents : float or mapping of question to float, optional
         Respondents of the survey: no group has more.
     context : str, optional
@@ -63,7 +63,7 @@ def read_subpop(
 
     Notes
     -----
-    *Unchecked*: written after the authors' code; no file was at hand. Shares are over the options without the refusal,
+    *Unchecked*: written from the authors' code, without a file. Shares are over the options without the refusal,
     which is the last option and whose rate is a column of its own. `ordinal` is a placeholder of ones in SubPOP-Train;
     where it is not strictly monotone the labels decide whether the options are a scale.
 
@@ -138,7 +138,7 @@ def read_global_opinion_qa(
 
     Notes
     -----
-    *Unchecked*: written after the public format; no file was at hand. ``selections`` is the text of a Python object,
+    *Unchecked*: written from the public format, without a file. ``selections`` is the text of a Python object,
     ``defaultdict(<class 'list'>, {'Japan': [0.1, ...]})``, which is parsed as a literal and never evaluated. The note
     that several countries carry, such as "(Non-national sample)", is kept: it is another group. Options that are
     reasons for no answer ("DK/Refused") are left out, and the shares of the others rescaled; the report counts them.

@@ -38,7 +38,7 @@ class RawSurvey:
     Attributes
     ----------
     data : DataFrame
-        One row a respondent; codes, not labels.
+        One row per respondent; codes, not labels.
     variable_labels : dict of str to str
         Wording or description of each variable that has one.
     value_labels : dict of str to dict

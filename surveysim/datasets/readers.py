@@ -45,7 +45,7 @@ _PARAMETERS = """
         Variables to read as backgrounds, by the survey's name (``"agea"``) or the reader's (``"age group"``); default:
         those of the mapping.
     weight : str or None, default="auto"
-        Another weight than the mapping's, or none (then strata and clusters are left out, too).
+        A weight other than the mapping's, or None (strata and clusters are then left out, too).
     missing : mapping, optional
         Further codes that mean no answer, as for `read_survey`.
     age_bands : sequence of int, default=(30, 45, 65)
@@ -53,7 +53,7 @@ _PARAMETERS = """
     variable_labels, value_labels : mapping, optional
         Wording and labels, on top of the file's.
     encoding : str, optional
-        Of the file's text."""
+        Encoding of the file's text."""
 
 _RETURNS = """
     Returns
@@ -64,7 +64,7 @@ _RETURNS = """
     Raises
     ------
     ValueError
-        If the file lacks a variable of the mapping (it is named), or is another round (it is named); else as
+        If the file lacks a variable of the mapping, or is another round (the message names it); otherwise as in
         `read_survey`.
 
     See Also
@@ -116,7 +116,9 @@ def read_ess(
     --------
     >>> from surveysim.datasets import read_ess
     >>> survey = read_ess("ESS9e03_2.sav", round=9, countries=["GB"])  # doctest: +SKIP
-    >>> cells = survey.tabulate(["age group", "gender", "education"], ["trstplt", "stflife"])  # doctest: +SKIP
+    >>> cells = survey.tabulate(
+    ...     ["age group", "gender", "education"], ["trstplt", "stflife"]
+    ... )  # doctest: +SKIP
     """
     return read_named("ess", path, round, countries=countries, verify=verify, **parameters)
 
@@ -195,14 +197,14 @@ def read_cgss(path: str | Path, year: int = 2017, **parameters: Unpack[ReadingPa
         Stata or SPSS, from the Chinese National Survey Data Archive, http://www.cnsda.org, after registration. Terms:
         academic use. Wording and labels are Chinese; ``encoding="gb18030"`` if the file does not say so itself.
     year : {2017}
-        The file does not say its year: another one is noticed by the variables that it lacks.
+        The file does not say its year: another one shows by the variables that it lacks.
     %parameters%
 
     %returns%
 
     Notes
     -----
-    Age is the year of the survey less the year of birth (`a31`).
+    Age is the year of the survey minus the year of birth (`a31`).
 
     Examples
     --------
@@ -222,7 +224,7 @@ def read_cfps(path: str | Path, wave: int, **parameters: Unpack[ReadingParameter
         The person file, Stata, from https://opendata.pku.edu.cn after registration. Terms: academic use, no
         redistribution.
     wave : {2018, 2020}
-        Told apart by the names of weights and education, which carry the year.
+        The waves differ in the names of weights and education, which carry the year.
     %parameters%
 
     %returns%

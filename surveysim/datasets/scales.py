@@ -34,7 +34,15 @@ def scale_scores(labels: Sequence[str]) -> list[float] | None:
 
     Examples
     --------
-    >>> scale_scores(["Agree strongly", "Agree", "Neither agree nor disagree", "Disagree", "Disagree strongly"])
+    >>> scale_scores(
+    ...     [
+    ...         "Agree strongly",
+    ...         "Agree",
+    ...         "Neither agree nor disagree",
+    ...         "Disagree",
+    ...         "Disagree strongly",
+    ...     ]
+    ... )
     [3.0, 2.0, 0.0, -2.0, -3.0]
     >>> scale_scores(["Protestant", "Catholic", "Orthodox"]) is None
     True

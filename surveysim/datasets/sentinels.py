@@ -1,4 +1,4 @@
-"""Codes that lie apart from the others, as 8, 9, 88, 99 and -1 do where they stand for a missing answer."""
+"""Codes apart from the others, as 8, 9, 88, 99 and -1 are when they stand for a missing answer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ def codes_apart(numbers: Iterable[float], *, any_number: bool = False) -> list[f
 
     Examples
     --------
-    >>> codes_apart([1, 2, 3, 4, 8, 9]), codes_apart([-9, 1, 2]), codes_apart(range(11)), codes_apart([-1, 0, 1])
+    >>> (
+    ...     codes_apart([1, 2, 3, 4, 8, 9]),
+    ...     codes_apart([-9, 1, 2]),
+    ...     codes_apart(range(11)),
+    ...     codes_apart([-1, 0, 1]),
+    ... )
     ([8, 9], [-9], [], [])
     """
     found = sorted(set(numbers))

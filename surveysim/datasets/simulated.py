@@ -50,13 +50,13 @@ def make_survey(
     effect : float, default=0.4
         Standard deviation of the effect of a level, in logits per standard deviation of the options' positions.
     interaction : float, default=0.0
-        The same for every pair of levels of two backgrounds: what a model of main effects cannot know.
+        The same for every pair of levels of two backgrounds, which a model of main effects cannot capture.
     noise : float, default=0.0
-        Share of answers given at random, all options alike.
+        Share of answers given at random, with equal probabilities.
     missing : float, default=0.0
         Share of answers that are "Don't know", at random.
     weighted : bool, default=False
-        Whether groups were sampled at different rates; ``survey.weight`` mends it (weights have mean 1).
+        Whether groups were sampled at different rates; ``survey.weight`` corrects for it (weights have mean 1).
     unseen : int, default=0
         Levels, the last ones of the last background, that no respondent has. The truth knows them.
     random_state : int, numpy Generator or None, default=None

@@ -99,7 +99,7 @@ def _margins(dtypes: Mapping[str, pd.CategoricalDtype], shares: Sequence[np.ndar
 def _draw_answers(
     rng: np.random.Generator, truth: SurveyTruth, drawn: Sequence[np.ndarray], missing: float
 ) -> dict[Any, pd.Series]:
-    """Columns of backgrounds and answers, a respondent a row."""
+    """Columns of backgrounds and answers, a respondent per row."""
     data: dict[Any, pd.Series] = {
         name: pd.Series(pd.Categorical.from_codes(codes, dtype=dtype))
         for (name, dtype), codes in zip(truth.dtypes.items(), drawn, strict=True)

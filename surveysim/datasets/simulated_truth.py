@@ -36,7 +36,9 @@ class SurveyTruth:
     --------
     >>> import pandas as pd
     >>> from surveysim.datasets import make_survey
-    >>> truth = make_survey(100, n_backgrounds=1, n_questions=1, n_options=3, random_state=0).truth
+    >>> truth = make_survey(
+    ...     100, n_backgrounds=1, n_questions=1, n_options=3, random_state=0
+    ... ).truth
     >>> truth.predict(pd.DataFrame({"background 1": ["level 1", "level 4"]})).shape
     (2, 3)
     """
@@ -47,7 +49,19 @@ class SurveyTruth:
     noise: float
 
     def distributions(self, question: str, codes: Sequence[np.ndarray]) -> np.ndarray:
-        """The distributions (n, K) of one question for levels given by number, an array for each background."""
+        """Compute one question's distributions for levels given by their position.
+
+        Parameters
+        ----------
+        question : str
+            Its name.
+        codes : sequence of int arrays of shape (n,)
+            For each background the position of each row's level.
+
+        Returns
+        -------
+        float64 array of shape (n, K)
+        """
         intercept, main, pairs = self.logits[question]
         z = np.repeat(intercept[None], len(codes[0]), axis=0)
         for effects, level in zip(main, codes, strict=True):

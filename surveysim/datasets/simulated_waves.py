@@ -26,7 +26,7 @@ def make_next_wave(
     weighted: bool = False,
     random_state: int | np.random.Generator | None = None,
 ) -> Survey:
-    """Simulate the next wave of a simulated survey: other respondents, the same questions, opinions that have moved.
+    """Simulate the next wave of a simulated survey: other respondents, the same questions, changed opinions.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ def make_next_wave(
         Made by `make_survey` or by this function, so that its truth is known.
     n_respondents : int, default=1000
     drift : float, default=0.2
-        Standard deviation of a question's move that all groups share, in logits per standard deviation of the options'
-        positions and for one year. An effect of a group, in `make_survey`, has 0.4.
+        Standard deviation, for one year, of the move of a question that all groups share, in logits per standard
+        deviation of the options' positions. The effect of a group in `make_survey` has 0.4.
     shift_drift : float, default=0.1
-        The same for the moves of each group beside it.
+        The same for the additional moves of each group.
     years : float, default=1.0
-        How much later. Opinions walk at random: variances grow with time.
+        How much later. Opinions follow a random walk: variances grow with time.
     missing : float, default=0.0
         Share of answers that are "Don't know", at random.
     weighted : bool, default=False

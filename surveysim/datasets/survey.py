@@ -1,4 +1,4 @@
-"""What readers return: a survey or a question-level set as a Bunch, with a listing of everything left out or odd."""
+"""What readers return: a survey or a question-level set as a Bunch, with a list of everything left out or odd."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DOUBTS_SHOWN = 20
 
 
 class SurveyWarning(SurveysimWarning):
-    """Something in a survey file that the user should look at; listed in full in ``survey.report``."""
+    """Something in a survey file needs attention; ``survey.report`` lists everything."""
 
 
 @dataclass
@@ -88,14 +88,14 @@ class Report:
 
 
 class Survey(Bunch):
-    """A survey file, one row a respondent, with questions, backgrounds and weights: what `read_survey` returns.
+    """A survey file, one row per respondent, with questions, backgrounds and weights: what `read_survey` returns.
 
     A scikit-learn ``Bunch``: a dictionary whose keys are attributes.
 
     Attributes
     ----------
     data : DataFrame
-        One row a respondent. Questions are categoricals of option texts (and of "Don't know", "Refused", "No answer",
+        One row per respondent. Questions are categoricals of option texts (and of "Don't know", "Refused", "No answer",
         "Not applicable", which `tabulate` understands); backgrounds are categoricals, ordered where they have an order.
     questions : dict of str to Question
         By column.
@@ -104,7 +104,7 @@ class Survey(Bunch):
     weight, strata, cluster : str or None
         Columns of `data`.
     variables : DataFrame
-        The codebook: a row for each variable of the file with its label, its role and why it got it.
+        The codebook: a row for each variable of the file with its label, its role and the reason for it.
     report : DataFrame
         Everything left out, changed or odd: variable, severity, what, respondents, detail.
     value_labels : dict of str to dict
@@ -128,7 +128,7 @@ class Survey(Bunch):
         questions: Sequence[str] | Mapping[str, Question] | None = None,
         **parameters: Any,
     ) -> Cells:
-        """Cells of this survey, with its weight and, if it has them, strata and cluster.
+        """Tabulate this survey, with its weight and, if it has them, strata and clusters.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class Survey(Bunch):
         Raises
         ------
         ValueError
-            If there are no questions or no backgrounds, or one that is named is not proposed; else as `tabulate`.
+            If there are no questions or backgrounds, or one that you name was not proposed; otherwise as in `tabulate`.
         """
         chosen: Mapping[str, Question]
         if questions is None:
@@ -157,7 +157,7 @@ class Survey(Bunch):
             names = [questions] if isinstance(questions, str) else list(questions)
             unknown = [name for name in names if name not in self.questions]
             if unknown:
-                raise ValueError(f"questions names {unknown}, which this survey has no Question for; see .variables")
+                raise ValueError(f"questions names {unknown}, for which this survey has no Question; see .variables")
             chosen = {name: self.questions[name] for name in names}
         columns = self.backgrounds if backgrounds is None else backgrounds
         if not chosen or len(columns) == 0:
@@ -167,7 +167,7 @@ class Survey(Bunch):
         return tabulate(self.data, columns, chosen, **{**design, **parameters})
 
     def subset(self, rows: ArrayLike) -> Survey:
-        """Some of the respondents, renumbered from 0; everything else stays that of the whole survey.
+        """Select some of the respondents, renumbered from 0; everything else stays as in the whole survey.
 
         Parameters
         ----------
@@ -181,7 +181,7 @@ class Survey(Bunch):
         Raises
         ------
         ValueError
-            If a boolean array has another length than there are respondents.
+            If the length of a boolean array is not the number of respondents.
         """
         chosen = np.asarray(rows)
         if chosen.dtype == bool and chosen.shape != (len(self.data),):
@@ -245,8 +245,15 @@ class QuestionSet(Bunch):
     >>> import pandas as pd
     >>> from surveysim.datasets import QuestionSet
     >>> X = pd.DataFrame({"question": ["q1", "q1"], "sex": ["f", "m"]})
-    >>> questions = QuestionSet(X=X, Y=np.array([[0.2, 0.8], [0.4, 0.6]]), n=np.array([200.0, 180.0]), questions={},
-    ...                         backgrounds=["sex"], n_is_assumed=False, report=pd.DataFrame())
+    >>> questions = QuestionSet(
+    ...     X=X,
+    ...     Y=np.array([[0.2, 0.8], [0.4, 0.6]]),
+    ...     n=np.array([200.0, 180.0]),
+    ...     questions={},
+    ...     backgrounds=["sex"],
+    ...     n_is_assumed=False,
+    ...     report=pd.DataFrame(),
+    ... )
     >>> float(questions.n.sum())
     380.0
     """

@@ -41,8 +41,8 @@ def read_survey(
 ) -> Survey:
     """Read a survey file and propose its questions, backgrounds and weight.
 
-    It proposes, you decide: ``survey.variables`` says for every variable what it was taken for and why, and the
-    parameters below overrule it. Nothing is left out in silence: ``survey.report`` lists and counts it.
+    It proposes; you decide. ``survey.variables`` says for every variable what it was taken for and why, and the
+    parameters below overrule it. Nothing is left out silently: ``survey.report`` lists and counts it.
 
     Parameters
     ----------
@@ -53,17 +53,17 @@ def read_survey(
         Variables that are questions. None proposes every variable with value labels that is not a background, weight or
         identifier. In a mapping, a Question is taken as given and None is proposed.
     backgrounds : list of str or mapping of str to str, optional
-        Variables that describe respondents; a mapping gives them the names that `data` and the prompt shall have,
+        Variables that describe respondents; a mapping gives the names that `data` and the prompt should use,
         ``{"eisced": "education"}``. None proposes those recognised by their name or label.
     weight : str or None, default="auto"
-        The survey weight. "auto" takes the only one that is recognised, and says so where only its name speaks for it;
-        with several candidates it takes none and says so.
+        The survey weight. "auto" takes the only one that is recognised, and says so if only its name suggests it; with
+        several candidates it takes none and says so.
     strata, cluster : str, optional
         Design variables, as for `tabulate`.
     missing : mapping, optional
         Codes that mean no answer, on top of what the file says: ``{-1: "skipped", "trust": {8: "don't know"}}``, as in
         `surveysim.tables.Missing`; None in place of a kind says that a code is an answer. Codes for all variables leave
-        those alone whose labels are answers.
+        codes alone whose labels are answers.
     ordinal : mapping of str to bool, optional
         Whether the options of a question, or the levels of a background, have an order.
     age_bands : sequence of int, default=(30, 45, 65)
@@ -81,7 +81,7 @@ def read_survey(
     columns : list of str, optional
         Variables to read; the others stay in the file.
     encoding : str, optional
-        Of the file's text, where the file does not say, or says wrongly.
+        Encoding of the file's text, if the file does not say, or gives the wrong one.
     catalog : str or Path, optional
         The .sas7bcat file with the value labels of a .sas7bdat file.
 
@@ -94,8 +94,8 @@ def read_survey(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is truncated, encrypted, empty, in another encoding or another format; if a variable that is named
-        does not exist or cannot be what it is named for; if the weight that is named is negative.
+        If the file is truncated, encrypted, empty, in another encoding or another format; if a variable that you name
+        does not exist or cannot have the role you give it; if the weight that you name is negative.
     ImportError
         If pyreadstat (SPSS, Stata, SAS), openpyxl (Excel) or pyarrow (Parquet) is not installed.
 
@@ -103,7 +103,7 @@ def read_survey(
     -----
     SurveyWarning
         Once, listing the kinds of anomalies: values without labels, labels without values, duplicated labels, weights
-        of zero, and so on. What was decided in doubt is listed with the line of code that decides it.
+        of zero, and so on. Doubtful decisions are listed with the line of code that overrules them.
 
     See Also
     --------
@@ -115,8 +115,8 @@ def read_survey(
     *Missing answers.* A label such as "Don't know", "N.S./N.C." or "keine Angabe" (31 languages, in a table of the
     package) makes its code a missing answer of that kind, and so does your `missing`. Labels that may be either are
     decided by the place of their code: 8, 9, 88, 99, -1 after a gap, or beside other missing answers. A code that the
-    file declares missing, with a label that says no reason, counts as "no answer". They stay in `data` as text, so that
-    ``tabulate(..., missing="option")`` can make options of "don't know" and "refused".
+    file declares missing, with a label that gives no reason, counts as "no answer". They stay in `data` as text, so
+    that ``tabulate(..., missing="option")`` can make options of "don't know" and "refused".
 
     *Order.* Options are in the order of their codes. Whether they are a scale is read from the labels: numbers, ladders
     of words ("never" to "always"), two poles with shades, shades of one word, in 29 languages. Where nothing is
@@ -132,7 +132,9 @@ def read_survey(
     --------
     >>> import pandas as pd
     >>> from surveysim.datasets import read_survey
-    >>> table = pd.DataFrame({"sex": ["f", "m", "f", "m"], "age": [20, 35, 50, 71], "trust": [1, 2, 8, 3]})
+    >>> table = pd.DataFrame(
+    ...     {"sex": ["f", "m", "f", "m"], "age": [20, 35, 50, 71], "trust": [1, 2, 8, 3]}
+    ... )
     >>> survey = read_survey(
     ...     table,
     ...     variable_labels={"trust": "How much do you trust the parliament?"},

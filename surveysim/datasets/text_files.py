@@ -60,8 +60,8 @@ def read_csv(path: Path, encoding: str | None) -> RawSurvey:
             _keep_namibia(path, data, options)
     except pd.errors.ParserWarning:
         raise ValueError(
-            f"{path.name}: its rows have more fields than its first line has names ({len(names)}); give every column a "
-            "name (R's write.table leaves out that of the row names)"
+            f"{path.name}: its rows have more fields than its first line has names ({len(names)}); give every column "
+            "a name (R's write.table omits that of the row names)"
         ) from None
     except (UnicodeDecodeError, UnicodeError) as error:
         where = f" (byte {error.start:,})" if isinstance(error, UnicodeDecodeError) else ""

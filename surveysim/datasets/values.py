@@ -160,7 +160,7 @@ def read_values(
     if len(entries) > max_options:
         return f"more than max_options={max_options} options ({len(entries):,})"
     if len(entries) < 2:
-        return "a single answer" if entries else "no answers besides missing ones"
+        return "a single answer" if entries else "no answers except missing ones"
     ordered = order_options(
         distinct_texts(entries, name, report), found.beside, name, report, has_order=held.has_order,
         is_numbered=found.numbered,

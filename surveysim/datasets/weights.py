@@ -115,7 +115,7 @@ def choose_weight(
         _mention_others(data, labels, {*coded, *taken}, report)
         return None, candidates
     if len(candidates) > 1:
-        report.warn("", f"several variables look like weights, none was taken: weight= chooses among {candidates}")
+        report.warn("", f"several variables look like weights, so none was taken: name one in weight=, of {candidates}")
         return None, candidates
     name = candidates[0]
     values = data[name].dropna().to_numpy(dtype=np.float64)
@@ -124,7 +124,7 @@ def choose_weight(
         report.warn(name, "looks like a weight, but is negative or infinite: no weight taken", int(wrong.sum()))
         return None, candidates
     if not _says_weight(labels.get(name, "")) and not (0.5 <= values.mean() <= 2 and values.min() < 1):
-        what = "a weight guessed by its name alone: is it one?"
+        what = "a weight guessed from its name alone: is it one?"
         shown = f"{values.min():g} to {values.max():g}, mean {values.mean():.4g}"
         report.doubt(name, what, 0, shown, f"weight={name!r} or weight=None")
     return name, candidates
@@ -137,9 +137,9 @@ def _mention_others(data: pd.DataFrame, labels: Mapping[str, str], skipped: Coll
             continue
         column = data[name]
         if _like_kilograms(_finite(column)):
-            report.warn(name, "called a weight, but with values of bodies: not taken unless weight= names it")
+            report.warn(name, "called a weight, but with values like body weights: not taken unless weight= names it")
         elif column.nunique() > 1 or column.max() <= 0:
-            report.warn(name, "called a weight, but without fractions: not taken unless weight= names it")
+            report.warn(name, "called a weight, but all values are whole numbers: not taken unless weight= names it")
 
 
 def check_weight(column: pd.Series) -> None:
@@ -157,18 +157,18 @@ def check_weight(column: pd.Series) -> None:
     if len(wrong):
         rows = ", ".join(str(column.index[i]) for i in wrong[:5])
         raise ValueError(
-            f"weight {column.name!r} is negative or infinite for {len(wrong):,} respondents (rows {rows}): mend it, or "
-            "say weight=None"
+            f"weight {column.name!r} is negative or infinite for {len(wrong):,} respondents (rows {rows}): correct "
+            "it, or pass weight=None"
         )
     if not (column > 0).any():
         raise ValueError(f"weight {column.name!r} is zero or missing for everybody")
 
 
 def fill_weight(name: str, column: pd.Series, report: Report) -> pd.Series:
-    """The weight with 0 where it is missing, which is reported."""
+    """The weight with 0 where it is missing, which is also reported."""
     absent, zero = int(column.isna().sum()), int((column == 0).sum())
     if absent:
-        report.warn(name, "weights missing, taken as 0: these respondents count nowhere", absent)
+        report.warn(name, "weights missing, taken as 0: these respondents do not count", absent)
     if zero:
-        report.warn(name, "weights of 0: these respondents count nowhere", zero)
+        report.warn(name, "weights of 0: these respondents do not count", zero)
     return column.fillna(0.0)

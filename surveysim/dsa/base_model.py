@@ -76,6 +76,6 @@ def _check_part(params: Mapping[str, Any], bank: QuestionBank) -> None:
     for name in ("tuning", "n_blocks"):
         if params[name] != getattr(bank, name):
             raise ValueError(
-                f"base was trained with tuning={bank.tuning!r} and n_blocks={bank.n_blocks}, so that training can only "
-                f"start from it with the same; got {name}={params[name]!r}"
+                f"base was trained with tuning={bank.tuning!r} and n_blocks={bank.n_blocks}, and training can start "
+                f"from it only with the same; got {name}={params[name]!r}"
             )

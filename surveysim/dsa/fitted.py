@@ -131,13 +131,14 @@ class FittedDSA:
         return set(self.training.cells.question_names)
 
     def warn_of_unseen(self, cells: PredictCells) -> None:
-        """Say which questions are predicted though their level was never learned."""
+        """Warn which questions are predicted although their level was never learned."""
         init, seen = self.settings.init, self.seen_questions
         names = [name for _, name, _, _ in cells.by_question() if name not in seen]
         if names and init is not None:
             warn(
-                f"no training cells for {names}: with init={init!r} levels are learned for each question, so "
-                "these get the language model's logits alone. For unseen questions fit with init=None."
+                f"no training cells for {names}: with init={init!r} levels are learned for each question, so these "
+                "questions are predicted from the language model's logits alone. For unseen questions fit with "
+                "init=None."
             )
 
     def predict(self, model: LoadedModel, options: RunOptions, cells: PredictCells) -> np.ndarray:

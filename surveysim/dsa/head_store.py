@@ -1,4 +1,4 @@
-"""Heads that are put aside while others are tried: in memory while they are small, else in a temporary folder."""
+"""Heads put aside while others are tried: in memory while they are small, else in a temporary folder."""
 
 from __future__ import annotations
 

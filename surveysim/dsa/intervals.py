@@ -1,4 +1,4 @@
-"""How far a prediction may be off: refits without one group of respondents each, and what no refit shows."""
+"""How far off a prediction may be: refits without one group of respondents each, and what no refit shows."""
 
 from __future__ import annotations
 

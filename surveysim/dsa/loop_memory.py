@@ -1,4 +1,4 @@
-"""What a run of the training loop needs, beside the head, to go on where it stopped."""
+"""What a run of the training loop needs, besides the head, to continue where it stopped."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def check_parameters(params: Mapping[str, Any]) -> None:
 
 
 def _check_lora(params: Mapping[str, Any]) -> None:
-    """What says nothing where adapters are trained in all blocks."""
+    """Refuse parameters that mean nothing if adapters are trained in all blocks."""
     if params["n_blocks"] != 1:
         raise ValueError(
             f"n_blocks={params['n_blocks']} with tuning='lora': adapters tune all blocks. Leave n_blocks=1, or choose "
@@ -61,5 +61,5 @@ def _check_lora(params: Mapping[str, Any]) -> None:
     if params["trunk_cache"] is not None:
         raise ValueError(
             f"trunk_cache={os.fspath(params['trunk_cache'])!r} with tuning='lora': adapters change every block, so "
-            "that there are no trunk states to keep. Leave trunk_cache=None, or choose tuning='last-block'"
+            "there are no trunk states to keep. Leave trunk_cache=None, or choose tuning='last-block'"
         )

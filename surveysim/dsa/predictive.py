@@ -23,7 +23,7 @@ __all__ = ["IntervalsByRefits"]
 
 
 class IntervalsByRefits(DistributionRegressor):
-    """The part of `DSARegressor` that says how far a prediction may be off."""
+    """The part of `DSARegressor` that says how far off a prediction may be."""
 
     _fitted: FittedDSA
     _uncertainty: Uncertainty | None

@@ -1,4 +1,4 @@
-"""The search for what a final training does: epochs, reference, weight and stack weight, on held-out respondents."""
+"""The search for the settings of the final training (epochs, reference, weights) on held-out respondents."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ candidates, so that one standard error would too often find something where ther
 
 
 def default_plan(settings: Settings, *, has_pairs: bool) -> Plan:
-    """What is done where nobody is held out: all epochs; "auto" is the baseline's shifts at the default weight."""
+    """What is done if nobody is held out: all epochs; "auto" is the baseline's shifts at the default weight."""
     weight = DEFAULT_SHIFT_WEIGHT if settings.shift_weight == "auto" else float(settings.shift_weight)
     reference = "baseline" if settings.shift_reference == "auto" else settings.shift_reference
     second = settings.max_epochs if weight and has_pairs else 0

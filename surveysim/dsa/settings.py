@@ -1,4 +1,4 @@
-"""From the constructor parameters of `DSARegressor` to what the rooms below are told."""
+"""From the constructor parameters of `DSARegressor` to the settings of the rooms below."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reference shifts of stage 2: what is known of the differences between backgrounds beside the cells themselves."""
+"""Reference shifts of stage 2: what is known about differences between backgrounds besides the cells themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trainings that do not depend on each other, in threads at once where memory and cores allow it."""
+"""Independent trainings, in several threads where memory and cores allow it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ two trainings in a thread each waited 0.1 of 1.5 s for one another."""
 
 
 class Stopped(BaseException):
-    """Ends a training of which nobody wants the result any more."""
+    """Ends a training whose result is no longer wanted."""
 
 
 def n_at_once(head: OptionHead, n_runs: int) -> int:

@@ -152,7 +152,7 @@ class Trainer:
     on_epoch : callable
         Called with a line about each epoch, for a progress bar.
     first_bias : array of shape (n_questions, K), optional
-        Biases of questions whose level is not learned: what is known of questions of their length. None: zeros.
+        Biases of questions whose level is not learned: what is known about questions of their length. None: zeros.
     """
 
     def __init__(
@@ -249,7 +249,7 @@ class Trainer:
 
     @torch.no_grad()
     def label_mass(self, output: torch.nn.Module) -> float:
-        """Mean share of the untrained model's next-token probability that falls on option labels, one cell a question.
+        """Mean share of the untrained model's next-token probability on option labels, one cell per question.
 
         `output` is the model's whole output layer.
         """
@@ -265,13 +265,13 @@ class Trainer:
     # --- runs ---------------------------------------------------------------------------------------------------------
 
     def begin(self, start: Start) -> None:
-        """Put the head back to the model's own weights, with the biases of `start`."""
+        """Reset the head to the model's own weights, with the biases of `start`."""
         self.head.reset()
         with torch.no_grad():
             self.head.bias.copy_(self.batches.tensor(start.bias))
 
     def run(self, objective: Objective, n_epochs: int, label: Mapping[str, object]) -> None:
-        """Train the head as it stands for so many epochs; `label` opens their rows in the history."""
+        """Train the head as it stands for this many epochs; `label` opens their rows in the history."""
         steps = epochs(self.head, self.batches, objective, self.learning_rate, self.generator)
         for epoch in range(1, n_epochs + 1):
             self._note({**label, "epoch": epoch, **next(steps)})

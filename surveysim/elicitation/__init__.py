@@ -1,4 +1,4 @@
-"""Eliciting distributions from language models: what is asked, how answers are read, and how they are averaged."""
+"""Elicit distributions from language models: what is asked, how answers are read, and how they are averaged."""
 
 from surveysim.asking.journal import Journal
 from surveysim.asking.journaled import journaled

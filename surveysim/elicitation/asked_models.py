@@ -1,4 +1,4 @@
-"""Which model an elicitor asks, and where: on this machine or behind a server, with a journal or without."""
+"""Which model an elicitor asks, and where: on this machine or behind a server, with or without a journal."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class AskedModel:
         return isinstance(self.name, str) and self.name.startswith(REMOTE)
 
     def check(self) -> None:
-        """Say everything that is wrong without loading or asking.
+        """Check everything that can be checked without loading or asking.
 
         Raises
         ------

@@ -102,7 +102,7 @@ def read_answer(
     draws, mass = 1, math.nan
     if method.kind == "label":
         if answer.label_logprobs is None:
-            return Reading(failure="the model gave no label probabilities")
+            return Reading(failure="the model did not give label probabilities")
         logprobs = np.asarray(answer.label_logprobs, dtype=np.float64)
         mass = min(1.0, float(np.exp(logprobs).sum()))
         if not np.isfinite(logprobs.max()):

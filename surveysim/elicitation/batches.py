@@ -15,7 +15,7 @@ __all__ = ["ElicitationBatch"]
 
 
 class ElicitationBatch:
-    """Ask what an elicitor would ask through files that a server answers within a day.
+    """Ask what an elicitor would ask, through files that a server answers within a day.
 
     ``write``, ``submit`` and ``collect`` may each be called again, from any process: they do what is left to do. When
     all is collected the elicitor's own ``elicit`` finds the answers in its journal, and asks for what failed.
@@ -37,12 +37,16 @@ class ElicitationBatch:
     >>> from surveysim.elicitation import ElicitationBatch
     >>> folder = tempfile.TemporaryDirectory()
     >>> X = pd.DataFrame({"age": ["18-29", "65+"]})
-    >>> elicitor = ZeroShotElicitor("openai:gpt-4o-mini", question=Question("Content?", ["yes", "no"]),
-    ...                             journal=os.path.join(folder.name, "answers.sqlite")).fit(X)
+    >>> elicitor = ZeroShotElicitor(
+    ...     "openai:gpt-4o-mini",
+    ...     question=Question("Content?", ["yes", "no"]),
+    ...     journal=os.path.join(folder.name, "answers.sqlite"),
+    ... ).fit(X)
     >>> batch = ElicitationBatch(elicitor, X, os.path.join(folder.name, "batch"))
     >>> batch.write()  # then batch.submit(), and batch.collect() until it is done
     8
-    >>> batch.close(); folder.cleanup()
+    >>> batch.close()
+    >>> folder.cleanup()
     """
 
     def __init__(self, elicitor: ZeroShotElicitor, X: Table, folder: str | os.PathLike[str]) -> None:
@@ -60,15 +64,15 @@ class ElicitationBatch:
         self._folder = BatchFolder(answerer, self.journal, folder)
 
     def write(self) -> int:
-        """Write files of requests for what is neither in the journal nor under way; how many requests they hold."""
+        """Write files of requests for what is neither in the journal nor under way; return the number of requests."""
         return self._folder.write(self._asks)
 
     def submit(self) -> list[str]:
-        """Hand in the files that the server does not have yet; the ids of all jobs."""
+        """Submit the files that the server does not have yet, and return the ids of all jobs."""
         return self._folder.submit()
 
     def collect(self) -> BatchStatus:
-        """Put the answers that the server has into the journal; where the batch stands."""
+        """Put the answers that the server has into the journal, and return where the batch stands."""
         return self._folder.collect(self._asks)
 
     def close(self) -> None:

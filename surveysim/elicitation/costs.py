@@ -1,4 +1,4 @@
-"""What an elicitation costs, said before it begins: a nominal question is asked once for each of its options."""
+"""What an elicitation costs, announced before it begins: a nominal question is asked once for each of its options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ user named the orders."""
 
 
 def tell_costs(cells: PredictCells, plan: AskPlan, asked: Asked, *, verbose: int = 0) -> None:
-    """Say how many answers are asked for where a question's options are shown in more than two orders.
+    """Warn how many answers are asked for if a question's options are shown in more than two orders.
 
     Parameters
     ----------
@@ -48,6 +48,6 @@ def tell_costs(cells: PredictCells, plan: AskPlan, asked: Asked, *, verbose: int
             f"for {both_ways:,}, 'given' for {one_way:,}"
         )
         if plan.option_orders == "auto" and n_answers >= WORTH_WARNING and n_answers > TIMES * both_ways:
-            warn(f"{message}; 'cyclic' is this, without the warning.")
+            warn(f"{message}; 'cyclic' does what is done now, without this warning.")
         else:
             tell(f"{message}.", verbose)

@@ -38,18 +38,18 @@ class SimilarityElicitor(ZeroShotElicitor):
     """Ask a language model for answers in people's own words, and map them to options by semantic similarity.
 
     The options are not shown. Each answer gives a distribution over them (`surveysim.elicitation.SimilarityRater`),
-    and a cell's is the mean over its answers. Meant for ordinal questions to which models asked for a number give the
-    middle, and for everybody who wants to read what the simulated respondents say: ``elicit(X).answers["text"]``.
+    and a cell's is the mean over its answers. It is meant for ordinal questions, where models asked for a number choose
+    the middle, and for anyone who wants to read what the simulated respondents say: ``elicit(X).answers["text"]``.
 
     Parameters
     ----------
     model : str, default="Qwen/Qwen3-4B"
         As in `ZeroShotElicitor`; ``"openai:NAME"`` is a model behind a server. ``"nano"`` has learned to write labels
-        and percentages, no sentences: it runs, and says nothing.
+        and percentages, not sentences: it runs, but says nothing.
     rater : SimilarityRater, optional
         Default: ``SimilarityRater()``, which downloads a small sentence encoder (91 MB) on first use.
     anchors : mapping of question name to anchors, optional
-        What stands for the options, as in `SimilarityRater.rate`, where the rater's own will not do.
+        What stands for the options, as in `SimilarityRater.rate`, in place of the rater's own.
     question, question_column, backgrounds, template
         As in `ZeroShotElicitor`. The template's words for labels and options are not used.
     instruction : str, optional
@@ -57,9 +57,9 @@ class SimilarityElicitor(ZeroShotElicitor):
     n_samples : int, default=10
         Answers per cell.
     temperature : float, default=1.0
-        Of the sampling.
+        Sampling temperature.
     max_tokens : int, default=80
-        An answer ends there at the latest.
+        The longest that an answer may be.
     on_failure, base_url, api_key_env, max_workers, journal, device, dtype, revision, local_files_only, verbose, \
 random_state
         As in `ZeroShotElicitor`.
@@ -72,12 +72,12 @@ random_state
     See Also
     --------
     surveysim.ZeroShotElicitor : Asks for labels, percentages or probabilities.
-    surveysim.elicitation.SimilarityRater : Rates texts that are there already.
+    surveysim.elicitation.SimilarityRater : Rates existing texts.
 
     Notes
     -----
-    The paper behind it is [1]_. What comes back is broader than people's answers are, because every option but the
-    least similar one gets something from each answer: lower the rater's temperature, or calibrate.
+    The method is that of [1]_. The distributions are broader than those of people's answers, because every option but
+    the least similar one gets something from each answer: lower the rater's temperature, or calibrate.
 
     References
     ----------
@@ -92,11 +92,19 @@ random_state
     >>> from surveysim import Question, SimilarityElicitor
     >>> from surveysim.elicitation import SimilarityRater
     >>> def encoder(texts):
-    ...     return np.array([[text.count(letter) + 0.1 for letter in "aeinst"] for text in texts])
+    ...     counts = [[text.count(letter) + 0.1 for letter in "aeinst"] for text in texts]
+    ...     return np.array(counts)
+    ...
     >>> X = pd.DataFrame({"age": ["18-29", "65 or older"]})
-    >>> question = Question("How do you like your town?", ["not at all", "somewhat", "very much"])
-    >>> elicitor = SimilarityElicitor("nano", rater=SimilarityRater(encoder), question=question, n_samples=3,
-    ...                               max_tokens=8, random_state=0).fit(X)
+    >>> question = Question("How do you like your town?", ["not much", "somewhat", "a lot"])
+    >>> elicitor = SimilarityElicitor(
+    ...     "nano",
+    ...     rater=SimilarityRater(encoder),
+    ...     question=question,
+    ...     n_samples=3,
+    ...     max_tokens=8,
+    ...     random_state=0,
+    ... ).fit(X)
     >>> elicitor.predict(X).sum(axis=1)
     array([1., 1.])
     """
@@ -249,16 +257,18 @@ random_state
         if self.anchors is not None and hasattr(self, "questions_"):
             unknown = sorted(set(self.anchors) - set(self.questions_))
             if unknown:
-                raise ValueError(f"anchors are for questions {unknown}, but there are {sorted(self.questions_)}")
+                raise ValueError(
+                    f"anchors name the questions {unknown}, but the questions are {sorted(self.questions_)}"
+                )
         if self.instruction is not None and not isinstance(self.instruction, str):
-            raise TypeError(f"instruction must be a text or None, got {type(self.instruction).__name__}")
+            raise TypeError(f"instruction must be a string or None, got {type(self.instruction).__name__}")
         if self.n_samples is None or self.temperature is None:
             raise TypeError("n_samples and temperature must be numbers, got None")
         check_number("max_tokens", self.max_tokens, integer=True, low=1)
 
 
 def _without_similarity(answer: Answer) -> Reading | None:
-    """What is plain without looking at the words' meaning."""
+    """What is clear without looking at the meaning of the words."""
     if answer.failure is not None:
         return Reading(failure=answer.failure)
     if answer.ended == "refusal":

@@ -50,7 +50,10 @@ def beside_another(text: str, labels: Sequence[str], options: Sequence[str]) -> 
 
     Examples
     --------
-    >>> beside_another("E) good", "DE", ["good", "very good"]), beside_another("D) good", "DE", ["good", "very good"])
+    >>> (
+    ...     beside_another("E) good", "DE", ["good", "very good"]),
+    ...     beside_another("D) good", "DE", ["good", "very good"]),
+    ... )
     (True, False)
     """
     place_of = {label: place for place, label in enumerate(labels)}

@@ -30,7 +30,7 @@ better still where a model is too sure of itself: that is for calibration to cor
 
 
 def check_elicitor(elicitor: Any, method: Method) -> None:
-    """Everything about an elicitor's parameters that can be wrong without looking at data, but for its model.
+    """Check everything about an elicitor's parameters, except its model, that does not depend on data.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def _check_asked_by_a_bank(elicitor: Any, method: Method) -> None:
     if method.kind != "label":
         raise ValueError(
             f"base needs method='logprob', got {method.name!r}: a question bank was trained to choose among labels, "
-            "and writes no texts"
+            "and does not write texts"
         )
     if elicitor.option_orders not in ("auto", "given"):
         raise ValueError(
@@ -92,7 +92,9 @@ def find_templates(template: str | Template | Sequence[str | Template], method: 
     several = isinstance(template, Sequence) and not isinstance(template, str)
     if method.name != "paraphrased":
         if several:
-            raise TypeError(f"template must be one wording; several are for method='paraphrased', not {method.name!r}")
+            raise TypeError(
+                f"template must be one wording; several belong to method='paraphrased', not {method.name!r}"
+            )
         return (get_template(template),)  # type: ignore[arg-type]
     if template == "default":
         return tuple(get_template(name) for name in template_names())

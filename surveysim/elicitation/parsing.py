@@ -1,4 +1,4 @@
-"""What a model wrote as an answer: one label, or many. Nothing is ever evaluated, and nothing is made up."""
+"""Read a model's answer: one label, or many. Nothing is ever evaluated, and nothing is made up."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _GOES_ON = r"(?!\s+(?!(?:because|since|as|for|or|and|but|with|if|given|due|when|
 
 
 def parse_label(text: str, labels: Sequence[str], options: Sequence[str], *, cut: bool = False) -> int | None:
-    """The place of the one option that a text chooses, or None where it chooses none or several.
+    """The position of the one option that a text chooses, or None if it chooses none or several.
 
     Tried in this order: the label alone or at the beginning; an option's text, alone or at the beginning; phrases such
     as "the answer is B"; a single label in the text; a single option's text in the text. A label beside the words of
-    another option is no choice.
+    another option is not a choice.
 
     Parameters
     ----------
@@ -40,12 +40,15 @@ def parse_label(text: str, labels: Sequence[str], options: Sequence[str], *, cut
     options : sequence of K str
         The options' texts by place.
     cut : bool, default=False
-        Whether the text was cut before its end: then only what it opens with counts, since the rest may be thoughts.
+        Whether the text was cut off: then only its opening counts, since the rest may be thoughts.
 
     Examples
     --------
     >>> options = ["agree", "disagree"]
-    >>> [parse_label(text, "AB", options) for text in ("B", "(b) disagree", "I would choose A.", "Disagree.", "A or B")]
+    >>> [
+    ...     parse_label(text, "AB", options)
+    ...     for text in ("B", "(b) disagree", "I would choose A.", "Disagree.", "A or B")
+    ... ]
     [1, 1, 0, 1, None]
     """
     text = plain(text).strip()
@@ -120,8 +123,8 @@ def parse_labels(text: str, labels: Sequence[str], options: Sequence[str] = (), 
     """The places of the labels that a text lists, in their order; empty where it lists none.
 
     The longest run of labels with nothing but separators and numbering between them, or a text of labels without any
-    separator ("ABBAC"). A single label is a list only where the text has nothing else, and labels that a sentence goes
-    on with are none: "A great way to start", "I can give you a list", "A, B and C are the labels".
+    separator ("ABBAC"). A single label is a list only if the text has nothing else, and labels that begin a sentence do
+    not count: "A great way to start", "I can give you a list", "A, B and C are the labels".
 
     Parameters
     ----------
@@ -130,9 +133,9 @@ def parse_labels(text: str, labels: Sequence[str], options: Sequence[str] = (), 
     labels : sequence of K str
         Labels by place.
     options : sequence of K str, default=()
-        The options' texts by place: a list with a label beside the words of another option is none.
+        The options' texts by place: a list with a label beside the words of another option does not count.
     cut : bool, default=False
-        Whether the text was cut before its end: then only a list that it opens with counts.
+        Whether the text was cut off: then only a list at its beginning counts.
 
     Examples
     --------

@@ -26,7 +26,7 @@ _WRAP = r"[\s\"'`*_(\[{<.,:;)\]}>=-]*+"
 def parse_percentages(
     text: str, labels: Sequence[str], options: Sequence[str], *, cut: bool = False
 ) -> np.ndarray | None:
-    """The distribution that a text states, or None where it states none.
+    """The distribution that a text states, or None if it does not state one.
 
     JSON is looked for first, anywhere in the text: an object from labels (or option texts) to numbers, an object within
     an object, a list of objects, or a list of as many numbers as there are options. Then lines such as ``A: 30%``.
@@ -43,7 +43,7 @@ def parse_percentages(
     options : sequence of K str
         The options' texts by place.
     cut : bool, default=False
-        Whether the text was cut before its end: then only what it opens with counts, since the rest may be thoughts.
+        Whether the text was cut off: then only its opening counts, since the rest may be thoughts.
 
     Returns
     -------

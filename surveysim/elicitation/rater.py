@@ -24,7 +24,7 @@ class TextEncoder(Protocol):
     """What makes vectors of texts."""
 
     def encode(self, texts: list[str], /) -> ArrayLike:
-        """One vector a text, (n, d)."""
+        """One vector per text, (n, d)."""
 
 
 #: Each makes one set of anchor statements from the options. With the question before them the options are compared with
@@ -37,24 +37,24 @@ _ROUNDING = 1e-9
 
 
 class SimilarityRater(BaseEstimator):
-    """Free-text answers to distributions over a question's options, by semantic similarity rating (SSR).
+    """Turn free-text answers into distributions over a question's options, by semantic similarity rating (SSR).
 
-    Language models that are asked for a number avoid the ends of a scale. Asked for an answer in their own words they
-    do not, and the words can be compared with statements that stand for the options (anchors): a sentence encoder
-    turns answer and anchors into vectors, and the more alike two vectors are the more probability the option gets
-    [1]_. Any number of options, nominal ones too.
+    Language models that are asked for a number avoid the ends of a scale. Asked for an answer in their own words, they
+    do not, and their words can be compared with statements that stand for the options (anchors): a sentence encoder
+    turns answer and anchors into vectors, and the more similar two vectors are, the more probability the option gets
+    [1]_. It works for any number of options, including nominal ones.
 
     Parameters
     ----------
     encoder : str, path, or object, default="sentence-transformers/all-MiniLM-L6-v2"
-        A sentence encoder: a folder; a name on the Hugging Face hub (loaded by transformers, never with code of its
-        own); or anything that makes vectors of texts: an object with a method ``encode(texts)``, such as a
+        A sentence encoder: a folder; a name on the Hugging Face hub (loaded by transformers, never with its own code);
+        or anything that turns texts into vectors: an object with a method ``encode(texts)``, such as a
         ``sentence_transformers.SentenceTransformer``, or a function, for instance one that asks an embedding server.
     anchors : sequence, optional
         What stands for the options. Patterns with ``{option}``, and ``{question}`` if wanted, each of which makes one
-        set of anchors from the options' texts; or, for one question, statements of your own: one per option, or
-        several such sets. The distributions of several sets are averaged. Default: ``"{question} {option}"``.
-        Statements that a respondent could have said, in several wordings, do better [1]_.
+        set of anchors from the options' texts; or, for one question, your own statements: one per option, or several
+        such sets. The distributions of several sets are averaged. Default: ``"{question} {option}"``. Statements that a
+        respondent could have said, in several wordings, do better [1]_.
     temperature : float, default=1.0
         Raises the averaged probabilities to the power of 1 / temperature. Below 1 sharpens: the rule itself gives
         broad distributions. 0 gives everything to the most similar option.
@@ -78,8 +78,8 @@ class SimilarityRater(BaseEstimator):
 
     as in equation 8 of [1]_ and the authors' code; sets are averaged, then the temperature is applied. One answer's
     distribution says how it may be meant; a group's is the mean over the answers of its respondents. Similarities say
-    nothing of how often people hold an opinion: correct the result with a few known cells
-    (`surveysim.calibration`), as with any elicitation.
+    nothing about how often people hold an opinion: correct the result with a few known cells (`surveysim.calibration`),
+    as with any elicitation.
 
     An anchor should differ from the others in what it says, not in how: encoders place "agree" and "disagree" close
     together, because they appear in the same texts. Look at a few answers before you rate thousands.
@@ -96,9 +96,16 @@ class SimilarityRater(BaseEstimator):
     >>> import numpy as np
     >>> from surveysim import Question
     >>> def encoder(texts):
-    ...     return np.array([[text.lower().count(word) + 0.1 for word in ("never", "maybe", "sure")] for text in texts])
+    ...     return np.array(
+    ...         [
+    ...             [text.lower().count(word) + 0.1 for word in ("never", "maybe", "sure")]
+    ...             for text in texts
+    ...         ]
+    ...     )
     >>> question = Question("Would you buy it?", ["no", "perhaps", "yes"])
-    >>> rater = SimilarityRater(encoder, anchors=["Never.", "Maybe, maybe not.", "Sure, I would."])
+    >>> rater = SimilarityRater(
+    ...     encoder, anchors=["Never.", "Maybe, maybe not.", "Sure, I would."]
+    ... )
     >>> rater.rate(["Sure, why not?", "Well, maybe. But never on a Sunday!"], question).round(2)
     array([[0.05, 0.  , 0.95],
            [0.51, 0.49, 0.  ]])
@@ -155,7 +162,7 @@ class SimilarityRater(BaseEstimator):
         ------
         ValueError
             If anchors do not fit the question, two options have the same anchor, a parameter is out of range, or the
-            encoder cannot be had or returns something else than one vector a text.
+            encoder cannot be loaded or does not return one vector per text.
         TypeError
             If texts, question or a parameter has the wrong type.
         """
@@ -171,7 +178,7 @@ class SimilarityRater(BaseEstimator):
         *,
         anchors: Anchors | None = None,
     ) -> np.ndarray:
-        """How alike answers and anchors are, from 0 (opposite) to 1 (the same): (1 + cosine) / 2.
+        """How similar answers and anchors are, from 0 (opposite) to 1 (the same): (1 + cosine) / 2.
 
         Parameters
         ----------
@@ -226,12 +233,14 @@ class SimilarityRater(BaseEstimator):
         vectors = np.asarray(vectors, dtype=np.float64)
         if vectors.ndim != 2 or len(vectors) != len(texts):
             raise ValueError(
-                f"the encoder must return one vector a text, an array of shape ({len(texts)}, d); got {vectors.shape}"
+                f"the encoder must return one vector per text, an array of shape ({len(texts)}, d); got {vectors.shape}"
             )
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         useless = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
         if len(useless):
-            raise ValueError(f"the encoder returns no direction (zeros or NaN) for the text {texts[useless[0]]!r}")
+            raise ValueError(
+                f"the encoder returns a vector without direction (zeros or NaN) for the text {texts[useless[0]]!r}"
+            )
         return vectors / lengths
 
 
@@ -264,7 +273,7 @@ def _anchor_sets(anchors: Anchors | None, question: Question) -> list[list[str]]
         if len(set(some)) < len(some):
             repeated = next(anchor for anchor in some if some.count(anchor) > 1)
             raise ValueError(
-                f"two options have the same anchor {repeated!r} in set {number}: nothing could tell them apart"
+                f"two options have the same anchor {repeated!r} in set {number}, so they could not be told apart"
             )
     return sets
 

@@ -1,4 +1,4 @@
-"""`RecordedElicitor`: distributions that a language model gave somewhere else, looked up as if it were asked now."""
+"""`RecordedElicitor`: distributions that a language model gave elsewhere, looked up as if it were asked now."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ TOLERANCE = 1e-9
 
 
 class RecordedElicitor(DistributionRegressor):
-    """Predict the distributions that were elicited elsewhere and written down.
+    """Return distributions that were elicited elsewhere and recorded.
 
     Answers of any model, asked with any tool, become an estimator: `CalibratedElicitor` corrects them, `FusedRegressor`
-    joins them with respondents, cross-validation and metrics take them like any other. Nothing is asked again.
+    joins them with respondents, cross-validation and metrics take them like any other. No model is asked again.
 
     Parameters
     ----------
     X_recorded : DataFrame or array of shape (n_recorded, n_columns)
         The backgrounds that the model was asked about, with the question column if `question` is a mapping.
     P_recorded : array of shape (n_recorded, K)
-        What it answered: one distribution a row, NaN past the last option of a shorter question. A row of NaN only is
-        a cell for which it gave no usable answer. Columns of a DataFrame are matched to the options by name.
+        What it answered: one distribution per row, NaN past the last option of a shorter question. A row of only NaN is
+        a cell without a usable answer. Columns of a DataFrame are matched to the options by name.
     question : Question, mapping of str to Question, or None
         What was asked. A mapping names several questions; None stands for options "1".."K".
     question_column : str, default="question"
         Column of X that names each row's question when `question` is a mapping.
     on_missing : {"raise", "nan"}, default="raise"
-        What `predict` does for a cell that was not recorded or has no usable answer: an error, or a row of NaN.
+        What `predict` does for a cell that was not recorded or has no usable answer: raise an error, or return a row of
+        NaN.
     elicited_by : {"logprob", "verbalized", "sampled", "paraphrased", "sequence"} or None, default=None
         How the model was asked, in the words of ``ZeroShotElicitor(method=...)``. Calibrators start from what is known
         of that method; None: nothing is assumed.
@@ -116,8 +117,8 @@ class RecordedElicitor(DistributionRegressor):
         Raises
         ------
         TypeError, ValueError
-            If X, Y or the weights break the data contract, or the recordings do: other columns than X, rows that are no
-            distributions over their question's options, or one cell recorded twice with different distributions.
+            If X, Y or the weights break the data contract, or the recordings do: columns other than X's, rows that are
+            not distributions over their question's options, or a cell recorded twice with different distributions.
         """
         with self._atomic_fit():
             if self.on_missing not in ("raise", "nan"):
@@ -148,7 +149,7 @@ class RecordedElicitor(DistributionRegressor):
         P = self._check_recorded(len(frame), question_index)
         usable = ~np.isnan(P).all(axis=1)
         if not usable.any():
-            raise ValueError("P_recorded is NaN in every row: there is no usable answer to look up")
+            raise ValueError("P_recorded is NaN in every row, so there is nothing to look up")
         self._levels = {name: LevelIndex(frame.loc[usable, name]) for name in self.backgrounds_}
         keys = self._keys(question_index, frame)
         self._place: dict[tuple[int, ...], int] = {}

@@ -31,6 +31,14 @@ _REFUSAL_OPTION = re.compile(
 def is_refusal(text: str) -> bool:
     """Whether a model declines to answer ("I'm sorry, but as an AI ...").
 
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    bool
+
     Examples
     --------
     >>> is_refusal("I'm sorry, but I can't answer for other people.")
@@ -43,6 +51,14 @@ def is_refusal(text: str) -> bool:
 
 def is_refusal_option(option: str) -> bool:
     """Whether an option of a question stands for refusing ("Refused", "Prefer not to say"). "Don't know" does not.
+
+    Parameters
+    ----------
+    option : str
+
+    Returns
+    -------
+    bool
 
     Examples
     --------

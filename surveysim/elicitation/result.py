@@ -1,4 +1,4 @@
-"""What an elicitation brings back."""
+"""The result of an elicitation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Elicitation", "ElicitationError", "attach"]
 
 
 class ElicitationError(SurveysimError, ValueError):
-    """Cells have no usable answer.
+    """Some cells have no usable answer.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class ElicitationError(SurveysimError, ValueError):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Elicitation:
-    """Elicited distributions and everything that a reader of them should know, one entry per row of X.
+    """Elicited distributions and everything that their reader should know, one entry per row of X.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Elicitation:
         Probability, 0 to 1, that the model begins its answer with a label at all, where it says its probabilities
         (method ``"logprob"``); NaN otherwise. Below about 0.5 it does not follow the prompt.
     failures : int64 array of shape (n,)
-        Answers that were dropped because they could not be read or did not come.
+        Answers that were dropped because they could not be read or did not arrive.
     refusals : float64 array of shape (n,)
         Share, 0 to 1, of the answers (or of the probability) that refused: texts in which the model declines, and
         options such as "Refused". NaN where no answer was usable.
@@ -47,10 +47,10 @@ class Elicitation:
         (tuple: the option shown at each place), ``sample``, ``text``, ``label_logprobs`` (tuple by place, natural
         logarithms), ``shares`` (tuple: what was read from it, in the question's order of options, refusal options
         included), ``draws`` (how many draws it stands for), ``label_mass``, ``censored_mass`` (probability that a
-        hosted model does not account for), ``refused`` and ``failure`` (why it was dropped). None where there is
-        nothing to say.
+        hosted model does not account for), ``refused`` and ``failure`` (why it was dropped). None where nothing
+        applies.
     method : str
-        The method that was used; not the one asked for where a model does not tell probabilities.
+        The method that was used, which is not the one asked for if a model does not give probabilities.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class Elicitation:
 
 
 def attach(error: BaseException, elicitation: Elicitation) -> None:
-    """Put what was answered on an exception that ends an elicitation: it is paid for.
+    """Attach what was answered to an exception that ends an elicitation: it is paid for.
 
     Any exception may end one, Ctrl-C as well; its attribute `elicitation` has what there is, and a note says so.
     """
@@ -101,5 +101,5 @@ def attach(error: BaseException, elicitation: Elicitation) -> None:
     came = answered["text"].notna() | answered["label_logprobs"].notna()
     error.elicitation = elicitation  # type: ignore[attr-defined]
     error.add_note(
-        f"{int(came.sum())} of {len(answered)} answers had come: they are in this exception's `elicitation`."
+        f"{int(came.sum())} of {len(answered)} answers had arrived: they are in this exception's `elicitation`."
     )

@@ -1,4 +1,4 @@
-"""An elicitation from beginning to end: ask a model, read what it answered, say what went wrong."""
+"""An elicitation from beginning to end: ask a model, read its answers, report what went wrong."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def elicit_cells(
             raise
         warn(
             f"{error}. Distributions are elicited by method={fall_back.method.name!r} instead of "
-            f"{plan.method.name!r}; pass that method to be rid of this warning."
+            f"{plan.method.name!r}; pass that method to avoid this warning."
         )
         plan = fall_back
         averaging = replace(averaging, method=plan.method)
@@ -184,8 +184,8 @@ def _warn_of_answers(result: Elicitation, cells: PredictCells, answers: Sequence
         reasons = distinct.loc[dropped, "failure"].value_counts()
         listed = "; ".join(f"{reason} ({count})" for reason, count in reasons.head(3).items())
         warn(
-            f"{int(dropped.sum())} of {len(distinct)} answers were dropped: {listed}. What is left may be a selection: "
-            "look at elicit(X).answers before you use it."
+            f"{int(dropped.sum())} of {len(distinct)} answers were dropped: {listed}. What is left may be a biased "
+            "selection: look at elicit(X).answers before you use it."
         )
     low = np.flatnonzero(result.label_mass < LOW_MASS)
     if len(low):
@@ -194,15 +194,15 @@ def _warn_of_answers(result: Elicitation, cells: PredictCells, answers: Sequence
         hidden = f" (the model keeps up to {censored:.2f} of its probability to itself)" if censored > 0 else ""
         warn(
             f"the label mass is below {LOW_MASS} in {len(low)} of {len(cells)} cells{hidden}; least in row {worst}: "
-            f"{result.label_mass[worst]:.3g}. The model would rather say something else than a label, so its label "
+            f"{result.label_mass[worst]:.3g}. The model would rather say something other than a label, so its label "
             "probabilities mean little. Use a model that is tuned to follow instructions, or method='verbalized'."
         )
     if plan.method.name == "sequence":
         draws = distinct.loc[distinct["draws"] > 0, "draws"]
         if len(draws) and draws.mean() < FEW_DRAWS * plan.n_samples:
             warn(
-                f"answers list {draws.mean():.1f} draws on average, {plan.n_samples} were asked for. Small models do "
-                "not count; method='sampled' draws as many as you want."
+                f"answers list {draws.mean():.1f} draws on average, but {plan.n_samples} were asked for. Small models "
+                "do not count; method='sampled' gives as many draws as you want."
             )
 
 

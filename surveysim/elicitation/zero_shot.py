@@ -43,9 +43,9 @@ class ZeroShotElicitor(DistributionRegressor):
     method : {"verbalized", "logprob", "sampled", "paraphrased", "sequence"}, default="verbalized"
         ``"verbalized"``: the model writes whole percentages as JSON; several answers are averaged. The best method
         with large models. ``"logprob"``: the probabilities of the option labels as the next token, from one forward
-        pass; no sampling noise and the cheapest on this machine, but often far too sure of one option: calibrate it.
-        ``"sampled"``: one answer at a time, many draws. ``"paraphrased"``: one answer to each of several wordings of
-        the prompt. ``"sequence"``: one answer that lists the answers of many respondents.
+        pass; free of sampling noise and the cheapest on this machine, but often far too confident in one option:
+        calibrate it. ``"sampled"``: one answer at a time, many draws. ``"paraphrased"``: one answer to each of several
+        wordings of the prompt. ``"sequence"``: one answer that lists the answers of many respondents.
     question : Question or mapping of str to Question, optional
         What is asked. A mapping for several questions; X then names each row's question in `question_column`. None:
         options are called "1".."K", with K from the Y that is passed to `fit`.
@@ -63,13 +63,13 @@ class ZeroShotElicitor(DistributionRegressor):
         ``"sequence"`` the draws that one answer lists (30), one answer for each order; with ``"logprob"`` it is not
         used.
     temperature : float, optional
-        Of the sampling; 0 takes the likeliest token each time. None: 0.7 for ``"verbalized"``, else 1, which samples
-        from the model's own distribution. Label probabilities are raised to the power of 1 / temperature.
+        Sampling temperature; 0 takes the likeliest token each time. None: 0.7 for ``"verbalized"``, else 1, which
+        samples from the model's own distribution. Label probabilities are raised to the power of 1 / temperature.
     option_orders : {"auto", "given", "reverse", "forward-reverse", "cyclic"}, default="auto"
         The orders in which options are shown; distributions are averaged over them, because models favour the first
-        label. ``"auto"``: forward and reverse for ordinal questions, every rotation for nominal ones: one prompt an
-        option, so that 30 nominal options cost 30 answers a cell at least (said before they are asked, and warned of
-        from 1,000 on); ``"given"`` or ``"forward-reverse"`` are cheaper. Pinned options stay last in all of them.
+        label. ``"auto"``: forward and reverse for ordinal questions, every rotation for nominal ones: one prompt per
+        option, so that 30 nominal options cost at least 30 answers per cell (announced first, with a warning from 1,000
+        on); ``"given"`` and ``"forward-reverse"`` are cheaper. Pinned options stay last in all of them.
     refusals : {"drop", "keep"}, default="drop"
         Refusals are texts in which the model declines to answer, and options that stand for refusing ("Refused",
         "Prefer not to say"; not "Don't know"). ``"drop"``: the distribution is that of the other answers, refusal
@@ -81,8 +81,8 @@ class ZeroShotElicitor(DistributionRegressor):
         ``"sampled"``, ``"paraphrased"`` and ``"sequence"``. ``"auto"``: one, so that an option that was not drawn is
         not impossible. 0: plain frequencies. Not used by the other methods.
     on_failure : {"raise", "nan"}, default="raise"
-        What becomes of a cell for which no answer could be used: an error, or a row of NaN with a warning. Never a
-        made-up distribution.
+        What happens to a cell without a usable answer: an error, or a row of NaN with a warning. Never a made-up
+        distribution.
     examples : Cells or (X, Y), optional
         Few-shot: cells with known distributions, as `tabulate` makes them or as a pair of X and Y with the columns
         that `fit` sees. A prompt shows those of its question; a cell's own distribution is never shown when that cell
@@ -99,14 +99,14 @@ class ZeroShotElicitor(DistributionRegressor):
     max_workers : int, default=8
         Requests to a server at the same time.
     journal : path, optional
-        A file that keeps every answer as soon as it is there; what it holds is not asked again.
+        A file that stores every answer as soon as it arrives; what it holds is not asked again.
     device, dtype, revision, local_files_only
         Of a local model, as in `DSARegressor`.
     verbose : int, default=0
         0: progress bars in a terminal or notebook for what takes over two seconds; 1: always; -1: never.
     random_state : int, RandomState, Generator or None, default=None
-        Of the draws. An integer makes every call of `predict` and `elicit` repeat itself, whatever else is asked in
-        it; with a `journal`, None stands for 0, so that a run that is started again finds its answers.
+        Seed of the draws. With an integer, every call of `predict` and `elicit` repeats itself, whatever else it asks;
+        with a `journal`, None stands for 0, so that a repeated run finds its answers.
 
     Attributes
     ----------
@@ -124,8 +124,8 @@ class ZeroShotElicitor(DistributionRegressor):
     Notes
     -----
     Equal prompts are asked once. `fit` only validates and learns nothing: no model is loaded and nothing is asked until
-    `predict` or `elicit`, and each call asks anew (use `elicit` once and keep the result, or a `journal`).
-    ``set_params`` has no effect before the next `fit`, but for `device`, `dtype`, `local_files_only`, `base_url`,
+    `predict` or `elicit`, and each call asks again (call `elicit` once and keep the result, or use a `journal`).
+    ``set_params`` has no effect before the next `fit`, except for `device`, `dtype`, `local_files_only`, `base_url`,
     `api_key_env`, `max_workers`, `journal` and `verbose`.
 
     Verbalised, sampled, paraphrased and log-probability elicitation are those of [1]_; sequences and the comparison of
@@ -142,7 +142,9 @@ class ZeroShotElicitor(DistributionRegressor):
     --------
     >>> import pandas as pd
     >>> from surveysim import Question, ZeroShotElicitor
-    >>> X = pd.DataFrame({"age": ["18-29", "30-64", "65+"], "gender": ["woman", "man", "woman"]})
+    >>> X = pd.DataFrame(
+    ...     {"age": ["18-29", "30-64", "65+"], "gender": ["woman", "man", "woman"]}
+    ... )
     >>> question = Question("Are you content with your town?", ["yes", "partly", "no"])
     >>> elicitor = ZeroShotElicitor("nano", method="logprob", question=question).fit(X)
     >>> elicitor.predict(X).shape
@@ -247,7 +249,7 @@ class ZeroShotElicitor(DistributionRegressor):
         return self
 
     def _warn_of_refusals(self, cells: FitCells) -> None:
-        """Say so where respondents chose what predictions leave out."""
+        """Warn where respondents chose what predictions leave out."""
         for _, name, question, rows in cells.by_question():
             shares = np.where(refusal_mask(question), cells.Y[rows, : question.n_options], 0.0)
             if shares.max() > 0:
@@ -261,7 +263,7 @@ class ZeroShotElicitor(DistributionRegressor):
                 return
 
     def elicit(self, X: Table) -> Elicitation:
-        """Ask the model and return the distributions with everything that there is to know about them.
+        """Ask the model, and return the distributions with everything known about them.
 
         Parameters
         ----------
@@ -281,15 +283,15 @@ class ZeroShotElicitor(DistributionRegressor):
             If a cell has no usable answer and ``on_failure="raise"``; the message shows what the model said. It is a
             ValueError.
         RemoteError, DiskFullError, KeyboardInterrupt and whatever else
-            If something ends the call before its time. What was answered until then is paid for: it is in the
-            exception's attribute `elicitation`, an `Elicitation` with rows of NaN for cells without an answer, and in
-            the `journal`, where there is one. `predict`, and estimators that elicit, pass the exception on.
+            If something ends the call early. What was answered until then is paid for: it is in the exception's
+            attribute `elicitation`, an `Elicitation` with rows of NaN for cells without an answer, and in the
+            `journal`, where there is one. `predict`, and estimators that elicit, pass the exception on.
 
         Warns
         -----
         UserWarning
-            If label masses are low, many answers had to be dropped, lists of draws are short, or a model that tells
-            no probabilities is asked for percentages instead.
+            If label masses are low, many answers had to be dropped, lists of draws are short, or a model that gives no
+            probabilities is asked for percentages instead.
         """
         return self._elicit(self._validate_predict(X))
 

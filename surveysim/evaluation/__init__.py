@@ -1,4 +1,4 @@
-"""What a prediction is worth, for which groups it fails, and whether a statistical model would have done."""
+"""What a prediction is worth, for which groups it fails, and whether a statistical model would have done as well."""
 
 from surveysim.evaluation.consistency import PromptConsistency, prompt_consistency
 from surveysim.evaluation.curves.protocol import FLOOR, SAMPLE

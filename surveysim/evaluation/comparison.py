@@ -156,9 +156,9 @@ def check_rows(
         lacking = np.flatnonzero(counted & np.isnan(predicted).all(axis=1))
         if len(lacking):
             raise ValueError(
-                f"Y_pred has no prediction for row {lacking[0]} ({len(lacking)} such rows): every row must be NaN only "
-                "past its last option. If an elicitation failed there, ask again, or leave these rows out of truth and "
-                "prediction alike, and say so."
+                f"Y_pred has no prediction for row {lacking[0]} ({len(lacking)} such rows): a row may be NaN only "
+                "past its last option. If an elicitation failed there, ask again, or leave these rows out of both "
+                "truth and prediction, and say so."
             )
     pairs = check_pairs(Y_true, Y_pred, sample_weight=counted.astype(float), average=True)
     kept = np.flatnonzero(counted)

@@ -31,8 +31,8 @@ class PromptConsistency:
     by_row : float64 array of shape (n_rows,)
         Each row's mean divergence over all pairs of wordings.
     divergence : Series or None
-        Each wording's mean divergence to the truth, if there is one. The spread over wordings is how much of a result
-        is the choice of wording; the best of them is not an honest figure.
+        Each wording's mean divergence to the truth, if there is one. The spread over wordings shows how much of a
+        result is the choice of wording; the best of them is not an honest figure.
     predictions : dict of str to float64 array of shape (n_rows, K)
 
     Examples
@@ -86,7 +86,7 @@ def prompt_consistency(
     sample_weight : array of shape (n_rows,), optional
         Weight of each row in the means.
     truth_respondents : float or array of shape (n_rows,), optional
-        Respondents that the truth rests on: divergences to it are debiased.
+        Respondents that the truth rests on; divergences from it are then debiased.
 
     Returns
     -------
@@ -106,7 +106,9 @@ def prompt_consistency(
     >>> Y = [[0.5, 0.3, 0.2], [0.4, 0.3, 0.3], [0.3, 0.3, 0.4]]
     >>> question = Question("Are you content with your town?", ["yes", "partly", "no"])
     >>> model = DSARegressor("nano", question=question, max_epochs=2, random_state=0)
-    >>> found = prompt_consistency(model, X, ["default", "interview"], train=(X, Y, [40, 50, 30]))
+    >>> found = prompt_consistency(
+    ...     model, X, ["default", "interview"], train=(X, Y, [40, 50, 30])
+    ... )
     >>> found.pairwise.shape
     (2, 2)
     """
@@ -170,5 +172,5 @@ def _name_templates(
 def _template_parameter(estimator: Estimator) -> str:
     names = [name for name in estimator.get_params(deep=True) if name.rpartition("__")[2] == "template"]
     if not names:
-        raise ValueError(f"{type(estimator).__name__} has no parameter 'template': it does not ask with a prompt")
+        raise ValueError(f"{type(estimator).__name__} has no parameter 'template', so it does not ask with a prompt")
     return min(names, key=lambda name: name.count("__"))

@@ -1,4 +1,4 @@
-"""How many respondents a prediction is worth: the random survey that would be as far from the truth."""
+"""How many respondents a prediction is worth: the size of the random survey that would be as far from the truth."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class EquivalentRespondents:
     Attributes
     ----------
     respondents : float
-        Total respondents (who answer the question) of a simple random survey that is as far from the truth on average.
-        Infinite where no finite survey is as good, 0 where any survey is better.
+        Total respondents (who answer the question) of a simple random survey that is as far from the truth, on average.
+        Infinite if no finite survey is as good, 0 if any survey is better.
     low, high : float
         Interval; NaN where there was nothing to resample.
     per_group : float
@@ -101,8 +101,8 @@ def equivalent_respondents(
 ) -> EquivalentRespondents:
     r"""Find how many respondents a prediction is worth.
 
-    The total respondents of a simple random survey, spread over the groups as the population is, whose expected
-    divergence to the truth equals the prediction's debiased one. The same prediction is worth different numbers at
+    The answer is the size of the simple random survey, spread over the groups as the population is, whose expected
+    divergence from the truth equals the prediction's debiased one. The same prediction is worth different numbers at
     different levels: many respondents in crossed cells, where a survey has few each, and often none for the population.
 
     Parameters
@@ -121,12 +121,12 @@ def equivalent_respondents(
         People (or any multiple) that each row stands for: how cells are pooled, and how a survey spreads over groups.
         Default: `truth_respondents`, and equal where the truth is exact.
     min_respondents : float, default=50
-        Groups are compared from this many respondents of the truth on, each with the same weight.
+        Groups with at least this many respondents in the truth are compared, each with the same weight.
     resample : {"auto", "questions", "groups", "respondents"}, default="auto"
-        What the interval is a bootstrap over. "auto": questions from 5 on, else the truth's respondents (how well
-        *this* truth tells the figure, for these questions), else, where the truth is exact, groups.
+        What the interval is a bootstrap over. "auto": questions, if there are at least 5; else the truth's respondents
+        (how well *this* truth determines the figure, for these questions); else, if the truth is exact, groups.
     confidence : float, default=0.9
-        Of the interval.
+        Confidence level of the interval.
     n_draws : int, default=1000
         Bootstrap draws.
     random_state : int, RandomState, Generator or None, default=0
@@ -138,8 +138,8 @@ def equivalent_respondents(
     Raises
     ------
     NoisyTruthError
-        A ValueError: where the noise floor is over half of the raw divergence, which is also the case where the
-        prediction *is* the truth that it is compared with.
+        A ValueError: if the noise floor is over half of the raw divergence, as it is when the prediction *is* the truth
+        that it is compared with.
     ValueError
         If rows are not distributions or lack a prediction, or no group has enough respondents.
 
@@ -147,13 +147,13 @@ def equivalent_respondents(
     -----
     The divergence is Jensen-Shannon's, base 2, and so is the survey's; its expectation is exact (a sum over binomial
     counts, see `noise_floor`), over random group sizes too. Where a survey has nobody in a group, it says what all its
-    respondents together say. That makes very small surveys better than somewhat larger ones, in which many
-    groups have a single respondent, so that the number reported is the one from which on surveys stay better.
+    respondents together say. That makes very small surveys better than somewhat larger ones, in which many groups have
+    a single respondent; the number reported is the size from which surveys stay better.
 
-    Intervals over questions or groups are those of a studentised bootstrap: divergences are skewed, and percentiles
-    would err towards too many respondents. Over respondents, truths are drawn anew from the one observed, moved
-    towards the prediction by the truth's own noise. Nominal 90% held the worth in 85 to 89% of simulated surveys of 5,
-    10 and 20 questions (83 to 85% where a few questions make up most of the divergence), and in 85 to 96% over
+    Intervals over questions or groups come from a studentised bootstrap: divergences are skewed, and percentiles would
+    err towards too many respondents. Over respondents, truths are resampled from the one observed, moved towards the
+    prediction by the truth's own noise. Intervals of nominally 90% held the worth in 85 to 89% of simulated surveys of
+    5, 10 and 20 questions (83 to 85% where a few questions make up most of the divergence), and in 85 to 96% over
     respondents (``python -m benchmarks.equivalents_coverage``).
 
     To first order, surveys with n respondents in each group have a divergence of (K - 1) / (8 n ln 2).
@@ -163,7 +163,12 @@ def equivalent_respondents(
     >>> import numpy as np
     >>> from surveysim.evaluation import equivalent_respondents
     >>> truth = np.array([[0.2, 0.3, 0.5], [0.3, 0.3, 0.4], [0.4, 0.3, 0.3], [0.5, 0.3, 0.2]])
-    >>> prediction = truth + [[0.05, 0, -0.05], [-0.05, 0, 0.05], [0, 0.05, -0.05], [0.05, -0.05, 0]]
+    >>> prediction = truth + [
+    ...     [0.05, 0, -0.05],
+    ...     [-0.05, 0, 0.05],
+    ...     [0, 0.05, -0.05],
+    ...     [0.05, -0.05, 0],
+    ... ]
     >>> worth = equivalent_respondents(truth, prediction)
     >>> round(worth.per_group), round(worth.respondents)
     (130, 524)
@@ -226,6 +231,6 @@ def _refuse_noise(raw: float, floor: float, groups: Comparison) -> None:
         )
     raise NoisyTruthError(
         f"at level {groups.level!r} the truth's own sampling noise, {floor:.4f} bits, is over half of the divergence "
-        f"found, {raw:.4f}: what the prediction is worth cannot be told from it. Use a truth with more respondents, "
+        f"found, {raw:.4f}: what the prediction is worth cannot be determined. Use a truth with more respondents, "
         "a coarser level, or a larger min_respondents."
     )

@@ -32,10 +32,10 @@ def noise_floor(
     n_draws: int = 2000,
     random_state: RandomState = 0,
 ) -> Any:
-    r"""Compute the expected value of a metric between the shares of n respondents and the distribution they come from.
+    r"""Compute the expected value of a metric between the shares of n respondents and their distribution.
 
-    It is what a *perfect* prediction would show against a truth of n respondents, and also what a survey of n
-    respondents per group would be off from the truth.
+    It is what a *perfect* prediction would show against a truth of n respondents, and also how far a survey of n
+    respondents per group would be from the truth.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def noise_floor(
         Distributions, NaN past the last option of a shorter question.
     n : float or array-like of shape (n_groups,)
         Respondents per group, above 0. An effective number between two whole ones is interpolated between them;
-        below 1 it counts as 1, since there is no smaller sample.
+        below 1 it counts as 1, the smallest sample.
     metric : str or callable, default="js_divergence"
         "js_divergence", "kl_divergence", "total_variation", "wasserstein", "opinion_alignment" (where the floor is a
         ceiling), "rmse", "cross_entropy", "js_distance", or any function with the signature of `surveysim.metrics`.

@@ -1,4 +1,4 @@
-"""The three levels at which predictions are judged: crossed cells, groups of a single attribute, the population."""
+"""The three levels at which predictions are judged: crossed cells, groups of a single attribute, and the population."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For which groups predictions fail: a report per group or attribute, the worst first."""
+"""For which groups predictions fail: a report by group or attribute, the worst first."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def group_report(
     min_respondents : float, default=1
         Groups with fewer respondents on a question do not count there.
     confidence : float, default=0.9
-        Of the intervals: a bootstrap over questions from 5 questions on, else over the truth's respondents, and none
-        (NaN) where the truth is exact.
+        Confidence level of the intervals: a bootstrap over questions if there are at least 5, else over the truth's
+        respondents, and none (NaN) if the truth is exact.
     n_draws : int, default=1000
     random_state : int, RandomState, Generator or None, default=0
 
@@ -85,9 +85,9 @@ def group_report(
           ``alignment_ceiling``, that of a perfect prediction;
         - ``divergence``, ``divergence_debiased``, ``floor``: mean Jensen-Shannon divergence in bits, raw, without the
           truth's noise, and that of a perfect prediction;
-        - ``gap_inflation``: what share of the predicted gap between the group and everybody is borne out: 1 just right,
-          0.2 exaggerated fivefold, above 1 understated, negative the wrong way round. The same meaning as
-          ``gap_inflation_`` of the estimators. NaN where no gap is predicted, or the group is everybody;
+        - ``gap_inflation``: the share of the predicted gap between the group and everybody that is borne out: 1 just
+          right, 0.2 exaggerated fivefold, above 1 understated, negative in the wrong direction; as ``gap_inflation_``
+          of the estimators. NaN where no gap is predicted, or the group is everybody;
         - ``variance_ratio``: variance of the predicted answers within the group over that of people's. Below 1 the
           group is made more uniform than it is;
         - ``<figure>_low``, ``<figure>_high``: interval of each, and ``resampled``: what it rests on.
@@ -104,17 +104,19 @@ def group_report(
 
     .. math:: \text{gap inflation} = \frac{\sum_q \langle d_q, e_q \rangle}{\sum_q \langle e_q, e_q \rangle},
 
-    the slope of the observed on the predicted, which the truth's noise does not bias (in the slope the other way round
-    it would). It does assume that the prediction has not seen the truth's respondents. The variance is that of option
-    positions, scaled to a range of 1, for ordinal questions, and :math:`1 - \sum_k p_k^2` for nominal ones;
-    the truth's is multiplied by n / (n - 1).
+    the slope of the observed on the predicted, which the truth's noise does not bias (it would bias the reverse slope).
+    It does assume that the prediction has not seen the truth's respondents. The variance is that of option positions,
+    scaled to a range of 1, for ordinal questions, and :math:`1 - \sum_k p_k^2` for nominal ones; the truth's is
+    multiplied by n / (n - 1).
 
     Examples
     --------
     >>> import pandas as pd
     >>> from surveysim.evaluation import group_report
     >>> X = pd.DataFrame({"sex": ["f", "m"]})
-    >>> report = group_report(X, [[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]], [[0.2, 0.3, 0.5], [0.5, 0.3, 0.2]])
+    >>> report = group_report(
+    ...     X, [[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]], [[0.2, 0.3, 0.5], [0.5, 0.3, 0.2]]
+    ... )
     >>> report[["group", "alignment", "divergence", "gap_inflation", "variance_ratio"]].round(3)
       group  alignment  divergence  gap_inflation  variance_ratio
     0     m       90.0       0.011          0.667           0.884

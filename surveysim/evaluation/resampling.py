@@ -1,4 +1,4 @@
-"""What intervals rest on: questions, groups or respondents drawn again."""
+"""What intervals rest on: questions, groups or respondents, resampled."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def choose_resampled(resample: str, n_questions: int, n_groups: int, *, exact_tr
     if resample not in RESAMPLED:
         raise ValueError(f"resample must be one of {list(RESAMPLED)}, got {resample!r}")
     if resample == "respondents" and exact_truth:
-        raise ValueError("resample='respondents' needs truth_respondents: an exact truth rests on no sample")
+        raise ValueError("resample='respondents' needs truth_respondents: an exact truth is not a sample")
     if resample == "questions" and n_questions < 2:
         raise ValueError("resample='questions' needs at least two questions; use 'groups' or 'respondents'")
     if resample != "auto":

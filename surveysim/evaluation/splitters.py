@@ -1,4 +1,4 @@
-"""Splitters of cells, in scikit-learn's interface, for what a model has not seen: levels, combinations, questions."""
+"""Splitters of cells, with scikit-learn's interface, for what a model has not seen: levels, combinations, questions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEALS = 200
 
 
 class _CellSplitter(BaseCrossValidator):
-    """What the splitters share: folds are made of X, the table of backgrounds and questions, and of nothing else."""
+    """What the splitters share: folds depend only on X, the table of backgrounds and questions."""
 
     def get_n_splits(self, X: pd.DataFrame | None = None, Y: object = None, groups: object = None) -> int:
         """The number of folds, which depends on X.
@@ -83,9 +83,9 @@ class _Level:
 class LeaveLevelsOut(_CellSplitter):
     """Leave out one level of one background at a time: everybody over 65, then everybody of 18 to 29, ...
 
-    It measures what a model makes of a group of which it saw nobody. Levels at the *end* of an ordered background ask
+    It measures how a model predicts a group of which it saw nobody. Levels at the *end* of an ordered background ask
     for extrapolation, *inner* ones for interpolation, and those of an unordered background for knowledge that no
-    statistical model has: report them apart.
+    statistical model has: report them separately.
 
     Parameters
     ----------
@@ -106,13 +106,15 @@ class LeaveLevelsOut(_CellSplitter):
     Notes
     -----
     Cells whose background is missing are never left out, and stay in training. Backgrounds with a single level are
-    passed over, ordered ones with two levels have ends only.
+    skipped; ordered ones with two levels have only ends.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from surveysim.evaluation import LeaveLevelsOut
-    >>> age = pd.Categorical(["18-29", "30-64", "65+"] * 2, ["18-29", "30-64", "65+"], ordered=True)
+    >>> age = pd.Categorical(
+    ...     ["18-29", "30-64", "65+"] * 2, ["18-29", "30-64", "65+"], ordered=True
+    ... )
     >>> X = pd.DataFrame({"age": age, "sex": ["f"] * 3 + ["m"] * 3})
     >>> LeaveLevelsOut().get_n_splits(X)
     5
@@ -136,7 +138,7 @@ class LeaveLevelsOut(_CellSplitter):
         self.question_column = question_column
 
     def describe(self, X: pd.DataFrame) -> pd.DataFrame:
-        """What each fold leaves out: column, level, place ("end", "inner", "unordered") and cells, in order of folds.
+        """Describe what each fold leaves out: column, level, place ("end", "inner", "unordered") and cells.
 
         Parameters
         ----------
@@ -169,23 +171,23 @@ class LeaveLevelsOut(_CellSplitter):
 
 
 class LeaveCombinationsOut(_CellSplitter):
-    """Leave out combinations of levels, each of which is seen in other combinations: women over 65, say.
+    """Leave out combinations of levels, such as women over 65, whose levels are seen in other combinations.
 
     Parameters
     ----------
     columns : list of str, optional
         The backgrounds to combine; default: all, so that whole backgrounds are left out.
     n_splits : int, default=5
-        Combinations are dealt out to so many folds at random.
+        The number of folds among which combinations are dealt out at random.
     random_state : int, RandomState, Generator or None, default=0
-        They are dealt anew until every level of a fold is also in the others' combinations.
+        Combinations are dealt again until every level of a fold is also in combinations of other folds.
     question_column : str, default="question"
 
     Raises
     ------
     ValueError
         In ``split``, if there are fewer combinations than folds, or a level of a background is seen only in
-        combinations of one fold, so that it would be unseen as a whole.
+        combinations of one fold, so that the level itself would be unseen.
 
     Examples
     --------
@@ -225,20 +227,20 @@ class LeaveCombinationsOut(_CellSplitter):
             if not lost:
                 return masks
         raise ValueError(
-            f"{lost} is in the combinations of one fold only, however they are dealt, so that the level itself would "
-            "be unseen: use more folds (n_splits) or other columns"
+            f"{lost} is in the combinations of only one fold, however they are dealt, so the level itself would be "
+            "unseen: use more folds (n_splits) or other columns"
         )
 
 
 class LeaveQuestionsOut(_CellSplitter):
-    """Leave out questions: what a model makes of a question that nobody in training was asked.
+    """Leave out questions, to measure how a model predicts a question that nobody in training was asked.
 
-    The estimator still has to know the question's wording: name all questions in its ``question=``.
+    The estimator must still know the question's wording: name all questions in its ``question=``.
 
     Parameters
     ----------
     n_splits : int, optional
-        Questions are dealt out to so many folds at random. None: one question a fold, in their order.
+        The number of folds among which questions are dealt out at random. None: one question per fold, in order.
     random_state : int, RandomState, Generator or None, default=0
     question_column : str, default="question"
 
@@ -265,7 +267,7 @@ class LeaveQuestionsOut(_CellSplitter):
         if (number < 0).any():
             raise ValueError(f"X names no question in row {int(np.flatnonzero(number < 0)[0])}")
         if len(names) < 2:
-            raise ValueError(f"X has the question {names[0]!r} only: leaving it out leaves nothing to train on")
+            raise ValueError(f"X has only the question {names[0]!r}: leaving it out leaves nothing to train on")
         if self.n_splits is None:
             return [number == question for question in range(len(names))]
         check_number("n_splits", self.n_splits, integer=True, low=2)
@@ -276,13 +278,13 @@ class LeaveQuestionsOut(_CellSplitter):
 class LeaveBothOut(_CellSplitter):
     """Unseen in two ways at once, such as an unseen level on an unseen question.
 
-    Each fold of the first splitter meets each of the second: tested are the cells that both leave out, trained is on
-    those that neither leaves out.
+    Each fold of the first splitter is combined with each of the second: the test cells are those that both leave out,
+    the training cells those that neither leaves out.
 
     Parameters
     ----------
     first, second : splitter
-        Such as `LeaveLevelsOut` and `LeaveQuestionsOut`. Pairs of folds without test cells are passed over.
+        Such as `LeaveLevelsOut` and `LeaveQuestionsOut`. Pairs of folds without test cells are skipped.
 
     Examples
     --------
@@ -339,7 +341,7 @@ def _background_columns(X: pd.DataFrame, columns: str | Sequence[str] | None, qu
     if absent:
         raise ValueError(f"columns names {absent}, which X does not have: it has {list(X.columns)}")
     if question_column in chosen:
-        raise ValueError(f"{question_column!r} names the questions, it is not a background: use LeaveQuestionsOut")
+        raise ValueError(f"{question_column!r} names the questions and is not a background: use LeaveQuestionsOut")
     return chosen
 
 

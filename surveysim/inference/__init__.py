@@ -1,4 +1,4 @@
-"""From a survey to estimates with intervals: by its design, with a model's help, and planned before it is fielded."""
+"""From a survey to estimates with intervals: by its design, with a model's help, and planned in advance."""
 
 from surveysim.inference.plan import RespondentPlan
 from surveysim.inference.planning import plan_respondents

@@ -46,7 +46,7 @@ def allocate(spread: np.ndarray, cost: np.ndarray, minimum: np.ndarray, budget: 
     left = float(budget - (cost * n).sum())
     if left < -1e-9:
         raise ValueError(
-            f"the minimum of respondents in all groups costs {(cost * n).sum():g}, the budget is {budget:g}"
+            f"the minimum number of respondents in all groups costs {(cost * n).sum():g}, but the budget is {budget:g}"
         )
     queue = [(-(spread[g] ** 2) / (n[g] * (n[g] + 1)) / cost[g], g) for g in range(len(n))]
     heapq.heapify(queue)

@@ -58,7 +58,7 @@ def read_groups(data: pd.DataFrame, columns: Sequence[str]) -> Groups:
         return Groups(pd.DataFrame(index=[0]), np.zeros(len(data), dtype=np.int64))
     stated = data[list(columns)].notna().all(axis=1).to_numpy()
     if not stated.any():
-        raise ValueError(f"by: nobody has {list(columns)} stated")
+        raise ValueError(f"by: nobody stated {list(columns)}")
     known = data.loc[stated, list(columns)]
     codes, first = combine([level_codes(known[column]) for column in columns])
     of_row = np.full(len(data), -1)

@@ -1,4 +1,4 @@
-"""What a pilot says of the variance that a respondent brings, by group and question."""
+"""What a pilot says about the variance that a respondent brings, by group and question."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan of respondents as it is handed to the user: tables and an answer in words."""
+"""A plan of respondents as the user gets it: tables and an answer in words."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class RespondentPlan:
     Attributes
     ----------
     groups : DataFrame
-        A row per group: its share of the "population" in per cent, "respondents", "cost", and the "margin" of error
-        (per cent points, mean over questions and options) with the model and without ("margin_sample"). With questions
-        apart also the answers to each.
+        A row per group: its share of the "population" in percent, "respondents", "cost", and the "margin" of error
+        (percentage points, mean over questions and options) with the model and without ("margin_sample"). If questions
+        are asked apart, also the answers to each.
     questions : DataFrame
         A row per question: "answers", the "power" of the model, and the population's "margin" with and without it.
     precision : DataFrame
@@ -43,7 +43,9 @@ class RespondentPlan:
     --------
     >>> import pandas as pd
     >>> from surveysim import Question, plan_respondents, tabulate
-    >>> pilot = pd.DataFrame({"age": ["young", "old"] * 50, "rain": [1, 1, 2, 1, 1, 2, 2, 2, 1, 2] * 10})
+    >>> pilot = pd.DataFrame(
+    ...     {"age": ["young", "old"] * 50, "rain": [1, 1, 2, 1, 1, 2, 2, 2, 1, 2] * 10}
+    ... )
     >>> cells = tabulate(pilot, ["age"], {"rain": Question("Do you like rain?", ["yes", "no"])})
     >>> plan = plan_respondents(cells, 300, by="age")
     >>> plan.groups[["age", "population", "respondents", "margin"]].round(1)
@@ -82,7 +84,7 @@ class RespondentPlan:
 
 
 def precision_table(pilot: Pilot, n: np.ndarray, compare: np.ndarray | None, level: float) -> pd.DataFrame:
-    """The margins of error at three levels, in per cent points.
+    """The margins of error at three levels, in percentage points.
 
     Parameters
     ----------

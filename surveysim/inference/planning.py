@@ -48,26 +48,26 @@ def plan_respondents(
     cells : Cells
         The pilot or earlier survey; with a model from ``tabulate(..., folds=5)``.
     budget : float
-        What may be spent: the number of respondents, unless `cost` is given.
+        The budget: the number of respondents, unless `cost` is given.
     model : estimator, optional
         Estimates will be rectified with it (`rectify`), so that groups and questions on which it errs get more
-        respondents. Without it the respondents stand alone.
+        respondents. Without it, the respondents are used alone.
     population : DataFrame, optional
         Backgrounds with "share" or "n"; by default the pilot's, weighted.
     by : str or list of str, optional
         Backgrounds whose crossing makes the groups among which respondents are divided: the strata of the sample.
     compare : int, optional
-        Interviews that it should replace: of respondents alone, divided in proportion to the population.
+        The number of interviews to be replaced: respondents alone, divided in proportion to the population.
     target : {"population", "groups"}, default="population"
-        Whose variance is to be smallest: the population's, or that of the groups on average.
+        Whose variance to minimise: the population's, or that of the groups on average.
     questions : {"together", "apart"}, default="together"
-        Whether each respondent answers all questions, or each answer is bought by itself, so that hard questions get
+        Whether each respondent answers all questions, or each answer is bought separately, so that hard questions get
         more (the budget then counts answers).
     cost : float or mapping, default=1.0
-        Of a respondent; by group: ``{"old": 2.0}``, with tuples of levels where `by` has several columns. Groups that
-        are not named cost 1.
+        The cost of a respondent, or by group: ``{"old": 2.0}``, with tuples of levels if `by` has several columns.
+        Groups that are not named cost 1.
     minimum : int, default=2
-        Respondents in every group.
+        Minimum number of respondents in every group.
     refit, level
         As in `rectify`; the level is that of the margins of error.
 
@@ -79,7 +79,7 @@ def plan_respondents(
     Raises
     ------
     ValueError
-        If the budget does not pay for the minimum, a cost is not positive, or names no group.
+        If the budget does not pay for the minimum, or a cost is not positive or does not name a group.
 
     See Also
     --------
@@ -89,9 +89,9 @@ def plan_respondents(
     -----
     A group's variance for one respondent is sum_k Var(y_k - power d_k) of the rectified estimate, times its design
     effect in the pilot, averaged over the questions: the "rectification difficulty" of Ye and Yoganarasimhan (2026,
-    arXiv:2604.17267). Groups with few pilot respondents lean on all. Respondents are divided by Neyman's rule in whole
-    numbers (`allocate`). Cells have no gain from a model: its prediction is the same for all who are in one. Margins
-    are Student's t times the standard error, those of the pilot's shares taken as true.
+    arXiv:2604.17267). Groups with few pilot respondents borrow from all. Respondents are divided by Neyman's rule in
+    whole numbers (`allocate`). Cells do not gain from a model: its prediction is the same for everybody in a cell.
+    Margins are Student's t times the standard error, those of the pilot's shares taken as true.
 
     Examples
     --------

@@ -35,7 +35,7 @@ class Population:
 
 
 def read_population(population: pd.DataFrame, like: pd.DataFrame) -> Population:
-    """Known shares ("share" or "n" is a column), or else people, one a row, who are a sample themselves.
+    """Known shares ("share" or "n" is a column), or else people, one per row, who are a sample themselves.
 
     Parameters
     ----------

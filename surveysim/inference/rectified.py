@@ -28,34 +28,34 @@ def rectify(
     refit: bool = True,
     level: float = 0.9,
 ) -> pd.DataFrame:
-    """Estimate shares from a model's predictions for everybody, less the model's error on the respondents.
+    """Estimate shares from a model's predictions for everybody, minus the model's error on the respondents.
 
     Intervals are valid *whatever the model*: a model decides how narrow they are, not whether they hold. How far the
-    model is trusted is learned from the respondents; a useless one is left aside, and what remains is the sample.
+    model is trusted is learned from the respondents; a useless one is ignored, and the sample alone remains.
 
     Parameters
     ----------
     model : estimator
         It is cloned and fitted without each fold of respondents in turn, so that every respondent is predicted by a
-        model that did not see him. Model answers that were recorded: a `surveysim.RecordedElicitor`.
+        model that did not see them. For recorded answers of a model, pass a `surveysim.RecordedElicitor`.
     cells : Cells
         From ``tabulate(..., folds=5)``. Weights have to make the respondents represent the population: this corrects
         the model's error, not the sample's selection (see `surveysim.rake` for weights).
     population : DataFrame
         The background columns of `cells` and ``"share"`` or ``"n"``, as in `poststratify`: taken as known. Without
-        either: people, one a row, a large sample without answers, whose own noise is then in the intervals.
+        either column: people, one per row, a large sample without answers, whose own noise the intervals then include.
     by : str or list of str, optional
         Backgrounds whose crossing makes the groups; without it the whole population.
     refit : bool, default=True
-        False takes a model as it is, with ``predict``. It must not have seen these respondents: else intervals are too
-        narrow.
+        False takes a model as it is, with ``predict``. It must not have seen these respondents, or the intervals are
+        too narrow.
     level : float, default=0.9
         Confidence level.
 
     Returns
     -------
     DataFrame
-        "question", the columns of `by`, "option"; "share", "se", "lower", "upper" in per cent; "sample", the share
+        "question", the columns of `by`, "option"; "share", "se", "lower", "upper" in percent; "sample", the share
         among the respondents alone; "respondents", how many answered, "effective_respondents", Kish's number over the
         design effect, and "worth", how many of them would be needed for the same precision without the model; "power",
         how far the model was trusted (0: not at all).
@@ -63,12 +63,12 @@ def rectify(
     Raises
     ------
     TypeError, ValueError
-        If cells have no folds, the population lacks columns, or `by` names other columns than backgrounds.
+        If cells have no folds, the population lacks columns, or `by` names columns that are not backgrounds.
 
     Warns
     -----
     SurveysimWarning
-        If nobody in some groups answered: those are left out.
+        If nobody answered in some groups, which are left out.
 
     See Also
     --------
@@ -78,10 +78,10 @@ def rectify(
 
     Notes
     -----
-    The difference estimator of survey sampling (Cochran 1977, section 7.3; Särndal, Swensson and Wretman 1992, chapter
-    6), lately prediction-powered inference (Angelopoulos et al. 2023, Science 382, 669-674), with cross-fitting (Zrnic
-    and Candès 2024, PNAS 121, e2322083121) and a learned power (PPI++, arXiv:2311.01453): with respondents i of fold
-    k(i) and the model f without that fold,
+    This is the difference estimator of survey sampling (Cochran 1977, section 7.3; Särndal, Swensson and Wretman 1992,
+    chapter 6), recently called prediction-powered inference (Angelopoulos et al. 2023, Science 382, 669-674), with
+    cross-fitting (Zrnic and Candès 2024, PNAS 121, e2322083121) and a learned power (PPI++, arXiv:2311.01453): with
+    respondents i of fold k(i) and the model f without that fold,
 
         share = sample mean of y_i - power (f_k(i)(x_i) - mean of f_k(i) over the population).
 
@@ -95,7 +95,9 @@ def rectify(
     >>> from surveysim import Question, tabulate
     >>> from surveysim.baselines import LogitRegressor
     >>> from surveysim.inference import rectify
-    >>> survey = pd.DataFrame({"age": ["young", "old"] * 60, "rain": [1, 2, 1, 2, 1, 2, 2, 1] * 15})
+    >>> survey = pd.DataFrame(
+    ...     {"age": ["young", "old"] * 60, "rain": [1, 2, 1, 2, 1, 2, 2, 1] * 15}
+    ... )
     >>> question = Question("Do you like rain?", ["yes", "no"])
     >>> cells = tabulate(survey, ["age"], {"rain": question}, folds=5)
     >>> population = pd.DataFrame({"age": ["young", "old"], "share": [0.5, 0.5]})
@@ -120,7 +122,7 @@ def rectify(
     if silent:
         warn(f"nobody answered in {len(silent)} groups, which are left out: {silent[:5]}")
     if not tables:
-        raise ValueError("nobody in the population's groups answered: values must be spelled alike in both")
+        raise ValueError("nobody in the population's groups answered: values must be spelled the same in both")
     return pd.concat(tables, ignore_index=True)
 
 

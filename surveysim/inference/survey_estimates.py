@@ -1,4 +1,4 @@
-"""What a survey says by itself: shares, means, differences and trends with design-based intervals."""
+"""What a survey says on its own: shares, means, differences and trends with design-based intervals."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def survey_estimates(
     missing: str | MissingCodes | Missing = "drop",
     level: float = 0.9,
 ) -> pd.DataFrame:
-    """Estimate shares, means, differences and trends from a survey, with standard errors that know its design.
+    """Estimate shares, means, differences and trends from a survey, with standard errors that reflect its design.
 
-    No model is involved: this is what the respondents say by themselves, and how far it can be trusted.
+    No model is involved: this is what the respondents themselves say, and how far it can be trusted.
 
     Parameters
     ----------
     data : DataFrame of shape (n_respondents, n_columns)
-        One row a respondent. Subgroups are made by `by`, not by leaving out rows: the whole design counts for a
+        One row per respondent. Make subgroups with `by`, not by leaving out rows: the whole design counts for a
         subgroup's variance.
     answers : mapping of str to Question, or Question
         As in `tabulate`.
@@ -61,10 +61,10 @@ def survey_estimates(
         The share of each option; or the mean of the options' positions (1..K, or the question's `values`; pinned
         options are left out).
     difference : str or mapping of str to (level, level), optional
-        Estimate differences, in points. A column of `by`: each of its levels less the first, within groups of the other
-        columns; ``{"gender": ("woman", "man")}``: woman less man. Groups that share clusters or strata are correlated,
-        and this counts: with waves that were sampled apart, make strata of wave and stratum; in a panel, the person is
-        the cluster.
+        Estimate differences, in points. A column of `by`: each of its levels minus the first, within groups of the
+        other columns; ``{"gender": ("woman", "man")}``: woman minus man. Groups that share clusters or strata are
+        correlated, and this is taken into account: with waves that were sampled separately, make strata of wave and
+        stratum; in a panel, the person is the cluster.
     weights : str or array of shape (n_respondents,), optional
     strata, cluster : str or array of shape (n_respondents,), optional
         Strata, and clusters (primary sampling units) within them.
@@ -83,7 +83,7 @@ def survey_estimates(
     Returns
     -------
     DataFrame
-        "question", the columns of `by`, "option" (with shares); "share" (per cent, or the difference of two) or "mean",
+        "question", the columns of `by`, "option" (with shares); "share" (percent, or the difference of two) or "mean",
         its standard error "se", "lower" and "upper", in the same unit; "respondents", how many answered;
         "effective_respondents", over the design effect "deff", the variance over that of simple random sampling of as
         many respondents. With `difference` the respondents are those of both groups, and there is neither deff nor
@@ -93,7 +93,7 @@ def survey_estimates(
     ------
     ValueError
         As `tabulate`; if a stratum has a single unit (``lonely="fail"``), fpc is smaller than the sample, replicate
-        weights come together with strata or without weights, or a mean of a nominal question is asked for.
+        weights are passed with strata or without weights, or the mean of a nominal question is asked for.
 
     See Also
     --------
@@ -112,7 +112,9 @@ def survey_estimates(
     >>> import pandas as pd
     >>> from surveysim import Question
     >>> from surveysim.inference import survey_estimates
-    >>> survey = pd.DataFrame({"sex": ["f", "m"] * 50, "happy": [1, 1, 2, 1] * 25, "town": [1, 2, 3, 4, 5] * 20})
+    >>> survey = pd.DataFrame(
+    ...     {"sex": ["f", "m"] * 50, "happy": [1, 1, 2, 1] * 25, "town": [1, 2, 3, 4, 5] * 20}
+    ... )
     >>> happy = {"happy": Question("Are you happy?", ["yes", "no"])}
     >>> shares = survey_estimates(survey, happy, by="sex", cluster="town")
     >>> shares[["sex", "option", "share", "respondents"]]

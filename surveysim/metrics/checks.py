@@ -1,4 +1,4 @@
-"""The one door of all metrics: two arrays of distributions checked, aligned and ready for a formula."""
+"""The validation that all metrics share: two arrays of distributions checked, aligned and ready for a formula."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def check_pairs(
             raise ValueError(f"sample_weight must be finite and not negative, got {weight[wrong[0]]} in row {wrong[0]}")
     counted = weight > 0 if average else np.ones(n_rows, dtype=bool)
     if not counted.any():
-        raise ValueError("sample_weight sums to 0: no row counts, so there is no average")
+        raise ValueError("sample_weight sums to 0: no row counts, so an average is not defined")
     truth = check_distributions(_stand_in(Y_true, counted), name="Y_true")
     prediction = check_distributions(_stand_in(Y_pred, counted), name="Y_pred")
     truth, prediction = _same_options(truth, prediction)
@@ -101,8 +101,8 @@ def refuse_debiasing(metric: str, truth_respondents: ArrayLike | None, reason: s
     """Raise where a metric's sampling noise has no sound correction."""
     if truth_respondents is not None:
         raise ValueError(
-            f"{metric} cannot be debiased: {reason}. Leave out truth_respondents, or use js_divergence, "
-            "kl_divergence or rmse with it."
+            f"{metric} cannot be debiased: {reason}. Leave out truth_respondents, or use js_divergence, kl_divergence "
+            "or rmse."
         )
 
 

@@ -33,7 +33,7 @@ def js_divergence(
     Parameters
     ----------
     Y_true : array-like of shape (n, K)
-        The truth, one distribution a row, NaN past the last option of a shorter question.
+        The truth, one distribution per row, NaN past the last option of a shorter question.
     Y_pred : array-like of shape (n, K)
         The predicted distributions, with the same options in each row. Surplus all-NaN columns are ignored.
     sample_weight : array-like of shape (n,), optional
@@ -41,7 +41,7 @@ def js_divergence(
     average : bool, default=True
         False returns one value per row (weights then play no part).
     values : ignored
-        Here so that all metrics are called alike; the order of the options plays no part.
+        Accepted so that all metrics can be called alike; the order of the options plays no part.
     truth_respondents : float or array-like of shape (n,), optional
         How many respondents each row's truth rests on. Their sampling noise then no longer counts as the
         prediction's error: see Notes.
@@ -73,16 +73,16 @@ def js_divergence(
 
     The expansion holds for options that are chosen a few times, and a sample cannot tell an option that nobody would
     choose, which has no noise, from a rare one that it missed. So an option without an answer counts nothing,
-    c(0) = 0, which is right for the former whatever the model says of it. For the latter, options with a single answer
-    stand in, in the manner of Good and Turing [2]_: c(1) = 2, and c = 1 from two answers on. The mean of c over
+    c(0) = 0, which is right for the former whatever the model says about it. For the latter, options with a single
+    answer stand in, in the manner of Good and Turing [2]_: c(1) = 2, and c = 1 from two answers on. The mean of c over
     samples is 1 - exp(-m) (1 - m) at m expected answers: 1 at m = 1, and at most 1.14 above. Between whole numbers of
     answers (weighted samples) c is linear, so that the excess is continuous in p and q.
 
     What is left of the noise, by exact sums: with four common options 10% at n = 10 and 2% at n = 50; with an option
     that nobody would choose 1% from n = 10 on; with two unequal options a third at n = 10 and 2% at n = 50; with five
     options of which one has 0.2%, so that most samples miss it, up to 18% from n = 10 on. At n = 5 it is a quarter to a
-    half, and more below, so that a figure made of such cells only is not to be trusted. Effective respondents below 1
-    count as 1: there is no smaller sample.
+    half, and more below, so a figure made only of such cells is not to be trusted. Effective respondents below 1 count
+    as 1, the smallest sample.
 
     References
     ----------
@@ -95,7 +95,12 @@ def js_divergence(
     >>> from surveysim.metrics import js_divergence
     >>> js_divergence([[1.0, 0.0]], [[0.0, 1.0]])
     1.0
-    >>> round(js_divergence([[0.5, 0.5], [0.4, 0.6]], [[0.25, 0.75], [0.4, 0.6]], sample_weight=[30, 10]), 4)
+    >>> round(
+    ...     js_divergence(
+    ...         [[0.5, 0.5], [0.4, 0.6]], [[0.25, 0.75], [0.4, 0.6]], sample_weight=[30, 10]
+    ...     ),
+    ...     4,
+    ... )
     0.0366
     """
     _check_base(base)
@@ -195,7 +200,9 @@ def kl_divergence(
     Examples
     --------
     >>> from surveysim.metrics import kl_divergence
-    >>> kl_divergence([[0.5, 0.5], [1.0, 0.0]], [[0.25, 0.75], [0.0, 1.0]], average=False).round(4)
+    >>> kl_divergence(
+    ...     [[0.5, 0.5], [1.0, 0.0]], [[0.25, 0.75], [0.0, 1.0]], average=False
+    ... ).round(4)
     array([0.2075,    inf])
     """
     pairs = check_pairs(
@@ -277,7 +284,7 @@ def rmse(
     Raises
     ------
     ValueError
-        As in `js_divergence`, and if `truth_respondents` is 1 or less: one answer says nothing of its variance.
+        As in `js_divergence`, and if `truth_respondents` is 1 or less: one answer says nothing about the variance.
 
     Examples
     --------
@@ -296,7 +303,7 @@ def rmse(
         if len(few):
             raise ValueError(
                 f"rmse cannot be debiased from {pairs.respondents[few[0]]:g} respondent(s), as in row {few[0]} "
-                f"({len(few)} such rows): one answer says nothing of its variance. Leave such cells out."
+                f"({len(few)} such rows): one answer says nothing about the variance. Leave such cells out."
             )
         squares = squares - (pairs.truth * (1 - pairs.truth)).sum(axis=1) / (pairs.respondents - 1)
     mean_square = pairs.result(squares / pairs.exists.sum(axis=1))
@@ -315,8 +322,8 @@ def cross_entropy(
 ) -> Any:
     """Cross-entropy in bits per answer, -sum_k truth_k log2 prediction_k; infinite where Y_pred = 0 < Y_true.
 
-    Weighted by respondents it is the mean surprise at one respondent's answer, so that it makes sense over *all*
-    cells, those of one respondent included. Its minimum is the truth's entropy, not 0.
+    Weighted by respondents, it is the mean surprise at one respondent's answer, so it makes sense over *all* cells,
+    including those of one respondent. Its minimum is the truth's entropy, not 0.
 
     Parameters
     ----------

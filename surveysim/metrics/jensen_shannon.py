@@ -1,4 +1,4 @@
-"""The Jensen-Shannon divergence of an option, and what the truth's sampling noise adds to it: the only formulas."""
+"""The Jensen-Shannon divergence of an option, and what the truth's sampling noise adds to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics that live on a scale of options, and the positions of each row's options on its question's scale."""
+"""Metrics on a scale of options, and the positions of each row's options on its question's scale."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def wasserstein(
     """Wasserstein-1 distance between ordinal distributions as a share of the scale's length, 0 to 1.
 
     The mean distance that answers have to move along the scale, sum over the gaps between neighbouring positions of
-    ``gap * |F_true - F_pred|``, divided by the range of the positions. (``scipy.stats.wasserstein_distance(p, q)`` on
-    two distributions takes them for samples; it needs positions and weights.)
+    ``gap * |F_true - F_pred|``, divided by the range of the positions. (``scipy.stats.wasserstein_distance(p, q)``
+    takes two distributions for samples; it needs positions and weights.)
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def wasserstein(
     -------
     float, or float64 array of shape (n,)
         Per row NaN where truth or prediction put their whole mass outside the order. The average leaves out rows
-        whose *truth* does, since they are left out for every model alike.
+        whose *truth* does, since they are left out for every model.
 
     Raises
     ------
@@ -101,7 +101,9 @@ def opinion_alignment(
     Examples
     --------
     >>> from surveysim.metrics import opinion_alignment
-    >>> opinion_alignment([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], [[0.5, 0.0, 0.5], [0.0, 0.0, 1.0]])
+    >>> opinion_alignment(
+    ...     [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]], [[0.5, 0.0, 0.5], [0.0, 0.0, 1.0]]
+    ... )
     87.5
     """
     args = (sample_weight, average, values, truth_respondents)
@@ -135,7 +137,10 @@ def option_values(
     Examples
     --------
     >>> from surveysim import Question
-    >>> option_values(Question("Right?", ["no", "unsure", "yes"], values=[-1, 0, 1]), [["18-29"], ["30-44"]])
+    >>> option_values(
+    ...     Question("Right?", ["no", "unsure", "yes"], values=[-1, 0, 1]),
+    ...     [["18-29"], ["30-44"]],
+    ... )
     array([[-1.,  0.,  1.],
            [-1.,  0.,  1.]])
     """
@@ -191,12 +196,12 @@ def _scaled_distance(
     if len(lost):
         raise ValueError(
             f"{metric}: Y_pred of row {lost[0]} puts its whole mass on options outside the order ({len(lost)} such "
-            "rows), so that it has no place on the scale, and leaving it out would reward it. Use a model that "
-            "smooths, or js_divergence, which counts all options."
+            "rows). It has no place on the scale, and leaving it out would reward it. Use a model that smooths, or "
+            "js_divergence, which counts all options."
         )
     kept = ~no_truth & pairs.counted
     if not kept.any():
-        raise ValueError(f"{metric}: in no row does Y_true have mass on an option within the order")
+        raise ValueError(f"{metric}: Y_true has no mass on an option within the order in any row")
     return float(np.average(rows[kept], weights=pairs.weight[kept]))
 
 
@@ -225,7 +230,7 @@ def _check_values(values: ArrayLike | None, pairs: Pairs, metric: str) -> np.nda
             f"got shape {positions.shape}"
         )
     if np.isinf(positions).any():
-        raise ValueError("values must be finite positions, or NaN for options outside the order; got infinity")
+        raise ValueError("values must be finite positions, or NaN for options outside the order, got infinity")
     surplus = ~np.isnan(positions[..., width:])
     if positions.ndim == 1:
         # One scale for all rows: those of shorter questions use its beginning.

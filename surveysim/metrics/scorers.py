@@ -108,8 +108,8 @@ class _OrdinalScorer(_OptionScorer):
             nominal = [name or question.text for name, question in questions.items() if not question.ordinal]
             metric = self._score_func.__name__.strip("_").removesuffix("_on_scale")
             raise ValueError(
-                f"the scorer of {metric} needs options on a scale, but X has rows of nominal questions, "
-                f"among {nominal}: score these apart, with neg_js_divergence_scorer or neg_total_variation_scorer"
+                f"the scorer of {metric} needs options on a scale, but X has rows of nominal questions, such as "
+                f"{nominal}: score these separately, with neg_js_divergence_scorer or neg_total_variation_scorer"
             )
         return values
 
@@ -170,14 +170,14 @@ def get_scorer(name: str) -> Any:
     Scorers are called as ``scorer(estimator, X, Y)`` and go wherever scikit-learn takes ``scoring=``. With metadata
     routing enabled, ``set_score_request(sample_weight=True)`` makes the weights in ``params={"sample_weight": n}``
     reach the metric, and ``truth_respondents=True`` those that debias it. As in scikit-learn, `set_score_request`
-    changes the scorer in place; a copy keeps that from other users of the module's scorers.
+    changes the scorer in place; a copy protects other users of the module's scorers.
 
-    scikit-learn has no public way to register names: ``scoring="neg_js_divergence"`` is not known to it, and
-    ``scoring=get_scorer("neg_js_divergence")`` is what stands for it.
+    scikit-learn has no public way to register names: ``scoring="neg_js_divergence"`` is not known to it, so pass
+    ``scoring=get_scorer("neg_js_divergence")`` instead.
 
     Ordinal scorers ("neg_wasserstein", "opinion_alignment") take the positions of the options from the `question` of
     the estimator, or of the estimator within a pipeline, search or other wrapper; a question without one is taken as
-    equally spaced. Nominal questions are an error there.
+    equally spaced. Nominal questions raise an error.
 
     Parameters
     ----------

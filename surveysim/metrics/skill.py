@@ -39,7 +39,8 @@ def skill(
 ) -> float:
     """Skill of a model over a reference: 1 - D(model) / D(reference).
 
-    1 is perfect, 0 no better than the reference, negative worse. The usual reference is the pooled marginal.
+    1 is perfect, 0 no better than the reference, and a negative value worse. The usual reference is the pooled
+    marginal.
 
     Parameters
     ----------
@@ -67,12 +68,17 @@ def skill(
     Raises
     ------
     ValueError
-        As in the metric; if `metric` is none of the above; if it cannot be debiased and `truth_respondents` is given.
+        As in the metric; if `metric` is not one of the above; if it cannot be debiased and `truth_respondents` is
+        given.
 
     Examples
     --------
     >>> from surveysim.metrics import skill
-    >>> truth, model, marginal = [[0.2, 0.8], [0.6, 0.4]], [[0.3, 0.7], [0.5, 0.5]], [[0.4, 0.6], [0.4, 0.6]]
+    >>> truth, model, marginal = (
+    ...     [[0.2, 0.8], [0.6, 0.4]],
+    ...     [[0.3, 0.7], [0.5, 0.5]],
+    ...     [[0.4, 0.6], [0.4, 0.6]],
+    ... )
     >>> round(skill(truth, model, marginal, metric="total_variation"), 4)
     0.5
     """

@@ -1,4 +1,4 @@
-"""Language models: loaded once, shared by every estimator; torch and transformers are imported on first use."""
+"""Language models: loaded once and shared by every estimator; torch and transformers are imported on first use."""
 
 from __future__ import annotations
 

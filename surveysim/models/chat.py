@@ -73,7 +73,7 @@ class ChatFormat:
         try:
             return self._render(prompt.messages(system_role=self._system_role))
         except TemplateError as error:
-            raise ValueError(f"the chat template of this model refuses a single user turn: {error}") from error
+            raise ValueError(f"the chat template of this model rejects a single user turn: {error}") from error
 
     def _render(self, messages: list[dict[str, str]]) -> str:
         text = self._tokenizer.apply_chat_template(

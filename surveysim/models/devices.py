@@ -10,12 +10,12 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """The device that a `device` parameter means.
+    """Resolve a `device` parameter.
 
     Parameters
     ----------
     device : str or torch.device, default="auto"
-        ``"auto"``: CUDA where there is a usable card, else the CPU. ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... by name.
+        ``"auto"``: CUDA if there is a usable card, else the CPU. ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... by name.
         Apple's ``"mps"`` is used only when named: it lacks some operations and rounds differently from run to run.
 
     Returns
@@ -70,7 +70,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def resolve_dtype(dtype: str | torch.dtype = "auto", device: str | torch.device = "cpu") -> torch.dtype:
-    """The number type that a `dtype` parameter means on a device.
+    """Resolve a `dtype` parameter for a device.
 
     Parameters
     ----------

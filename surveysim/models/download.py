@@ -85,8 +85,8 @@ def download(name: str, revision: str | None, *, local_files_only: bool = False)
         raise
     except Exception as error:  # the hub's client raises errors of whichever HTTP library it uses
         raise ModelNotFoundError(
-            f"the download of {wanted} failed ({_reason(error)}). Files that are complete are kept in {_cache()}; "
-            f"the same call goes on from there. {ADVICE}"
+            f"the download of {wanted} failed ({_reason(error)}). Complete files are kept in {_cache()}; the same "
+            f"call resumes from there. {ADVICE}"
         ) from error
 
 
@@ -129,7 +129,9 @@ def _check_files(name: str, files: dict[str, int | None] | None) -> None:
         return
     if "config.json" not in files or not any(file.endswith(".safetensors") for file in files):
         missing = "config.json" if "config.json" not in files else "safetensors weights"
-        raise ModelNotFoundError(f"model {name!r} has no {missing} on the hub: it is no transformers model. {ADVICE}")
+        raise ModelNotFoundError(
+            f"model {name!r} has no {missing} on the hub, so it is not a transformers model. {ADVICE}"
+        )
 
 
 def _announce(name: str, files: dict[str, int | None] | None, commit: str | None) -> None:
@@ -145,8 +147,8 @@ def _announce(name: str, files: dict[str, int | None] | None, commit: str | None
     free = shutil.disk_usage(place).free
     if size > free:
         raise ModelNotFoundError(
-            f"model {name!r} needs {gigabytes(size)}, but {place} has {gigabytes(free)} left: "
-            f"make room or set HF_HOME to a larger disk. {ADVICE}"
+            f"model {name!r} needs {gigabytes(size)}, but {place} has {gigabytes(free)} left: free some space, or set "
+            f"HF_HOME to a folder on a larger disk. {ADVICE}"
         )
     say(f"downloading {name}: {gigabytes(size)} to {_cache()}")
 
@@ -165,7 +167,7 @@ def _gated(name: str) -> str:
 
 
 def say(message: str) -> None:
-    """Tell what is about to take a while."""
+    """Announce what is about to take a while."""
     # To the log for programs, and to the terminal for people: a silent wait of minutes looks like a hang.
     _LOGGER.info(message)
     tqdm.write(f"surveysim: {message}", file=sys.stderr)

@@ -54,7 +54,7 @@ _ENDLESS = 10**9
 
 _ADVICE = (
     "What you can do: pass the folder of a sentence encoder that you have; go online; or pass an object with a method "
-    "encode(texts), or a function, that returns one vector a text"
+    "encode(texts), or a function, that returns one vector per text"
 )
 
 _encoders: weakref.WeakValueDictionary[_Key, Encoder] = weakref.WeakValueDictionary()
@@ -67,7 +67,7 @@ class _Key(NamedTuple):
 
 
 class _Settings(NamedTuple):
-    """How a sentence encoder wants its texts, and what it makes of its tokens' vectors."""
+    """How a sentence encoder takes its texts, and how it pools its tokens' vectors."""
 
     pooling: tuple[str, ...]
     max_tokens: int | None
@@ -97,7 +97,7 @@ class Encoder:
         self._lock = threading.Lock()
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 64) -> np.ndarray:
-        """One vector a text.
+        """One vector per text.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class Encoder:
 
 
 def _pool(states: torch.Tensor, mask: torch.Tensor, mode: str) -> torch.Tensor:
-    """One vector a text from those of its tokens, (n, length, d) and (n, length, 1), whichever side is padded."""
+    """One vector per text from those of its tokens, (n, length, d) and (n, length, 1), whichever side is padded."""
     if mode == "max":
         return states.masked_fill(mask == 0, -torch.inf).amax(1)
     if mode in ("cls", "lasttoken"):
@@ -154,7 +154,7 @@ def load_encoder(
     revision: str | None = None,
     local_files_only: bool = False,
 ) -> Encoder:
-    """A sentence encoder from a folder or from the Hugging Face hub; one copy for all who use it at the same time.
+    """A sentence encoder from a folder or the Hugging Face hub; everybody who uses it at the same time shares one copy.
 
     Pooling, the longest text and a prompt are read from sentence-transformers' settings beside the model, where there
     are any; else the vectors of all tokens are averaged.
@@ -214,14 +214,16 @@ def _find(name: str | os.PathLike[str], revision: str | None, local_files_only: 
     except Exception as error:  # the hub's client raises errors of whichever HTTP library it uses
         reason = (str(error).strip().splitlines() or [""])[0]
         raise ModelNotFoundError(
-            f"encoder {name!r} cannot be had from the hub ({type(error).__name__}: {reason}). {_ADVICE}"
+            f"encoder {name!r} cannot be fetched from the hub ({type(error).__name__}: {reason}). {_ADVICE}"
         ) from error
 
 
 @own_torch()
 def _load(name: str, folder: Path, device: torch.device) -> Encoder:
     if not (folder / "config.json").is_file():
-        raise ModelNotFoundError(f"folder {str(folder)!r} has no config.json: it holds no encoder. {_ADVICE}")
+        raise ModelNotFoundError(
+            f"folder {str(folder)!r} has no config.json, so it does not hold an encoder. {_ADVICE}"
+        )
     if not weight_files(folder):
         raise ValueError(
             f"encoder {name!r} has no safetensors weights (pickle files, which can run code, are not opened). {_ADVICE}"

@@ -1,4 +1,4 @@
-"""The errors of finding and loading models, and what to do about them."""
+"""Errors in finding and loading models, and what to do about them."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ ADVICE = (
 
 
 class ModelNotFoundError(SurveysimError, ValueError):
-    """There is no usable model at that name or folder, or it cannot be downloaded from here."""
+    """There is no usable model under that name or in that folder, or it cannot be downloaded from here."""

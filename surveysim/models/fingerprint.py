@@ -82,11 +82,11 @@ def _read_header(path: Path) -> list[tuple[str, str, list[int], int, int]]:
     with path.open("rb") as file:
         length = int.from_bytes(_exactly(file, 8, path), "little")
         if length > path.stat().st_size:
-            raise ValueError(f"{path} is no safetensors file: its header would be longer than the file")
+            raise ValueError(f"{path} is not a safetensors file: its header would be longer than the file")
         try:
             header = json.loads(_exactly(file, length, path))
         except ValueError as error:
-            raise ValueError(f"{path} is no safetensors file: its header cannot be read ({error})") from error
+            raise ValueError(f"{path} is not a safetensors file: its header cannot be read ({error})") from error
     header.pop("__metadata__", None)
     start = 8 + length
     return [

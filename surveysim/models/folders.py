@@ -1,4 +1,4 @@
-"""Whether a folder holds a causal language model that can be loaded safely: checked before anything slow."""
+"""Whether a folder holds a causal language model that can be loaded safely, checked before anything slow."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def check_folder(folder: Path, name: str) -> None:
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
             raise ModelNotFoundError(
-                f"model folder {str(folder)!r} holds an adapter only: merge it into its base model and save that"
+                f"model folder {str(folder)!r} holds only an adapter: merge it into its base model, and save the result"
             )
         if any(folder.glob("*.gguf")):
             found = sorted(path.name for path in folder.glob("*.gguf"))
@@ -102,7 +102,7 @@ def check_config(config: Mapping[str, Any], name: str) -> None:
     """Raise ValueError unless a configuration is of a causal language model whose code transformers has."""
     model_type = config.get("model_type")
     if not isinstance(model_type, str):
-        raise ValueError(f"model {name!r}: config.json names no model_type, so it is no transformers model")
+        raise ValueError(f"model {name!r}: config.json names no model_type, so it is not a transformers model")
     if model_type not in CONFIG_MAPPING_NAMES:
         if config.get("auto_map"):
             raise ValueError(
@@ -110,8 +110,8 @@ def check_config(config: Mapping[str, Any], name: str) -> None:
                 "(trust_remote_code); surveysim never runs such code. Choose a model that transformers has itself"
             )
         raise ValueError(
-            f"model {name!r} has model_type {model_type!r}, which the installed transformers does not know: "
-            "a newer transformers may"
+            f"model {name!r} has model_type {model_type!r}, which the installed transformers does not know; a newer "
+            "version may"
         )
     expected = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(model_type)
     causal = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())

@@ -55,7 +55,7 @@ def cache_folder() -> Path:
 
 
 def dequantised(path: Path) -> DequantisedModel:
-    """The model folder of a GGUF file; made when first asked for, which is said with its size.
+    """The model folder of a GGUF file; created when first asked for, with a note of its size.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def _make(path: Path, folder: Path) -> None:
     header = read_gguf_header(path)
     check_convertible(path, header)
     needed = bytes_needed(header)
-    advice = "make room, or set SURVEYSIM_CACHE or HF_HOME to a larger disk"
+    advice = "free some space, or set SURVEYSIM_CACHE or HF_HOME to a folder on a larger disk"
     room = f"{path.name} needs {gigabytes(needed)} when it is dequantised: {advice}"
     place = folder.parent
     try:
@@ -131,7 +131,7 @@ def _unwritable(place: Path, error: OSError) -> ValueError:
 
 
 def _clear_abandoned(place: Path) -> None:
-    """Remove what conversions left behind that were killed."""
+    """Remove what killed conversions left behind."""
     for left in place.glob("unfinished-*"):
         try:
             if time.time() - left.stat().st_mtime > _ABANDONED:

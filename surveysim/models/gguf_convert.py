@@ -23,7 +23,7 @@ _LONGEST_NAME = 60
 
 
 def check_convertible(path: Path, header: GGUFHeader) -> None:
-    """Say what can be said before anything slow.
+    """Check what can be checked before anything slow.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def check_convertible(path: Path, header: GGUFHeader) -> None:
         )
     kind = header.metadata.get("general.type", "model")
     if kind != "model":
-        raise ValueError(f"{str(path)!r} holds no language model but a part of one ({kind}): pass the model itself")
+        raise ValueError(f"{str(path)!r} holds only part of a language model ({kind}): pass the model itself")
     known = _readable()
     if known and header.architecture.replace("-", "_") not in {name.replace("-", "_") for name in known}:
         raise _unreadable(path, header, known)
@@ -119,7 +119,7 @@ def _name_special_tokens(tokenizer: Any, header: GGUFHeader) -> None:
 
 
 def _save(network: Any, storage: torch.dtype, folder: Path) -> None:
-    """Save a dequantised model as if it had never been anything else: transformers saves none that is from GGUF."""
+    """Save a dequantised model as if it had never been quantised: transformers does not save models from GGUF."""
     from transformers import AutoModelForCausalLM
 
     config = network.config
@@ -142,7 +142,7 @@ def _stored(weight: Tensor, storage: torch.dtype) -> Tensor:
 
 
 def _storage(header: GGUFHeader) -> torch.dtype:
-    """The type that loses nothing to speak of: that of the file's matrices, and float16 for quantised ones.
+    """The type that loses practically nothing: that of the file's matrices, and float16 for quantised ones.
 
     A float16 has 11 bits, a quantised weight 4 or 8 and those of its block's scale: the rounding is a fiftieth of that
     of 4 bits.

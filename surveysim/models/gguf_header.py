@@ -1,4 +1,4 @@
-"""What a GGUF file says of itself: read in a moment, without the package gguf, and checked against its length."""
+"""What a GGUF file says about itself, read quickly, without the package gguf, and checked against its length."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def read_gguf_header(path: Path) -> GGUFHeader:
 
 
 class _NonsenseError(SurveysimError, ValueError):
-    """What was read cannot be."""
+    """Raise: what was read is impossible."""
 
 
 class _Reader:

@@ -18,7 +18,7 @@ __all__ = ["LoadedModel"]
 
 
 class LoadedModel:
-    """A causal language model, its tokenizer, and what belongs to this one copy. Made by `load_model`.
+    """A causal language model, its tokenizer, and what belongs to this copy. Made by `load_model`.
 
     Several threads and estimators share it: hold `lock` while the network runs, and never change the network.
 
@@ -40,7 +40,7 @@ class LoadedModel:
         In evaluation mode; no parameter requires a gradient.
     lock : RLock
     max_tokens : int or None
-        The longest prompt that the model can read; None where its configuration does not say.
+        The longest prompt that the model can read; None if its configuration does not say.
     states : object or None
         The store of trunk states, which the training room puts here so that it lives as long as the model.
     passes : object or None
@@ -97,11 +97,27 @@ class LoadedModel:
 
         With a chat template: the template with its generation prompt, reasoning switched off, and the system text in
         the user's turn where the template refuses a system role. Without one: plain text that ends in the cue.
+
+        Parameters
+        ----------
+        prompt : Prompt
+
+        Returns
+        -------
+        str
         """
         return self._chat.to_text(prompt)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of texts from `to_text`, each tokenised once, without padding and without a label.
+
+        Parameters
+        ----------
+        texts : sequence of str
+
+        Returns
+        -------
+        list of list of int
 
         Raises
         ------
@@ -134,6 +150,15 @@ class LoadedModel:
 
     def labels(self, n_options: int) -> Labels:
         """The labels of K options: the first alphabet whose labels are one token each where an answer begins.
+
+        Parameters
+        ----------
+        n_options : int
+            K.
+
+        Returns
+        -------
+        Labels
 
         Raises
         ------

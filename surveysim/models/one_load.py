@@ -19,7 +19,7 @@ _loading = threading.Lock()
 
 @contextmanager
 def one_load(n_bytes: int) -> Iterator[None]:
-    """Have transformers load a model while no other thread does.
+    """Let transformers load a model while no other thread does.
 
     Parameters
     ----------

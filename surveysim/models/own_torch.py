@@ -1,4 +1,4 @@
-"""torch as the library's own computations want it, whatever surrounds the call that they are made for."""
+"""torch as the library's computations need it, whatever surrounds the call."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def own_torch() -> Iterator[None]:
 
 @contextmanager
 def _default_dtype() -> Iterator[None]:
-    """float32 as the process's default number type until the last thread that wants it has left."""
+    """float32 as the process's default number type until the last thread that needs it has left."""
     global _inside, _before
     with _lock:
         if _inside == 0:

@@ -1,4 +1,4 @@
-"""Which prompts share a beginning that is worth reading once: groups by longest common token prefix."""
+"""Groups of prompts by longest common token prefix: which of them share a beginning worth reading once."""
 
 from __future__ import annotations
 

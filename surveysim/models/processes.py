@@ -153,7 +153,7 @@ def spread(
                     f"workers died {ATTEMPTS} times over the same {len(left)} of {len(items)} pieces of work; the last "
                     f"time: {type(error).__name__}: {error}. They may be short of memory"
                 ) from error
-            warn(f"a worker died ({type(error).__name__}): {len(left)} of {len(items)} pieces of work are done again")
+            warn(f"a worker died ({type(error).__name__}): {len(left)} of {len(items)} pieces of work are repeated")
 
 
 def _by_joblib(calls: list[_Call], backend: Any, n_jobs: int | None) -> Generator[tuple[int, Any], None, None]:

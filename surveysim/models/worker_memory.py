@@ -1,4 +1,4 @@
-"""Worker processes of joblib may grow by a model without being taken for leaking, and restarted."""
+"""Let worker processes of joblib grow by a model without being restarted as leaking."""
 
 from __future__ import annotations
 

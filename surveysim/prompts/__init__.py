@@ -1,4 +1,4 @@
-"""Questions and backgrounds as text: templates, option orders and the labels that stand for options."""
+"""Questions and backgrounds as text: templates, orders of options, and the labels that stand for options."""
 
 from surveysim.prompts.labels import LABEL_ALPHABETS, candidate_labels
 from surveysim.prompts.orders import option_orders

@@ -15,7 +15,7 @@ LABEL_ALPHABETS: tuple[tuple[str, ...], ...] = (
 
 
 def candidate_labels(n_options: int) -> tuple[tuple[str, ...], ...]:
-    """The sets of labels that could stand for K options, the preferred one first.
+    """List the sets of labels that could stand for K options, the preferred one first.
 
     Capital letters come first, then small letters, then both together, then the numbers 1..K. Which of them are
     single tokens depends on a model's tokenizer: the caller takes the first set whose labels all are.

@@ -1,4 +1,4 @@
-"""Orders in which a question's options are shown, so that a model's taste for early letters averages out."""
+"""Orders in which a question's options are shown, so that a model's preference for early letters averages out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS: tuple[OrderKind, ...] = get_args(OrderKind)
 
 
 def option_orders(question: Question, kind: OrderKind = "auto") -> list[tuple[int, ...]]:
-    """Permutations of a question's options; options that are pinned stay last in all of them.
+    """List permutations of a question's options; pinned options stay last in all of them.
 
     Parameters
     ----------
@@ -38,7 +38,9 @@ def option_orders(question: Question, kind: OrderKind = "auto") -> list[tuple[in
     Examples
     --------
     >>> from surveysim import Question
-    >>> option_orders(Question("Better?", ["yes", "same", "no", "don't know"], pinned=["don't know"]))
+    >>> option_orders(
+    ...     Question("Better?", ["yes", "same", "no", "don't know"], pinned=["don't know"])
+    ... )
     [(0, 1, 2, 3), (2, 1, 0, 3)]
     """
     if kind not in KINDS:

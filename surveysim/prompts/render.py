@@ -19,7 +19,16 @@ __all__ = ["Example", "Prompt", "describe_background", "describe_question", "ren
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is asked: the system text and the user's turn; `cue` ends it where there is no chat template.
+    """What a model is asked: the system text and the user's turn, which `cue` ends if there is no chat template.
+
+    Parameters
+    ----------
+    system : str
+        What the model is told before it is asked; may be empty.
+    user : str
+        The question, its options and the background.
+    cue : str, default=""
+        The words after which the answer begins if there is no chat template, such as ``"Answer:"``.
 
     Examples
     --------
@@ -36,7 +45,17 @@ class Prompt:
     cue: str = ""
 
     def messages(self, *, system_role: bool = True) -> list[dict[str, str]]:
-        """The prompt as chat messages; without `system_role` the system text opens the user's turn."""
+        """The prompt as chat messages.
+
+        Parameters
+        ----------
+        system_role : bool, default=True
+            Whether the model's chat template knows a system role. If not, the system text opens the user's turn.
+
+        Returns
+        -------
+        list of dict
+        """
         if not self.system:
             return [{"role": "user", "content": self.user}]
         if not system_role:
@@ -50,7 +69,14 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Example:
-    """A known group's distribution over the same question's options, in the question's order (sums to 1).
+    """A known group's distribution over the options of the same question, shown in the prompt.
+
+    Parameters
+    ----------
+    background : mapping or None
+        The group, by attribute.
+    distribution : sequence of float
+        One share per option; they sum to 1.
 
     Examples
     --------
@@ -68,12 +94,24 @@ def describe_background(template: Template, background: Mapping[str, object] | N
 
     Numbers are written with ``%g`` (no ".0"), booleans and missing values (None, NaN, NaT, NA) by the template's
     phrases, underscores in attribute names as spaces. Line breaks become spaces, and what a chat template would take
-    for the end of a turn is taken apart. Empty or None: an empty string.
+    for the end of a turn is split. Empty or None: an empty string.
+
+    Parameters
+    ----------
+    template : Template
+    background : mapping or None
+        Values by attribute.
+
+    Returns
+    -------
+    str
 
     Examples
     --------
     >>> from surveysim.prompts import describe_background, get_template
-    >>> describe_background(get_template("default"), {"age": "18-29", "children": 2.0, "region": None})
+    >>> describe_background(
+    ...     get_template("default"), {"age": "18-29", "children": 2.0, "region": None}
+    ... )
     'age: 18-29; children: 2; region: not stated'
     """
     if not background:
@@ -108,7 +146,7 @@ def render(
 ) -> Prompt:
     """Write the prompt for one question and one background: constant text first, the background last.
 
-    Texts of the survey are text: line breaks in them become spaces, and control tokens of chat templates are escaped.
+    Texts of the survey stay text: their line breaks become spaces, and control tokens of chat templates are escaped.
 
     Parameters
     ----------
@@ -126,7 +164,7 @@ def render(
     verbalized : bool, default=False
         Ask for a JSON object of whole percentages instead of one label.
     sequence : int, optional
-        Ask for the labels of so many respondents instead of one.
+        Ask for the labels of this many respondents instead of one.
 
     Returns
     -------
@@ -144,7 +182,13 @@ def render(
     >>> from surveysim import Question
     >>> from surveysim.prompts import get_template, render
     >>> question = Question("Are you content with your town?", ["yes", "partly", "no"])
-    >>> prompt = render(get_template("default"), question, {"age": "18-29"}, labels=["A", "B", "C"], order=[2, 1, 0])
+    >>> prompt = render(
+    ...     get_template("default"),
+    ...     question,
+    ...     {"age": "18-29"},
+    ...     labels=["A", "B", "C"],
+    ...     order=[2, 1, 0],
+    ... )
     >>> [line for line in prompt.user.splitlines() if line.startswith(("A", "B", "C"))]
     ['A. no', 'B. partly', 'C. yes']
     """
@@ -172,7 +216,16 @@ def render(
 
 
 def whole_percentages(distribution: ArrayLike) -> list[int]:
-    """Percentages of a distribution rounded to whole numbers that sum to 100 (largest remainders).
+    """Round a distribution to whole percentages that sum to 100 (largest remainders).
+
+    Parameters
+    ----------
+    distribution : array-like of shape (K,)
+        Shares that sum to 1.
+
+    Returns
+    -------
+    list of int
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Texts of a survey as parts of a prompt: on one line, storable, and nothing in them that a model obeys."""
+"""Texts of a survey as parts of a prompt: on one line, storable, and without anything that a model obeys."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def as_text(text: str, what: str) -> str:
         raise ValueError(
             f"{what} holds half a character (a lone surrogate, {text[error.start]!a} at position {error.start}) and "
             "cannot be written into a prompt. Such texts come from files that were read in the wrong encoding: read "
-            "the file again in its own, or replace the character"
+            "the file again in its own encoding, or replace the character"
         ) from None
     if _BREAKS.search(text):
         text = _BREAKS.sub(" ", text).strip()

@@ -1,4 +1,4 @@
-"""Prompt templates: every word that a model reads around a question, as fields, in five wordings."""
+"""Prompt templates: every word around a question, as fields, in five wordings."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Template:
 
     The text of a prompt is built in this order: `system`; then, one below the other, `context` (where the question
     has one), `question`, one `option` a line, the examples where there are any, and last the `background`, so that
-    prompts on the same question share their beginning. The request itself stands in the system text, or in
-    `verbalized_system` where percentages are wanted instead of one label, or in `sequence_system` where the labels of
-    many respondents are.
+    prompts on the same question share their beginning. The request itself is in the system text, or in
+    `verbalized_system` if percentages are wanted instead of one label, or in `sequence_system` if the labels of many
+    respondents are.
 
     Parameters
     ----------
     name : str
-        What errors and fitted models call it.
+        The name by which errors and fitted models refer to it.
     system : str
         Who is asked, and for what: one label.
     verbalized_system : str
@@ -60,8 +60,15 @@ class Template:
     Examples
     --------
     >>> from dataclasses import replace
-    >>> german = replace(get_template("default"), name="deutsch", question="Frage: {question}",
-    ...                  background="Person: {background}", missing="keine Angabe", true="ja", false="nein")
+    >>> german = replace(
+    ...     get_template("default"),
+    ...     name="deutsch",
+    ...     question="Frage: {question}",
+    ...     background="Person: {background}",
+    ...     missing="keine Angabe",
+    ...     true="ja",
+    ...     false="nein",
+    ... )
     >>> german.missing
     'keine Angabe'
     """
@@ -229,6 +236,10 @@ _TEMPLATES = {
 def template_names() -> list[str]:
     """List the names of the templates that come with the package, ``"default"`` first.
 
+    Returns
+    -------
+    list of str
+
     Examples
     --------
     >>> from surveysim.prompts import template_names
@@ -239,7 +250,16 @@ def template_names() -> list[str]:
 
 
 def get_template(template: str | Template) -> Template:
-    """Get a template by name; a `Template` is returned as it is.
+    """Get a template by name; a `Template` is returned unchanged.
+
+    Parameters
+    ----------
+    template : str or Template
+        One of `template_names`, or a template.
+
+    Returns
+    -------
+    Template
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From fitted cells to what is published: tables of groups with intervals, their pictures, and a report."""
+"""From fitted cells to publication: tables of groups with intervals, their pictures, and a report."""
 
 from surveysim.reporting.display import EstimatesDisplay
 from surveysim.reporting.estimates import GroupEstimates

@@ -1,4 +1,4 @@
-"""Several breakdowns of one survey below each other: everybody, then each attribute's groups."""
+"""Several breakdowns of one survey, one below the other: everybody, then each attribute's groups."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def statistic_of(estimates: pd.DataFrame) -> Literal["share", "mean"]:
 
 
 def attributes_of(estimates: pd.DataFrame) -> list[str]:
-    """The attributes that tell groups apart."""
+    """The attributes that define the groups."""
     columns = list(estimates.columns)
     return columns[columns.index("group") + 1 : columns.index("option")]
 

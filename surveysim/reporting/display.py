@@ -31,7 +31,7 @@ class EstimatesDisplay:
     Parameters
     ----------
     estimates : GroupEstimates
-        Of one question; of one or several sources.
+        Of one question, from one or several sources.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class EstimatesDisplay:
         self._labels = [whole_words(group, LABEL_ROOM, 9.5) for group in self.groups]
 
     def plot(self, ax: Axes | Sequence[Axes] | np.ndarray | None = None) -> EstimatesDisplay:
-        """Draw, into given axes or a new figure.
+        """Draw into given axes or a new figure.
 
         Parameters
         ----------

@@ -21,12 +21,12 @@ NEEDED = {"question", "group", "option", "lower", "upper", "respondents", "sourc
 
 
 class GroupEstimates(pd.DataFrame):
-    """Estimates by group, one row a group and option: what `group_estimates` returns.
+    """Estimates by group, one row per group and option: what `group_estimates` returns.
 
-    A `pandas.DataFrame`, since rows are chosen, tables of several models are put below each other (`pandas.concat`),
-    and everything is saved with what pandas offers. What is derived from it stays a GroupEstimates while its columns
-    are there. It writes and draws itself: in notebooks as a formatted table with the options side by side, by
-    `to_markdown`, `to_html_table` and `plot`. ``pandas.DataFrame(estimates)`` is the plain frame, with pandas' plots.
+    A `pandas.DataFrame`: select rows, put tables of several models below each other (`pandas.concat`) and save them as
+    with pandas. What is derived from it stays a GroupEstimates as long as it has the columns. It writes and draws
+    itself: in notebooks as a formatted table with the options side by side, by `to_markdown`, `to_html_table` and
+    `plot`. ``pandas.DataFrame(estimates)`` is the plain frame, with pandas' plots.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class GroupEstimates(pd.DataFrame):
 
     @property
     def attributes(self) -> list[str]:
-        """The attributes that tell groups apart."""
+        """The attributes that define the groups."""
         return attributes_of(self)
 
     @property
@@ -71,13 +71,13 @@ class GroupEstimates(pd.DataFrame):
         return is_difference(self)
 
     def less(self, other: pd.DataFrame) -> GroupEstimates:
-        """These estimates less others of the same groups that rest on other respondents, with intervals.
+        """Subtract estimates of the same groups that rest on other respondents, with intervals.
 
         Parameters
         ----------
         other : GroupEstimates
-            Of another wave, say. Groups and options of one question must be spelled alike; groups that only one of the
-            two tables has are left out.
+            Of another wave, for example. Groups and options of one question must be spelled the same; groups that only
+            one of the two tables has are left out.
 
         Returns
         -------
@@ -88,7 +88,7 @@ class GroupEstimates(pd.DataFrame):
         Raises
         ------
         ValueError
-            If the tables have other statistics, levels or attributes, several sources, or no group in common.
+            If the tables differ in statistic, level or attributes, or have several sources or no group in common.
         """
         if not isinstance(other, GroupEstimates):
             raise TypeError(f"other must be a table of group_estimates, got {type(other).__name__}")
@@ -105,7 +105,7 @@ class GroupEstimates(pd.DataFrame):
         keys = ["question", *self.attributes, "group", "option"]
         both = pd.DataFrame(self).merge(pd.DataFrame(other), on=keys, suffixes=("", "_other"), validate="one_to_one")
         if both.empty:
-            raise ValueError("the tables have no group and option in common: are their labels spelled alike?")
+            raise ValueError("the tables have no group and option in common: are their labels spelled the same?")
         parts = [
             Interval(*(both[column + suffix].to_numpy() for column in (self.statistic, "lower", "upper")))
             for suffix in ("", "_other")
@@ -130,7 +130,7 @@ class GroupEstimates(pd.DataFrame):
         ax : Axes, or array of Axes, optional
             Room for all panels, or axes for each of them. Default: a new figure.
         question : str, optional
-            Which one, where there are several.
+            Which one, if there are several.
 
         Returns
         -------
@@ -147,19 +147,28 @@ class GroupEstimates(pd.DataFrame):
         return EstimatesDisplay(self.of_question(question)).plot(ax=ax)
 
     def of_question(self, question: str | None = None) -> GroupEstimates:
-        """The estimates of one question, which need not be named if there is only one.
+        """Select the estimates of one question.
+
+        Parameters
+        ----------
+        question : str, optional
+            Its name; not needed if there is only one question.
+
+        Returns
+        -------
+        GroupEstimates
 
         Raises
         ------
         ValueError
-            If there are none of it, or several and none is named.
+            If there is no such question, or none is named and there are several.
         """
         names = list(dict.fromkeys(self["question"]))
         if question is None and len(names) != 1:
-            raise ValueError(f"name one of the questions, question={names[0]!r} say: {names}" if names else "no rows")
+            raise ValueError(f"name one question, such as question={names[0]!r}, of {names}" if names else "no rows")
         chosen = self[self["question"] == (names[0] if question is None else question)]
         if len(chosen) == 0:
-            raise ValueError(f"there is no question {question!r}; there are {names}")
+            raise ValueError(f"there is no question {question!r}, only {names}")
         assert isinstance(chosen, GroupEstimates)
         return chosen
 
@@ -169,9 +178,9 @@ class GroupEstimates(pd.DataFrame):
         Parameters
         ----------
         decimals : int, default=0
-            Of percentages; means have two more.
+            Decimals of percentages; means have two more.
         intervals : bool, default=True
-            Whether to write them behind the estimates.
+            Whether to write the intervals after the estimates.
 
         Returns
         -------
@@ -187,12 +196,12 @@ class GroupEstimates(pd.DataFrame):
         decimals, intervals
             As in `to_markdown`.
         wording : bool, default=True
-            Whether the caption says the question.
+            Whether the caption includes the question.
 
         Returns
         -------
         str
-            One ``<table class="surveysim">`` a question, without styles of its own.
+            One ``<table class="surveysim">`` per question, without its own styles.
         """
         return html_table(self._wide(decimals, wording=wording), intervals=intervals)
 
@@ -207,7 +216,7 @@ class GroupEstimates(pd.DataFrame):
 
 
 def _as_estimates(*args: Any, **parameters: Any) -> pd.DataFrame:
-    """What pandas makes of a table: estimates, while their columns are there."""
+    """The class that pandas gives to derived tables: estimates, as long as they have the columns."""
     frame = pd.DataFrame(*args, **parameters)
     columns = list(frame.columns)
     whole = set(columns) >= NEEDED and ("share" in columns or "mean" in columns)

@@ -1,4 +1,4 @@
-"""What a report has to say of the sample and of the model, as numbers with their words."""
+"""What a report says about the sample and the model, as numbers with their words."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def sample_facts(cells: Cells) -> SampleFacts:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What is known of a model.
+    """What is known about a model.
 
     Attributes
     ----------

@@ -43,16 +43,16 @@ def group_estimates(
     n_draws: int = 1000,
     random_state: int | np.random.Generator | None = 0,
 ) -> GroupEstimates:
-    """Estimate how each group answers, in percent, with intervals: one row a group and option.
+    """Estimate how each group answers, in percent, with intervals: one row per group and option.
 
     Parameters
     ----------
     model : fitted estimator or None
-        Any estimator of the library, or with its interface. None: the sample's own shares (direct estimates).
+        Any estimator of the library, or one with its interface. None: the sample's own shares (direct estimates).
     cells : Cells
         The sample, from `tabulate`: which groups there are, and how many respondents each has.
     by : str or list of str, optional
-        Attributes that tell groups apart: ``"gender"``, or ``["gender", "age"]`` for their combinations; with
+        Attributes that define the groups: ``"gender"``, or ``["gender", "age"]`` for their combinations; with
         ``cells.backgrounds`` each cell is a group. None or an empty list: everybody.
     level : float, default=0.9
         Probability that an interval holds, between 0 and 1.
@@ -60,9 +60,9 @@ def group_estimates(
         Joint shares of the backgrounds, as for `poststratify` (`rake` makes them from margins): cells count by their
         share of the population. None: by their share of the sample, weighted if the survey has weights.
     difference : str, mapping of str to (level, level), or GroupEstimates, optional
-        Estimate differences instead, in percentage points. ``"gender"``: each level less the first one, within groups
-        of the other attributes of `by`; ``{"gender": ("woman", "man")}``: woman less man; another table with the same
-        groups, such as that of last year's wave: this one less that one. See Notes.
+        Estimate differences instead, in percentage points. ``"gender"``: each level minus the first one, within groups
+        of the other attributes of `by`; ``{"gender": ("woman", "man")}``: woman minus man; another table with the same
+        groups, such as that of last year's wave: this one minus that one. See Notes.
     statistic : {"share", "mean"}, default="share"
         ``"mean"``: the mean of the options' values instead of their shares, for ordinal questions: 1 for the first
         option, 2 for the second and so on, unless the question has `values`; pinned options are left out.
@@ -71,7 +71,7 @@ def group_estimates(
     n_draws : int, default=1000
         Draws for the intervals of a model.
     random_state : int, Generator or None, default=0
-        Of these draws.
+        Seed of these draws.
 
     Returns
     -------
@@ -81,10 +81,10 @@ def group_estimates(
 
         - ``question``: the name; ``group``: who they are, in words; a column for each attribute of `by`;
         - ``option``: the option's text;
-        - ``share``, ``lower``, ``upper``: percent, 0 to 100 (``mean`` on the question's own scale), the ends of each
-          option's interval by itself;
+        - ``share``, ``lower``, ``upper``: percent, 0 to 100 (``mean`` on the question's own scale), and the ends of
+          each option's own interval;
         - ``respondents``: how many people of the sample are in the group, ``effective_respondents``: how many a simple
-          random sample would need to say as much (Kish's number, over the design effect); of a difference both groups
+          random sample would need to say as much (Kish's number, over the design effect); for a difference, both groups
           together, and the harmonic sum;
         - ``interval``: ``"posterior"``, ``"sampling"`` or ``"none"``; ``source``.
 
@@ -92,7 +92,7 @@ def group_estimates(
     ------
     TypeError, ValueError
         If an attribute, level or group does not exist, the model was fitted on other questions, the population is not
-        valid, or the sample has nobody in one of its cells and there is no model.
+        valid, or the sample has nobody in one of its cells and no model is given.
 
     See Also
     --------
@@ -104,14 +104,15 @@ def group_estimates(
     -----
     *Intervals of a model* are quantiles of ``predict_draws``: of the group's share, not of the share in a sample of it.
     The draws of a question's cells belong together, so that what moves all cells does not average out in a group. An
-    estimator without draws gets none (``interval`` is ``"none"``): nobody knows how far an elicited share is off.
+    estimator without draws gets none (``interval`` is ``"none"``): nobody knows how far off an elicited share is.
 
-    *Intervals of the sample* are Wilson's, with the effective respondents of the group. They are about chance in
-    sampling alone, and they are not narrowed by anything that is known of other groups.
+    *Intervals of the sample* are Wilson's, with the effective respondents of the group. They cover only chance in
+    sampling, and are not narrowed by anything that is known about other groups.
 
     *Differences between groups* of a model come from the same draws, those of the sample from the two intervals [1]_.
-    So do differences to another table, which is right only where its respondents are others (another wave, another
-    country): two models of one sample share its errors, and then the interval is too wide.
+    Differences from another table are treated like the latter, which is right only if its respondents are different
+    people (another wave, another country): two models of one sample share its errors, and the interval is then too
+    wide.
 
     References
     ----------
@@ -125,7 +126,9 @@ def group_estimates(
     >>> from surveysim.datasets import load_fair
     >>> survey = load_fair()
     >>> cells = survey.tabulate(["age", "religiousness"], ["rate_marriage"])
-    >>> model = LogitRegressor(question=cells.questions).fit(cells.X, cells.Y, sample_weight=cells.n)
+    >>> model = LogitRegressor(question=cells.questions).fit(
+    ...     cells.X, cells.Y, sample_weight=cells.n
+    ... )
     >>> table = group_estimates(model, cells, by="religiousness")
     >>> table[table["option"] == "very good"][["group", "share", "respondents"]].round(0)
            group  share  respondents
@@ -153,7 +156,7 @@ def group_estimates(
             if model is None and pair[0] not in cells.backgrounds:
                 raise ValueError(
                     f"differences of {pair[0]!r} without a model: it is not a background of the cells "
-                    f"({cells.backgrounds}), so that its groups rest on the same respondents"
+                    f"({cells.backgrounds}), so its groups rest on the same respondents"
                 )
             first, second, labels = _pairs(labels, *pair)
             found = found.differences(first, second, level)

@@ -47,7 +47,7 @@ def report(
     """Write one page of HTML: estimates by group, what they rest on, and what to write in the methods section.
 
     The page is a single file. It needs no network and no JavaScript, is readable on phones, in dark mode and printed,
-    and what the survey says is shown as text, whatever it contains.
+    and text from the survey is shown as text, whatever it contains.
 
     Parameters
     ----------
@@ -56,25 +56,25 @@ def report(
     cells : Cells
         The sample that the model was fitted on.
     path : path
-        Of the file; an existing one is replaced.
+        The file to write; an existing one is replaced.
     by : list, optional
         Breakdowns: an attribute, or a list of attributes for their combinations, ``["gender", ["gender", "age"]]``.
         None: each background that has at most 30 levels.
     level, population, random_state
         As in `group_estimates`.
     title : str, optional
-        Default: the question, or how many there are.
+        Default: the question, or the number of questions.
     name : str, optional
         What the page calls the model.
     decimals : int, default=0
-        Of percentages.
+        Decimals of percentages.
     verbose : int, default=0
         0: a progress bar in a terminal or notebook, if it takes over two seconds; 1: always; -1: never.
 
     Returns
     -------
     Path
-        Of the file.
+        The path of the file.
 
     Raises
     ------
@@ -85,9 +85,9 @@ def report(
 
     Notes
     -----
-    Beside a model's estimates the page shows the sample's own shares (without a population, or where the sample has
-    somebody in each of its cells), and beside those of any model but `LogitRegressor` that of a `LogitRegressor` fitted
-    to the same cells: what a language model adds is in the difference to it.
+    Beside a model's estimates the page shows the sample's own shares (without a population, or if the sample has
+    somebody in each of its cells), and, unless the model is a `LogitRegressor`, the estimates of one fitted to the same
+    cells: what a language model adds is the difference from it.
 
     Examples
     --------

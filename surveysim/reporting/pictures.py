@@ -1,4 +1,4 @@
-"""Pictures that stand within a page: SVG that takes the page's colours, without anything outside the page."""
+"""Pictures within a page: SVG in the page's colours, without anything from outside the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sentences of a report: limits, and a paragraph for the methods section, with the numbers filled in."""
+"""The sentences of a report: its limits, and a paragraph for the methods section, with the numbers filled in."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def limits(
     said = []
     if model.name == "sample":
         said.append(
-            "Intervals are about chance in sampling alone. Who was asked, who answered and how questions were put may "
-            "move figures by more."
+            "Intervals cover only chance in sampling. Who was asked, who answered and how questions were worded may "
+            "shift figures by more."
         )
     elif model.has_draws:
         said.append(
-            "Intervals are of each group's share, given the model; who was asked, who answered and how questions were "
-            "put may move figures by more. Each holds by itself: of many, some are wrong."
+            "Intervals are for each group's share, given the model; who was asked, who answered and how questions "
+            "were worded may shift figures by more. Each holds on its own: of many, some are wrong."
         )
     else:
         said.append(
-            "These estimates have no intervals: nobody knows how far they are off. Say so where you quote them."
+            "These estimates have no intervals: nobody knows how far off they are. Say so wherever you quote them."
         )
     if not model.uses_answers:
         said.append(
@@ -49,7 +49,7 @@ def limits(
     elif model.name != "sample":
         said.append(
             "Small groups borrow from others that share attributes with them: what is peculiar to a combination of "
-            "attributes shows only as far as its own respondents say so."
+            "attributes shows only as far as its own respondents reveal it."
         )
     if model.language_model is not None:
         said.append(

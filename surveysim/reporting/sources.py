@@ -1,4 +1,4 @@
-"""Where a group's figures come from: the sample's own answers, or an estimator's predictions and draws."""
+"""The source of a group's figures: the sample's own answers, or an estimator's predictions and draws."""
 
 from __future__ import annotations
 

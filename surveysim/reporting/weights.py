@@ -1,4 +1,4 @@
-"""Which cells make up which group, and with what weight."""
+"""Which cells make up which group, and with which weight."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def apply_labels(column: pd.Series, labels: Mapping[Hashable, object]) -> pd.Ser
         counts = np.bincount(seen[seen >= 0], minlength=len(values))[unknown].tolist()
         raise ValueError(
             f"background {name!r} holds codes without a label: {list_values([values[i] for i in unknown], counts)}; "
-            f"labels has {list(labels)}. Label them, or give None as the label of codes that mean missing."
+            f"labels has {list(labels)}. Label them, or give codes that mean missing the label None."
         )
     target = np.array([*[position[where] for where in found if where is not None], -1], dtype=np.int64)
     ordered = not (isinstance(column.dtype, pd.CategoricalDtype) and not column.dtype.ordered)

@@ -45,8 +45,8 @@ class Cells:
         Respondents of the cell whose answer is missing and not an option, by kind (`MISSING_KINDS`), unweighted.
     excluded : DataFrame
         Everything left out: ``question`` ("" for all questions), ``reason`` (a kind of missing, or "weight 0"),
-        ``respondents``, their ``weight_sum``, and ``outside_cells``: how many of them are not in `missing`, since
-        nobody of their background answered the question, so that it is not a cell, or since their weight is 0.
+        ``respondents``, their ``weight_sum``, and ``outside_cells``: how many of them are not in `missing`, because
+        nobody with their background answered the question, so that it is not a cell, or because their weight is 0.
     folds : float64 array of shape (n_cells, n_folds, K), or None
         Respondent-disjoint counts, scaled so that those of a cell sum to its n; 0 past the last option of a shorter
         question. ``folds.sum(axis=1) / n[:, None]`` is Y. scikit-learn can slice it by rows, like a weight.
@@ -98,7 +98,7 @@ class Cells:
         return [column for column in self.X.columns if column != QUESTION_COLUMN]
 
     def subset(self, mask: ArrayLike) -> Cells:
-        """Some of the cells, renumbered from 0.
+        """Select some of the cells, renumbered from 0.
 
         `questions`, `excluded` and `design_effect` stay those of the survey, so that K stays too.
 
@@ -114,7 +114,7 @@ class Cells:
         Raises
         ------
         ValueError
-            If a boolean mask has another length than there are cells, or positions are neither.
+            If the length of a boolean mask is not the number of cells, or positions are not integers.
         IndexError
             If a position does not exist.
         """

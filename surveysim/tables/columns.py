@@ -39,7 +39,7 @@ def check_columns(
         What messages call the backgrounds; only those of that name may not be empty.
     """
     if not isinstance(data, pd.DataFrame):
-        raise TypeError(f"data must be a pandas DataFrame, one row a respondent, got {type(data).__name__}")
+        raise TypeError(f"data must be a pandas DataFrame, one row per respondent, got {type(data).__name__}")
     if isinstance(backgrounds, str) or not isinstance(backgrounds, Sequence | pd.Index | np.ndarray):
         raise TypeError(f"{name} must be a list of columns, got {backgrounds!r}")
     backgrounds = list(backgrounds)
@@ -53,7 +53,9 @@ def check_columns(
     if overlap:
         raise ValueError(f"{overlap} are both backgrounds and answers: a question cannot be explained by itself")
     if QUESTION_COLUMN in backgrounds:
-        raise ValueError(f"a background may not be called {QUESTION_COLUMN!r}, the column of X that names the question")
+        raise ValueError(
+            f"a background must not be called {QUESTION_COLUMN!r}, which is the column of X that names the question"
+        )
     used = {*backgrounds, *answers, *named}
     twice = [column for column in dict.fromkeys(data.columns[data.columns.duplicated()]) if column in used]
     if twice:

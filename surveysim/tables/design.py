@@ -83,7 +83,7 @@ class SampleDesign:
             return None
         n = len(given[0]) if given else n_respondents
         if n is None:
-            raise ValueError("fpc alone describes no design: pass the number of respondents")
+            raise ValueError("fpc alone does not describe a design: pass the number of respondents")
         stratum: np.ndarray = np.zeros(n, dtype=np.int64)
         names: list[Hashable] = ["the sample"]
         if strata is not None:
@@ -216,7 +216,7 @@ def _fractions(
     if len(too_small):
         h = int(too_small[0])
         raise ValueError(
-            f"fpc says that the stratum {names[h]!r} has {given[h]:g} sampling units, the sample has {sizes[h]} of "
-            "them: it is the number in the population, at least as large"
+            f"fpc says that the stratum {names[h]!r} has {given[h]:g} sampling units, but the sample has {sizes[h]} "
+            "of them: fpc is the number in the population, which is at least as large"
         )
     return fraction

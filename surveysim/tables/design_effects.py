@@ -1,4 +1,4 @@
-"""What a design makes of a sample's respondents: design effects, of the whole sample and of each cell."""
+"""What a design means for a sample's respondents: design effects of the whole sample and of each cell."""
 
 from __future__ import annotations
 

@@ -105,6 +105,6 @@ def _refuse_split_clusters(fold: np.ndarray, design: SampleDesign, folds: pd.Ser
     if split.any():
         row = int(np.flatnonzero(split)[0])
         raise ValueError(
-            f"folds splits a cluster: the respondent in row {folds.index[row]!r} is in another fold than others of the "
-            "same cluster. Respondents of a cluster are alike, so that such folds are not independent."
+            f"folds splits a cluster: the respondent in row {folds.index[row]!r} is in a different fold from others "
+            "of the same cluster. Respondents of a cluster are alike, so such folds are not independent."
         )

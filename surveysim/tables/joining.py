@@ -27,22 +27,22 @@ class CellTable(Protocol):
 
 
 def join_cells(surveys: Mapping[str, object]) -> Cells:
-    """One table of the cells of several surveys, to fit one model on all of them.
+    """Join the cells of several surveys in one table, to fit one model on all of them.
 
     Parameters
     ----------
     surveys : mapping of str to Cells or QuestionSet
         Tables by the names of their surveys; anything with ``X``, ``Y``, ``n`` and ``questions`` will do. Questions say
         where and when they were asked (``Question(..., context="European Social Survey, Norway, 2021")``): the
-        context is kept, and it is what a language model reads of the survey.
+        context is kept, and it is what a language model reads about the survey.
 
     Returns
     -------
     Cells
         Questions are called ``"survey/question"``. X has the columns of all surveys; what a survey does not have is
-        NaN, "not stated". Columns that are categoricals of the same levels in all surveys that have them stay so,
-        others hold plain values. Questions without cells are left out. `folds` are kept where all tables have equally
-        many; `excluded` names questions as the table does.
+        NaN, "not stated". Columns that are categoricals with the same levels in all surveys that have them stay
+        categoricals; others hold plain values. Questions without cells are left out. `folds` are kept where all tables
+        have equally many; `excluded` names questions as the table does.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def join_cells(surveys: Mapping[str, object]) -> Cells:
         If a value is not a table of cells.
     ValueError
         If there are no surveys, a name is empty or has a ``"/"``, a table of several questions does not say which one
-        a row is about, or a column holds numbers in one survey and texts in another.
+        a row is about, or a column holds numbers in one survey and text in another.
 
     Examples
     --------
@@ -58,10 +58,18 @@ def join_cells(surveys: Mapping[str, object]) -> Cells:
     >>> from surveysim import Question, join_cells, tabulate
     >>> town = pd.DataFrame({"sex": ["f", "f", "m"], "vote": [1, 2, 2]})
     >>> club = pd.DataFrame({"age": ["young", "old", "old"], "fee": [1, 3, 2]})
-    >>> cells = join_cells({
-    ...     "town": tabulate(town, ["sex"], {"vote": Question("Will you vote?", ["no", "yes"])}),
-    ...     "club": tabulate(club, ["age"], {"fee": Question("Is the fee fair?", ["no", "partly", "yes"])}),
-    ... })
+    >>> cells = join_cells(
+    ...     {
+    ...         "town": tabulate(
+    ...             town, ["sex"], {"vote": Question("Will you vote?", ["no", "yes"])}
+    ...         ),
+    ...         "club": tabulate(
+    ...             club,
+    ...             ["age"],
+    ...             {"fee": Question("Is the fee fair?", ["no", "partly", "yes"])},
+    ...         ),
+    ...     }
+    ... )
     >>> list(cells.questions), cells.backgrounds, cells.Y.shape
     (['town/vote', 'club/fee'], ['sex', 'age'], (4, 3))
     """
@@ -115,7 +123,8 @@ def survey_of(question: str) -> str:
 def _checked(name: object, table: object) -> CellTable:
     if not isinstance(name, str) or not name.strip() or SURVEY_SEPARATOR in name:
         raise ValueError(
-            f"a survey needs a name without {SURVEY_SEPARATOR!r}, which stands before its questions: {name!r}"
+            f"a survey's name must not contain {SURVEY_SEPARATOR!r}, which separates it from its questions' names: "
+            f"{name!r}"
         )
     lacking = [part for part in ("X", "Y", "n", "questions") if not hasattr(table, part)]
     if lacking or not isinstance(getattr(table, "X", None), pd.DataFrame):

@@ -98,7 +98,7 @@ def read_margins(margins: Margins) -> dict[tuple[str, ...], dict[Hashable, float
         counts = totals[key] > 100 or (totals[key] > 0 and all(share.is_integer() for share in shares.values()))
         if not (whole or counts):
             raise ValueError(
-                f"margins[{key!r}] sums to {totals[key]:.6g}: shares must sum to 1 (or 100). Levels may be lacking."
+                f"margins[{key!r}] sums to {totals[key]:.6g}: shares must sum to 1 (or 100). Are levels missing?"
             )
         read[columns] = {level: share / totals[key] for level, share in shares.items()}
     smallest, largest = min(totals, key=totals.__getitem__), max(totals, key=totals.__getitem__)
@@ -120,7 +120,7 @@ def _read_shares(
         if len(parts) != len(columns) or (isinstance(key, str) and isinstance(level, tuple)):
             raise ValueError(f"margins[{key!r}] needs levels of {list(columns)}, got {level!r}")
         if any(pd.isna(part) for part in parts):
-            raise ValueError(f"margins[{key!r}] has a missing level: a population's margins know every level")
+            raise ValueError(f"margins[{key!r}] has a missing level: margins of a population cover every level")
         if not np.isfinite(share) or share < 0:
             raise ValueError(f"margins[{key!r}][{level!r}] must be a share of at least 0, got {share!r}")
         shares[parts] = float(share)

@@ -43,7 +43,7 @@ def kind_of_text(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class Missing:
-    """How missing answers are coded in the data, and what becomes of them.
+    """How missing answers are coded in the data, and what happens to them.
 
     Parameters
     ----------
@@ -70,7 +70,9 @@ class Missing:
     Examples
     --------
     >>> from surveysim.tables import Missing
-    >>> missing = Missing("option", {-1: "skipped", 8: "don't know", "age_left_school": {88: "don't know"}})
+    >>> missing = Missing(
+    ...     "option", {-1: "skipped", 8: "don't know", "age_left_school": {88: "don't know"}}
+    ... )
     >>> missing.codes_of("trust")
     {-1: 'skipped', 8: "don't know"}
     >>> missing.codes_of("age_left_school")
@@ -99,11 +101,32 @@ class Missing:
         object.__setattr__(self, "blank", _check_kind(self.blank, "blank"))
 
     def codes_of(self, column: str) -> dict[Hashable, str]:
-        """The missing codes that hold for one question: its own declaration, else the general one."""
+        """The missing codes that hold for one question: its own if it has any, else the general ones.
+
+        Parameters
+        ----------
+        column : str
+            The question's column.
+
+        Returns
+        -------
+        dict
+            The kind of missing answer by code.
+        """
         return {code: kind for code, kind in self._of(column).items() if kind is not None}
 
     def answers_of(self, column: str) -> frozenset[Hashable]:
-        """The codes of one question that are declared to be answers."""
+        """The codes of one question that are declared to be answers.
+
+        Parameters
+        ----------
+        column : str
+            The question's column.
+
+        Returns
+        -------
+        frozenset
+        """
         return frozenset(code for code, kind in self._of(column).items() if kind is None)
 
     def _of(self, column: str) -> dict[Hashable, str | None]:

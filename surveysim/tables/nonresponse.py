@@ -1,4 +1,4 @@
-"""Weights for those who answered, from what is known of everybody who was asked."""
+"""Weights for those who answered, from what is known about everybody who was asked."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def adjust_nonresponse(
 ) -> RespondentWeights:
     """Weigh those who answered up to those who were asked.
 
-    Within groups in which answering has nothing to do with the answers, respondents stand for the others. Groups are
-    `cells`, or classes of a predicted probability to answer.
+    Within groups in which whether people answer is unrelated to what they answer, respondents stand for the others.
+    Groups are `cells`, or classes of a predicted probability to answer.
 
     Parameters
     ----------
     sample : DataFrame of shape (n_asked, n_columns)
-        Everybody who was asked, with what is known of them.
+        Everybody who was asked, with what is known about them.
     responded : str or array of bool of shape (n_asked,)
         Who answered.
     cells : list of str, optional
@@ -66,18 +66,20 @@ def adjust_nonresponse(
     --------
     >>> import pandas as pd
     >>> from surveysim.tables import adjust_nonresponse
-    >>> asked = pd.DataFrame({"age": ["young"] * 4 + ["old"] * 4, "answered": [1, 0, 0, 0, 1, 1, 0, 0]})
+    >>> asked = pd.DataFrame(
+    ...     {"age": ["young"] * 4 + ["old"] * 4, "answered": [1, 0, 0, 0, 1, 1, 0, 0]}
+    ... )
     >>> adjust_nonresponse(asked, "answered", cells=["age"]).weights.tolist()
     [1.5, 0.0, 0.0, 0.0, 0.75, 0.75, 0.0, 0.0]
     """
     if not isinstance(sample, pd.DataFrame):
-        raise TypeError(f"sample must be a pandas DataFrame, one row a person asked, got {type(sample).__name__}")
+        raise TypeError(f"sample must be a pandas DataFrame, one row per person asked, got {type(sample).__name__}")
     if (cells is None) == (predictors is None):
         raise ValueError("give either cells, columns that make groups, or predictors of who answers")
     columns = list(cells or predictors or [])
     require_columns(sample, columns, "cells" if cells is not None else "predictors")
     if not columns:
-        raise ValueError("name at least one column that is known of everybody who was asked")
+        raise ValueError("name at least one column that is known about everybody who was asked")
     answered = _read_responded(sample, responded)
     base = read_weights(sample, weights)
     if cells is not None:

@@ -25,7 +25,7 @@ def poststratify(
     *,
     by: str | Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Distributions for a population: the cells' distributions, weighted by each cell's share of the population.
+    """Combine the cells' distributions for a population, weighted by each cell's share of it.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def poststratify(
         Distributions, NaN past the last option of a shorter question; with a third axis, draws of them (from
         ``predict_draws`` or a bootstrap), which give draws of the result.
     X : DataFrame of shape (n_cells, n_backgrounds [+ 1])
-        What they are distributions of: a row for every background in the population, for each question (the column
+        The cells of P: a row for every background in the population, for each question (the column
         ``"question"``, if there are several).
     population : DataFrame
         Joint shares: the background columns of X and ``"share"`` (sums to 1, or to 100) or ``"n"`` (counts). Rows
@@ -136,8 +136,8 @@ def population_shares(
         )
         if not conditional:
             raise ValueError(
-                f"population['share'] sums to {total:.6g}, not to 1 (or 100): cells may be lacking. Call the column "
-                "'n' if these are counts."
+                f"population['share'] sums to {total:.6g}, not to 1 (or 100): are cells missing? Call the column 'n' "
+                "if these are counts."
             )
     return values / total
 
@@ -265,9 +265,9 @@ def _refuse_uncovered(
     more = f" and {len(uncovered) - 5:,} more" if len(uncovered) > 5 else ""
     of = f" for question {question!r}" if question else ""
     raise ValueError(
-        f"X lacks {len(uncovered):,} cells of the population{of}: {listed}{more}. Predict them (an estimator predicts "
-        "backgrounds that nobody in the sample has), or give their share to others knowingly; values must be spelled "
-        "alike in X and population."
+        f"X lacks {len(uncovered):,} cells of the population{of}: {listed}{more}. Predict them (an estimator also "
+        "predicts backgrounds that nobody in the sample has), or give their share to others on purpose; values must "
+        "be spelled the same in X and population."
     )
 
 

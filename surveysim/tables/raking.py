@@ -49,25 +49,25 @@ def rake(
     tolerance: float = 1e-6,
     max_iter: int = 1000,
 ) -> pd.DataFrame | RespondentWeights:
-    """Joint shares with given margins, for `poststratify`; or, with `respondents`, weights that give a sample them.
+    """Make joint shares with given margins, for `poststratify`; or, with `respondents`, weights for a sample.
 
     Margins do not determine joint shares. The result is the table closest to `seed` that has them (smallest
     Kullback-Leibler divergence): its margins are the population's, its odds ratios are the seed's. Without a seed,
-    backgrounds are taken to be *independent* beyond the margins given: age says nothing of education. Give a joint
+    backgrounds are taken to be *independent* beyond the margins given: age says nothing about education. Give a joint
     margin (a tuple of columns) for what is known together, and a seed (a census or a large survey) for the rest.
 
     Parameters
     ----------
     margins : mapping of str, or tuple of str, to mapping or Series; or a long table
         Shares (or percentages, or counts) by level: ``{"sex": {"f": 0.51, "m": 0.49}}``. A tuple of columns has a joint
-        margin: ``{("age", "educ"): {("young", "low"): 0.1, ...}}``; combinations that are not listed have none. As
-        published: a DataFrame with the columns "variable", "level" and "share" (or "n"), or a Series with variable and
-        level as its index.
+        margin: ``{("age", "educ"): {("young", "low"): 0.1, ...}}``; combinations that are not listed have share 0.
+        Margins may also be passed as published: a DataFrame with the columns "variable", "level" and "share" (or "n"),
+        or a Series with variable and level as its index.
     seed : DataFrame, optional
         Joint table with all columns of the margins, and ``"share"`` or ``"n"``. Combinations that it lacks stay 0.
         Further columns are kept, with the seed's shares within each combination.
     respondents : DataFrame of shape (n_respondents, n_columns), optional
-        Weigh these instead, so that they have the margins: `surveysim.tables.weigh_respondents` with
+        Weigh these respondents instead, so that they have the margins: `surveysim.tables.weigh_respondents` with
         ``method="raking"``, where `weights` and `trim` are described.
     weights, trim : optional
         With `respondents` only.
@@ -111,7 +111,9 @@ def rake(
         raise ValueError(f"tolerance must be positive and max_iter at least 1, got {tolerance} and {max_iter}")
     if respondents is not None:
         if seed is not None:
-            raise ValueError("seed belongs to a joint table, respondents are weighted as they are: give one of the two")
+            raise ValueError(
+                "seed belongs to a joint table, but respondents are weighted as they are: give one of the two"
+            )
         return weigh_respondents(
             respondents, margins, weights=weights, trim=trim, tolerance=tolerance, max_iter=max_iter
         )
@@ -216,7 +218,7 @@ def _fit(
     raise ValueError(
         f"margins contradict each other (or the seed's zeros): after {max_iter} passes the margin of "
         f"{list(targets[worst][0])} is still off by {gaps[worst]:.2g}, more than tolerance={tolerance:g}. Check that "
-        "joint and single margins agree; if they differ by rounding only, raise tolerance."
+        "joint and single margins agree; if they differ only by rounding, raise tolerance."
     )
 
 

@@ -37,7 +37,7 @@ class ReplicateWeights:
         with `rscales` to be given; balanced repeated replication 1 / R; Fay's variant 1 / (R (1 - rho)^2); bootstrap
         1 / R; successive differences 4 / R.
     fay_rho : float, optional
-        How far Fay's method perturbs the weights, 0 <= rho < 1: with ``method="Fay"`` it has to be given.
+        How far Fay's method perturbs the weights, 0 <= rho < 1: required with ``method="Fay"``.
     scale : float, optional
         In place of the method's.
     rscales : array of shape (R,), optional
@@ -77,7 +77,17 @@ class ReplicateWeights:
             raise ValueError(f"scale must be positive, got {self.scale!r}")
 
     def factor(self, n_replicates: int) -> float:
-        """The scale with R replicates."""
+        """The scale for a number of replicates.
+
+        Parameters
+        ----------
+        n_replicates : int
+            R.
+
+        Returns
+        -------
+        float
+        """
         if self.scale is not None:
             return float(self.scale)
         R = n_replicates

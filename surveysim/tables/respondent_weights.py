@@ -17,27 +17,30 @@ def kish_respondents(weight: np.ndarray) -> float:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RespondentWeights:
-    """Weights of respondents; ``print`` says what they cost. `tabulate` takes them as ``weights=``.
+    """Weights of respondents; ``print`` says what they cost, and `tabulate` takes them as ``weights=``.
 
     Attributes
     ----------
     weights : Series of shape (n_respondents,)
         With the index of the survey; the mean over respondents that have a weight is 1.
     n_before, n_effective : float
-        Kish's effective respondents with the weights that went in, and with these.
+        Kish's effective respondents with the initial weights, and with these.
     n_untrimmed : float
         The same before trimming; equal to `n_effective` if nothing was trimmed.
     n_trimmed : int
         How many weights were cut to the cap.
     margins : DataFrame
-        "variable", "level", and the shares (per cent) in the population ("target"), with the weights that went in
-        ("before"), and with these ("after"). Trimming may leave a gap. Empty for weights that know no margins.
+        "variable", "level", and the shares (percent) in the population ("target"), with the initial weights ("before"),
+        and with these ("after"). Trimming may leave a gap. Empty for weights without margins.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from surveysim import rake
-    >>> weighted = rake({"sex": {"f": 0.5, "m": 0.5}}, respondents=pd.DataFrame({"sex": ["f", "f", "f", "m"]}))
+    >>> weighted = rake(
+    ...     {"sex": {"f": 0.5, "m": 0.5}},
+    ...     respondents=pd.DataFrame({"sex": ["f", "f", "f", "m"]}),
+    ... )
     >>> weighted.margins
       variable level  target  before  after
     0      sex     f    50.0    75.0   50.0
@@ -55,7 +58,7 @@ class RespondentWeights:
 
     @property
     def largest_gap(self) -> float:
-        """The largest difference between a margin and its target, in per cent points; 0 without margins."""
+        """The largest difference between a margin and its target, in percentage points; 0 without margins."""
         if len(self.margins) == 0:
             return 0.0
         return float((self.margins["after"] - self.margins["target"]).abs().max())

@@ -1,4 +1,4 @@
-"""Parameters with one value per respondent: a column's name or values in the order of the rows; weights."""
+"""Parameters with one value per respondent, as a column's name or as values in the order of the rows; weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def respondent_values(data: pd.DataFrame, value: PerRespondent, name: str) -> pd
         return data[value]
     if isinstance(value, pd.Series):
         if len(value) == len(data) and not value.index.equals(data.index):
-            raise ValueError(f"{name} is a Series with another index than data: pass {name}.to_numpy() if rows match")
+            raise ValueError(
+                f"{name} is a Series with a different index from data: pass {name}.to_numpy() if the rows match"
+            )
         values = value
     else:
         array = np.asarray(value)

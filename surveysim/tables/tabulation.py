@@ -1,4 +1,4 @@
-"""From a survey file, one row a respondent, to cells: distributions of answers by background."""
+"""From a survey file, one row per respondent, to cells: distributions of answers by background."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def tabulate(
     Parameters
     ----------
     data : DataFrame of shape (n_respondents, n_columns)
-        The survey file, one row a respondent.
+        The survey file, one row per respondent.
     backgrounds : list of str
         Columns that describe a respondent. Their dtypes are kept; an ordered categorical stays ordered. Missing
         values are a level of their own ("not stated").
     answers : mapping of str to Question
         The column of each question. An answer matches an option's text (case and spacing apart), else one of the
-        question's codes, else, where it has no codes, the integers 1..K; 3, 3.0 and "3" are the same. A single
-        Question is accepted where `data` has just one column that is not named otherwise.
+        question's codes, else, where it has no codes, the integers 1..K; 3, 3.0 and "3" are the same. A single Question
+        is accepted if `data` has just one column that is not named elsewhere.
     weights : str or array of shape (n_respondents,), optional
         Survey weights, at least 0, on any scale.
     labels : mapping of str to mapping, optional
@@ -62,9 +62,9 @@ def tabulate(
         background becomes a categorical in this order, ordered unless the column is an unordered categorical
         (``data["region"].astype("category")``: levels without an order). Codes labelled None are missing.
     missing : {"drop", "option", "error"}, mapping or Missing, default="drop"
-        What becomes of missing answers. Blanks count as "not asked". Numbers that mean "no answer" have to be
+        What happens to missing answers. Blanks count as "not asked". Numbers that mean "no answer" have to be
         declared, ``{-1: "skipped", 98: "don't know", 99: "refused"}``, with a policy: ``Missing("option", {...})``;
-        text that says so itself ("Don't know", "Refusal", "No answer", "Not applicable") is understood.
+        text that says so ("Don't know", "Refusal", "No answer", "Not applicable") is understood.
     strata, cluster : str or array of shape (n_respondents,), optional
         The sample's strata and clusters (primary sampling units, taken as numbered within their stratum). The design
         effect is estimated from them, unless `deff` is given, and folds keep clusters whole.
@@ -72,7 +72,7 @@ def tabulate(
         Sampling units in the population, for the finite population correction; or the sampled fraction, where no
         value is above 1.
     lonely : {"centre", "certainty", "fail"}, default="centre"
-        What becomes of strata with a single sampling unit: centred at the mean of all units, which errs on the safe
+        What happens to strata with a single sampling unit: centred at the mean of all units, which errs on the safe
         side; taken as drawn with certainty; or refused.
     replicate_weights : ReplicateWeights, optional
         The design effect is estimated from these, in place of strata and clusters.
@@ -113,17 +113,24 @@ def tabulate(
     With weights w_i, the cell's n is Kish's (sum w)^2 / sum w^2 (Kish 1965, Survey Sampling, section 11.7), divided
     by the design effect. From `strata`, `cluster`, `fpc` or `replicate_weights` that is estimated per question on the
     whole sample by Taylor linearisation or replication, pooled over the options and relative to Kish's n (found in
-    ``design_effect`` of the result). A cell with many respondents has its own; to small ones it is carried by Kish's
-    rate of homogeneity: a cell with few respondents per cluster loses little. Where strata were drawn
-    disproportionately, Kish's n is too small, since he takes weights to have nothing to do with the answers: name the
-    strata. The formulas are in ``surveysim.tables.design_effects``.
+    ``design_effect`` of the result). A cell with many respondents has its own; to small ones it is transferred by
+    Kish's rate of homogeneity: a cell with few respondents per cluster loses little. Where strata were drawn
+    disproportionately, Kish's n is too small, since it takes weights to be unrelated to the answers: name the strata.
+    The formulas are in ``surveysim.tables.design_effects``.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from surveysim import Question, tabulate
-    >>> survey = pd.DataFrame({"sex": ["f", "f", "f", "m"], "weight": [1.0, 1.0, 2.0, 1.0], "happy": [1, 1, 2, 2]})
-    >>> cells = tabulate(survey, ["sex"], {"happy": Question("Are you happy?", ["yes", "no"])}, weights="weight")
+    >>> survey = pd.DataFrame(
+    ...     {"sex": ["f", "f", "f", "m"], "weight": [1.0, 1.0, 2.0, 1.0], "happy": [1, 1, 2, 2]}
+    ... )
+    >>> cells = tabulate(
+    ...     survey,
+    ...     ["sex"],
+    ...     {"happy": Question("Are you happy?", ["yes", "no"])},
+    ...     weights="weight",
+    ... )
     >>> cells.X["sex"].tolist()
     ['f', 'm']
     >>> cells.Y

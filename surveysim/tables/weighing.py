@@ -41,17 +41,17 @@ def weigh_respondents(
     margins : mapping or long table
         As in `rake`; a tuple of columns has a joint margin.
     method : {"raking", "poststratification", "linear", "logit"}, default="raking"
-        All change the weights as little as possible, by distances of their own. Raking multiplies (weights stay
-        positive, and may become large); post-stratification is its special case of one margin, joint over all columns;
-        "linear" is the generalised regression estimator (GREG), whose weights may become negative, which is an error,
-        unless they are bounded; "logit" keeps the factors within `bounds`.
+        All change the weights as little as possible, each by its own measure of distance. Raking multiplies (weights
+        stay positive, and may become large); post-stratification is its special case of one margin, joint over all
+        columns; "linear" is the generalised regression estimator (GREG), whose weights may become negative, which is an
+        error, unless they are bounded; "logit" keeps the factors within `bounds`.
     weights : str or array of shape (n_respondents,), optional
         Weights to start from, such as design weights.
     bounds : (float, float), optional
         Smallest and largest factor of "linear" and "logit", around 1; default for "logit" (0.2, 5).
     trim : float, optional
-        Cap on the final weights, as a multiple of their mean, such as 5. What is cut off is spread over the others as
-        long as the margins can be kept.
+        Cap on the final weights, as a multiple of their mean, such as 5. What is cut off is spread over the others, as
+        far as the margins allow.
     tolerance : float, default=1e-6
         Largest difference between a margin and its target, as a share.
     max_iter : int, default=1000
@@ -74,7 +74,7 @@ def weigh_respondents(
 
     See Also
     --------
-    adjust_nonresponse : Weights for those who answered, from what is known of those who did not.
+    adjust_nonresponse : Weights for those who answered, from what is known about those who did not.
 
     Notes
     -----
@@ -86,7 +86,9 @@ def weigh_respondents(
     --------
     >>> import pandas as pd
     >>> from surveysim.tables import weigh_respondents
-    >>> survey = pd.DataFrame({"sex": ["f", "f", "f", "m"], "age": ["old", "young", "old", "young"]})
+    >>> survey = pd.DataFrame(
+    ...     {"sex": ["f", "f", "f", "m"], "age": ["old", "young", "old", "young"]}
+    ... )
     >>> weighted = weigh_respondents(survey, {"sex": {"f": 50, "m": 50}})
     >>> weighted.weights.round(3).tolist()
     [0.667, 0.667, 0.667, 2.0]
@@ -175,7 +177,7 @@ class _Codes:
         return cls(np.stack(members, axis=1), np.array(targets), names)
 
     def table(self, before: np.ndarray, after: np.ndarray) -> pd.DataFrame:
-        """Margins in per cent."""
+        """Margins in percent."""
         reached = {name: 100 * weight @ self.members / weight.sum() for name, weight in (("b", before), ("a", after))}
         return pd.DataFrame(
             {
@@ -247,7 +249,7 @@ def _warn_of_gap(result: RespondentWeights) -> None:
     gaps = (result.margins["after"] - result.margins["target"]).abs()
     worst = result.margins.to_dict("records")[int(gaps.to_numpy().argmax())]
     warn(
-        f"trimming leaves {worst['variable']} = {worst['level']!r} at {worst['after']:.1f}%, the population has "
+        f"trimming leaves {worst['variable']} = {worst['level']!r} at {worst['after']:.1f}%, but the population has "
         f"{worst['target']:.1f}%: raise trim, or merge levels"
     )
 

@@ -1,4 +1,4 @@
-"""One attention function for all that is run differently: transformers calls it by name, the thread says what it does.
+"""One attention function for everything run differently: transformers calls it by name; the thread says what it does.
 
 It receives what every attention of transformers receives: each layer's queries, keys and values after the rotation, its
 scale, soft cap and sinks, and, in the place of a mask, the layer's own rule of who sees whom. What happens with them is
@@ -53,11 +53,11 @@ _HARMLESS = frozenset(
 
 
 class Stop(Exception):
-    """Ends a forward pass where everything that was wanted of it is known."""
+    """Ends a forward pass once it has given what was wanted."""
 
 
 class Rule(Protocol):
-    """Who sees whom in a layer, by position."""
+    """Which positions see which in a layer."""
 
     def __call__(self, queries: Tensor, keys: Tensor, /) -> Tensor:
         """From positions (..., Q) and (..., K) to a bool Tensor (..., Q, K): True where the query sees the key."""
@@ -170,7 +170,7 @@ def _attention(
         raise UnfitModelError(f"{type(module).__name__} attends with {', '.join(strange)}")
     way: Way | None = getattr(_here, "way", None)
     if way is None:
-        raise UnfitModelError(f"{type(module).__name__} attends in a thread in which nobody said how")
+        raise UnfitModelError(f"{type(module).__name__} attends in a thread for which no way of attending was set")
     return way(Attention(query, key, value, attention_mask, scores)), None
 
 
@@ -202,7 +202,7 @@ class Record:
     def __call__(self, asked: Attention, /) -> Tensor:
         rule = asked.rule
         if rule is None:  # a window would be in the mask alone
-            raise UnfitModelError("a layer does not say who sees whom")
+            raise UnfitModelError("a layer does not say which positions see which")
         self.calls.append(Attention(asked.query[:, :, :0], asked.key, asked.value, rule, asked.scores))
         return attend(asked, rule)
 
@@ -247,7 +247,7 @@ def attend(asked: Attention, rule: Rule) -> Tensor:
 
 
 def weights_of(scores: Tensor, sinks: Tensor | None) -> Tensor:
-    """Softmax of scores (R, H, Q, K) over the keys; sinks (H,) take their share and give nothing."""
+    """Softmax of scores (R, H, Q, K) over the keys; sinks (H,) take a share and contribute nothing."""
     if sinks is None:
         return torch.softmax(scores, dim=-1)
     share = sinks.to(scores.dtype).view(1, -1, 1, 1).expand(*scores.shape[:3], 1)

@@ -1,4 +1,4 @@
-"""How a model calls its blocks: captured as it comes, so that copies can be called in the same way."""
+"""How a model calls its blocks, captured so that copies can be called in the same way."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["BlockCall", "capture", "record_calls", "with_its_rule"]
 
 @dataclass(frozen=True)
 class BlockCall:
-    """What a model hands to one block beside its hidden states, for whole rows of tokens.
+    """What a model passes to a block besides its hidden states, for whole rows of tokens.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class BlockCall:
             return value[:, positions]
         if value.ndim == 1 and value.shape[0] == self.length:
             return value[positions]
-        raise UnfitModelError(f"a block is handed values of shape {tuple(value.shape)}: not one a position")
+        raise UnfitModelError(f"a block receives values of shape {tuple(value.shape)}: not one a position")
 
     def float(self) -> BlockCall:
         """The same call in float32, in which copies of blocks are trained, and without a graph."""
@@ -82,12 +82,12 @@ class BlockCall:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of what is handed over."""
+        """Bytes of what is passed."""
         return _bytes_of((self.args, self.kwargs))
 
 
 def capture(anatomy: Anatomy, blocks: Sequence[nn.Module], **inputs: Any) -> list[BlockCall]:
-    """Run a decoder until it calls the last of `blocks`, and say how it called each of them.
+    """Run a decoder until it calls the last of `blocks`, and return how it called each of them.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def with_its_rule(call: BlockCall) -> BlockCall:
     """The rule is taken out of the arguments: a copy is called with tokens of many rows, to which it does not fit."""
     rules = [value for value in (*call.args, *call.kwargs.values()) if isinstance(value, MaskRule)]
     if len(rules) != 1:
-        raise UnfitModelError("a block is not told who sees whom")
+        raise UnfitModelError("a block is not told which positions see which")
     rule = rules[0]
     args = tuple(None if value is rule else value for value in call.args)
     kwargs = {name: None if value is rule else value for name, value in call.kwargs.items()}

@@ -88,7 +88,7 @@ class _Part:
 
 
 def _run(block: nn.Module, call: BlockCall, states: Tensor) -> tuple[Tensor, dict[str, _Part]]:
-    """A block's output, and what those of its parts did that were called once with one value at each position."""
+    """A block's output, and the record of its parts that were called once, with one value at each position."""
     parts: dict[str, _Part] = {}
     more: set[str] = set()
 
@@ -134,7 +134,7 @@ def read_from(states: Tensor) -> Tensor:
 
 
 def _largest(names: Sequence[str]) -> list[str]:
-    """Those that are not within others of them."""
+    """The parts that are not within other parts."""
     return [name for name in names if not any(name.startswith(f"{other}.") for other in names)]
 
 
@@ -179,7 +179,7 @@ def distinct_beginnings(ids: Tensor, lengths: Tensor) -> Beginnings:
 
 
 class OncePerBeginning:
-    """Lets parts of blocks see each distinct beginning of the prompts once; all prompts get what comes out.
+    """Lets parts of blocks see each distinct beginning of the prompts once, and gives the result to all prompts.
 
     Parameters
     ----------

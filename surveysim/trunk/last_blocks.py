@@ -1,4 +1,4 @@
-"""The last-block recipe: run a model's trained blocks apart, over trunk states computed once.
+"""The last-block recipe: run a model's trained blocks separately, over trunk states computed once.
 
 A copy of the block is called twice: once until the keys and values of all tokens are known, and once on the last
 positions only, which are the ones that predict the answer; only they pay for attention and MLP. All prompts of one
@@ -105,7 +105,7 @@ def unread_projections(block: nn.Module, call: BlockCall, states: Tensor) -> tup
 
 
 class _Unread:
-    """Lets linear layers of which nobody reads the output see one token instead of all.
+    """Lets linear layers whose output is not read see one token instead of all.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class _Unread:
 
     @contextmanager
     def of(self, length: int) -> Iterator[None]:
-        """Within this context nobody reads their output at `length` tokens."""
+        """Within this context their output at `length` tokens is not read."""
         self._length = length
         try:
             yield

@@ -1,4 +1,4 @@
-"""Whether what a model knows of positions depends on how long a prompt, or a row of packed ones, is."""
+"""Whether what a model knows about positions depends on how long a prompt, or a row of packed ones, is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model's last blocks are trained: at last positions where that gives the model's own logits, else whole."""
+"""How a model's last blocks are trained: at last positions if that reproduces the model's logits, else whole."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ class Recipe(OutputLayer):
             return pad_states(self._hollows[0], self.n_blocks, prompts, states, self.device, last)
 
     def _shares_rightly(self, probe: Sequence[int]) -> bool:
-        """Whether prompts behind a shared beginning have the states that each of them has alone."""
+        """Whether prompts after a shared beginning have the same states as each of them alone."""
         tokens = (list(probe) * 6)[: max(6, len(probe))]
         half = len(tokens) // 2
         ends = [tokens[half:], tokens[half : half + 1], tokens[1 : half + 1]]
@@ -284,7 +284,7 @@ class Recipe(OutputLayer):
         return difference_from_own_logits(self, network, probes, hidden)
 
     def _spare(self) -> None:
-        """Find what of the trained blocks need not be run everywhere."""
+        """Find which parts of the trained blocks need not be run everywhere."""
         generator = torch.Generator().manual_seed(0)
         states = torch.randn(5, self.width, generator=generator).to(self.device)
         if self.way == "last positions":
@@ -298,7 +298,7 @@ class Recipe(OutputLayer):
 
 @contextmanager
 def parted(network: PreTrainedModel) -> Iterator[None]:
-    """Say in our own words that a model cannot be run in parts; what is raised within was not meant for users."""
+    """Say in plain words that a model cannot be run in parts; inner errors are not meant for users."""
     try:
         yield
     except BUILT_OTHERWISE as error:
@@ -334,7 +334,7 @@ def own_hollow(network: PreTrainedModel) -> Anatomy:
 
 
 def _answers_with_a_tuple(anatomy: Anatomy) -> bool:
-    """Whether blocks hand on their states in a tuple."""
+    """Whether blocks pass on their states in a tuple."""
     block = anatomy.blocks[0]
     device = next(anatomy.decoder.parameters()).device
     (call,) = capture(anatomy, [block], input_ids=torch.zeros(1, 2, dtype=torch.long, device=device))

@@ -73,7 +73,7 @@ class StateBatch:
 
     @property
     def keys_exist(self) -> Tensor:
-        """Which of `keys` are tokens of the prompt and not padding, (B, P + S)."""
+        """Which of `keys` are tokens of the prompt rather than padding, (B, P + S)."""
         return torch.cat([self.shared_exists[self.group], self.own_exists], dim=1)
 
     def last_mask(self, rule: Rule, dtype: torch.dtype) -> Tensor:

@@ -1,4 +1,4 @@
-"""Trunk states on disk: files that are written whole or not at all, memory-mapped, and checked as they are read."""
+"""Trunk states on disk: files that are written completely or not at all, memory-mapped, and checked when read."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class StateFolder:
             self._told = True
             warn(
                 f"states in the trunk cache {str(self.path)!r} are damaged, or of an earlier version of surveysim: "
-                "they are computed again. If this was the same version, look after the disk."
+                "they are computed again. If it was the same version, check the disk."
             )
 
     def add(self, states: dict[str, Tensor]) -> None:
@@ -130,8 +130,8 @@ class StateFolder:
         except BaseException as error:
             if is_disk_full(error):
                 raise DiskFullError(
-                    "the disk is full: the trunk cache cannot take more states. Make room, name another folder in "
-                    "trunk_cache=, or do without",
+                    "the disk is full, and the trunk cache cannot take more states. Free some space, name another "
+                    "folder in trunk_cache=, or leave it out",
                     self.path,
                 ) from error
             raise
@@ -162,7 +162,7 @@ def _checksum(key: str, states: Tensor) -> str:
 
 @contextmanager
 def _locked(partial: Path) -> Iterator[None]:
-    """A folder to write in, locked: the system lets go of the lock when the process ends, however it does.
+    """A locked folder to write in: the system releases the lock when the process ends, however it ends.
 
     A folder, because what is written there may have names of its own before it is whole.
     """
@@ -179,7 +179,7 @@ def _locked(partial: Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int) -> bool:
-    """Whether the lock is ours now; where the file system has no locks, it is nobody's."""
+    """Whether the lock is ours now; without locks in the file system, it is nobody's."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -188,7 +188,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _is_left(partial: Path) -> bool:
-    """Whether nobody writes any more what lies in a folder; a file of that name is of an earlier version."""
+    """Whether a folder's writers are gone; a file of that name is from an earlier version."""
     if time.time() - partial.stat().st_mtime > ABANDONED:
         return True
     if fcntl is None or not partial.is_dir():

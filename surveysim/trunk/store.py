@@ -1,4 +1,4 @@
-"""Trunk states: the frozen blocks' output for every distinct prompt, computed once and shared by whoever needs it.
+"""Trunk states: the frozen blocks' output for every distinct prompt, computed once and shared by all who need it.
 
 A loaded model owns one store. Estimators, folds, stages, epochs and later predictions ask it for the same prompts and
 get the same tensors; what does not fit its budget lies memory-mapped in a folder.
@@ -278,7 +278,7 @@ class TrunkStore:
         disk: StateFolder | None,
         bar: Any,
     ) -> None:
-        """Keep what passes through the trunk give, one after another, so that an interrupt loses the last one only."""
+        """Keep the results of passes through the trunk one by one, so that an interrupt loses only the last."""
         for group, before, rows, states in passes:
             new = {keys[row]: part.cpu() for row, part in zip(rows, states, strict=True)}
             if prefix_keys[group] not in held:
@@ -304,7 +304,7 @@ class TrunkStore:
         return None
 
     def _keep(self, new: dict[str, Tensor], disk: StateFolder | None) -> dict[str, Tensor]:
-        """Put states where they belong and return them as they are to be used: in memory, or memory-mapped."""
+        """Put states in their place, and return them as they are used: in memory, or memory-mapped."""
         kept = {key: self._memory[key] for key in new if key in self._memory}  # by another thread, meanwhile
         new = {key: states for key, states in new.items() if key not in kept}
         size = sum(states.nbytes for states in new.values())
@@ -335,7 +335,7 @@ _stores_lock = threading.Lock()
 
 
 def store_of(model: LoadedModel) -> TrunkStore:
-    """The store that a loaded model owns; made on first use."""
+    """The store that a loaded model owns; created on first use."""
     with _stores_lock:
         if model.states is None:
             probes = model.encode(["Answer:", "Which of the options would this group of people choose? Answer:"])

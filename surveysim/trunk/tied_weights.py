@@ -1,4 +1,4 @@
-"""Weights of trained blocks that other parts of a model use, too: a copy would be trained apart from them."""
+"""Weights of trained blocks that other parts of a model use, too: a copy would be trained separately from them."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def refuse_tied_blocks(network: nn.Module, anatomy: Anatomy, n_blocks: int) -> N
         if trained and others:
             raise UnfitModelError(
                 f"{type(network).__name__} uses one weight in several places, as {others[0]} and as {trained[0]}, "
-                f"which is among what n_blocks={n_blocks} trains: a copy of its last blocks would be trained apart "
-                "from the others. Choose another model"
+                f"which is among what n_blocks={n_blocks} trains: a copy of its last blocks would be trained "
+                "separately from the rest. Choose another model"
             )

@@ -1,4 +1,4 @@
-"""Prompts through the trunk: batches of so many tokens, halved where memory runs out; here, or in worker processes."""
+"""Prompts through the trunk: batches of a number of tokens, halved if memory runs out; here, or in worker processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Tokens = Sequence[int]
 
 
 class PassSize:
-    """How many tokens go through the trunk at once: halved, with one warning, whenever memory runs out.
+    """How many tokens go through the trunk at once; halved, with one warning, whenever memory runs out.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class PassSize:
         self._warned = False
 
     def halve(self, tokens: int) -> None:
-        """A pass of so many tokens did not fit."""
+        """Note that a pass of this many tokens did not fit."""
         with self._lock:
             self.tokens = max(1, min(self.tokens, tokens) // 2)
             warned, self._warned = self._warned, True
@@ -49,7 +49,7 @@ class PassSize:
             torch.cuda.empty_cache()
         if not warned:
             warn(
-                f"memory ran out with {tokens} tokens in one pass through the frozen blocks: it goes on with half as "
+                f"memory ran out with {tokens} tokens in one pass through the frozen blocks: continuing with half as "
                 "many, or fewer if need be. Results stay the same"
             )
 
@@ -92,8 +92,8 @@ def run_group(
                 raise
             if len(rows) == 1:
                 error.add_note(
-                    f"Memory runs out with a single prompt of {len(prefix) + tokens - repeated} tokens: a smaller "
-                    "model, dtype='bfloat16' or a device with more memory is needed."
+                    f"Memory runs out with a single prompt of {len(prefix) + tokens - repeated} tokens: use a smaller "
+                    "model, dtype='bfloat16' or a device with more memory."
                 )
                 raise
             states = None
@@ -105,7 +105,7 @@ def run_group(
 
 
 def _first_batch(order: list[int], suffixes: Sequence[Tokens], repeated: int, tokens: int) -> list[int]:
-    """The first rows, in ascending order of length, whose padded tokens fit; one at least."""
+    """The first rows, in ascending order of length, whose padded tokens fit; at least one."""
     n = 1
     while n < len(order) and (n + 1) * (repeated + len(suffixes[order[n]])) <= tokens:
         n += 1
@@ -113,7 +113,7 @@ def _first_batch(order: list[int], suffixes: Sequence[Tokens], repeated: int, to
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or the machine, had no more memory to give (torch says so in several ways)."""
+    """Whether a device, or the machine, ran out of memory (torch says so in several ways)."""
     text = str(error).lower()
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or "out of memory" in text or "can't allocate memory" in text

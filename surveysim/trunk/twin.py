@@ -1,4 +1,4 @@
-"""Twins: module trees of their own over a shared model's weights, which is never written to itself.
+"""Twins: separate module trees over the weights of a shared model, which is never written to.
 
 Whatever has to be run in another way - with another attention function, with adapters, without its blocks - is run in a
 twin. Its modules and its configuration are copies; its weights lie where the model's lie.
@@ -40,7 +40,7 @@ def twin_of(module: Module) -> Module:
 
 
 class HandOn(nn.Module):
-    """Stands where a block stood and hands on the states that it is given.
+    """Stands in for a block, and passes on the states that it is given.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def states_among(
         return args[0], args[1:], kwargs, None
     names = [name for name, value in kwargs.items() if _is_states(value, width)]
     if args or len(names) != 1:
-        raise UnfitModelError("a block is called without hidden states that could be told from its other arguments")
+        raise UnfitModelError("a block is called without hidden states that can be told apart from its other arguments")
     return kwargs[names[0]], (), {name: value for name, value in kwargs.items() if name != names[0]}, names[0]
 
 

@@ -1,4 +1,4 @@
-"""The fall-back where last positions cannot be run alone: whole blocks over trunk states, as the model calls them.
+"""The fall-back if last positions cannot be run alone: whole blocks over trunk states, as the model calls them.
 
 A copy of the block is called at every position with exactly what the model itself hands it. Nothing is asked of a block
 beyond that, so that convolutions, linear attention and a family's own attention are trained, too. What it does with
@@ -98,7 +98,7 @@ class WholeBlocks(nn.Module):
         return self.norm(states[rows, batch.last])
 
     def find_parts(self, hollow: Anatomy, states: Tensor) -> Parts:
-        """What need not be run everywhere.
+        """The parts that need not be run everywhere.
 
         Parameters
         ----------

@@ -160,7 +160,7 @@ def test_the_first_answer_stays(path: Path) -> None:
 
 
 def test_failures_are_not_kept(path: Path) -> None:
-    with Journal(path) as journal, pytest.raises(ValueError, match="no failures: no answer"):
+    with Journal(path) as journal, pytest.raises(ValueError, match="not failures: no answer"):
         journal.put(IDENTITY, asks(1)[0], Answer(failure="no answer"))
 
 
@@ -195,7 +195,7 @@ def test_other_files_are_left_alone(path: Path, tmp_path: Path) -> None:
     other = sqlite3.connect(path)
     other.execute("CREATE TABLE mine (x)")
     other.close()
-    with pytest.raises(ValueError, match="SQLite file of something else"):
+    with pytest.raises(ValueError, match="SQLite file, but not a journal"):
         Journal(path)
     text = tmp_path / "notes.txt"
     text.write_text("my notes " * 1000)
@@ -539,7 +539,7 @@ def _full(path: Path, pages: int) -> Journal:
 def test_a_full_disk_is_a_clear_error_and_keeps_what_there_is(path: Path) -> None:
     model = Model(lambda ask: Answer(text="x" * 1000))
     with _full(path, 30) as journal:
-        with pytest.raises(DiskFullError, match=r"disk is full.*asks for the rest") as caught:
+        with pytest.raises(DiskFullError, match=r"disk is full.*the rest is asked for") as caught:
             journaled(model, journal).answer(asks(100))
         assert caught.value.errno == errno.ENOSPC
         assert caught.value.filename == str(path)
@@ -569,5 +569,5 @@ def test_a_file_that_breaks_while_it_is_used_is_a_clear_error(path: Path) -> Non
         with path.open("r+b") as file:
             file.seek(4096)
             file.write(b"\xff" * 8192)
-        with pytest.raises((JournalError, ValueError), match=r"cannot be used"):
+        with pytest.raises((JournalError, ValueError), match=r"can(not| no longer) be used"):
             journal.find(ask_keys(IDENTITY, asks(1)))

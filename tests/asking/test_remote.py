@@ -185,7 +185,7 @@ def test_a_server_that_ignores_response_format_is_noticed_once() -> None:
         model = answerer(server)
         answers = model.answer(text_asks(3, schema=SCHEMA))
     assert [answer.text for answer in answers] == ["about half of them"] * 3
-    assert model.notices == ("the server does not keep to `response_format`: answers are read as they come",)
+    assert model.notices == ("the server does not follow `response_format`: answers are read as they come",)
 
 
 def test_a_server_that_refuses_json_schemas_is_asked_for_plain_json_then_for_text() -> None:
@@ -299,7 +299,7 @@ def test_a_server_out_of_reach_raises() -> None:
 
 def test_a_server_that_only_fails_is_left_alone_after_three_asks() -> None:
     with LoopbackServer(faults=lambda number, body: BROKEN) as server:
-        with pytest.raises(RemoteError, match=r"3 requests in a row had no answer.*500"):
+        with pytest.raises(RemoteError, match=r"3 requests in a row were not answered.*500"):
             answerer(server, max_retries=1).answer(text_asks(50))
         assert len(server.requests) == 6
 
@@ -309,7 +309,7 @@ def test_a_server_that_breaks_down_in_the_middle_leaves_what_was_answered() -> N
         return Fault.error(401, "key revoked") if number >= 5 else None
 
     with LoopbackServer(Canned(age_of), faults=fault) as server:
-        with pytest.warns(SurveysimWarning, match="key revoked.*asks were left"):
+        with pytest.warns(SurveysimWarning, match="key revoked.*asks were not tried"):
             answers = answerer(server, max_workers=1).answer(text_asks(9))
         assert len(server.requests) == 6
     assert [answer.text for answer in answers] == ["20", "21", "22", "23", "24"] + [None] * 4

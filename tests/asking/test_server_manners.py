@@ -341,7 +341,7 @@ def test_a_reply_that_drips_ends_at_the_deadline(fault: Fault) -> None:
 
 
 def test_the_deadline_follows_the_time_out_where_none_is_given() -> None:
-    match = r"not done after 1 seconds"
+    match = r"not finished after 1 seconds"
     with LoopbackServer(faults=always(Fault(drip=0.05))) as server, pytest.raises(RemoteError, match=match):
         answerer(server, timeout=0.2, max_retries=0).answer(text_asks(1))
     with pytest.raises(ValueError, match="deadline must be a positive"):

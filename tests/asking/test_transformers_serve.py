@@ -64,7 +64,7 @@ def test_a_format_that_is_ignored_is_noticed(address: str) -> None:
     remote = RemoteAnswerer(str(NANO), base_url=address)
     answers = remote.answer(text_asks(3, schema=SCHEMA, temperature=0.0))
     assert {answer.text for answer in answers} <= set(LABELS)
-    assert remote.notices == ("the server does not keep to `response_format`: answers are read as they come",)
+    assert remote.notices == ("the server does not follow `response_format`: answers are read as they come",)
 
 
 def test_it_has_no_label_probabilities(address: str) -> None:

@@ -156,7 +156,7 @@ class TestAsking:
             ({"method": "verbalized"}, ValueError, "base needs method='logprob', got 'verbalized'"),
             ({"option_orders": "reverse"}, ValueError, "option_orders='reverse' with base"),
             ({"base": 3}, TypeError, "base must be a QuestionBank, the folder of a saved one, or None, got int"),
-            ({"base": "no/such/folder"}, FileNotFoundError, "holds no saved estimator"),
+            ({"base": "no/such/folder"}, FileNotFoundError, "does not hold a saved estimator"),
             ({"model": "openai:gpt-4o"}, ValueError, "a model behind a server"),
             ({"model": "nano"}, ValueError, r"base was trained on the model .*, but model='nano' is another one"),
         ],

@@ -198,7 +198,7 @@ def test_cells_that_do_not_state_the_attribute_are_calibrated():
 
 def test_a_missing_anchor_is_an_error_that_names_the_cell():
     X, P, Y = _survey()
-    with pytest.raises(ValueError, match="no labelled cell is of this group"):
+    with pytest.raises(ValueError, match="no labelled cell belongs to this group"):
         _model(X, P, {"sex": "m"}).fit(X[1::2], Y[1::2])
     model = _model(X, P, {"sex": "m"}).fit(X[:4], Y[:4])
     with pytest.raises(ValueError, match=r"the anchor of row 1 of X is not known: question 'q2', \{'sex': 'm'\}"):
@@ -227,7 +227,7 @@ def test_cells_without_an_answer_stay_nan():
         ({}, TypeError, "anchor must name the known group"),
         ({"gender": "m"}, ValueError, r"anchor names the attributes \['gender'\], but X has only \['sex'\]"),
         (Anchor({"sex": "m"}, X=_survey()[0]), ValueError, "anchor: Y is missing"),
-        (Anchor({"sex": "m"}, _survey()[0], _survey()[2]), ValueError, "row 1 of X is not of the known group"),
+        (Anchor({"sex": "m"}, _survey()[0], _survey()[2]), ValueError, "row 1 of X does not belong to the known group"),
         (Anchor({"sex": "m"}, _survey()[0][::2], _survey()[2][::2] * 2), ValueError, "Y: row 0 sums to 2"),
         (Anchor({"sex": "m"}, _survey()[0][::2], _survey()[2][:2]), ValueError, "X has 6 rows, but Y has 2"),
     ],

@@ -265,7 +265,7 @@ class TestBackgrounds:
     @pytest.mark.parametrize("name", ["isotonic", "dirichlet", "identity"])
     def test_are_refused_where_they_would_be_ignored(self, name):
         P, Y, _ = _data()
-        with pytest.raises(ValueError, match="makes no use of backgrounds"):
+        with pytest.raises(ValueError, match="does not use backgrounds"):
             DistributionCalibrator(name).fit(P, Y, backgrounds=pd.DataFrame({"sex": ["f"] * 30}))
 
 

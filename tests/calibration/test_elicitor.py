@@ -354,7 +354,7 @@ def test_a_failed_refit_keeps_the_previous_fit():
         ({"objective": "w1"}, ValueError, "there are nominal questions"),
         ({"gate": 3}, TypeError, "gate must be True or False"),
         ({"use_backgrounds": "yes"}, TypeError, "use_backgrounds must be True or False"),
-        ({"use_backgrounds": True, "calibrator": "isotonic"}, ValueError, "makes no use of backgrounds"),
+        ({"use_backgrounds": True, "calibrator": "isotonic"}, ValueError, "does not use backgrounds"),
         ({"random_state": -1}, ValueError, "random_state must not be negative"),
     ],
 )

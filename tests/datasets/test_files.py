@@ -157,7 +157,7 @@ class TestBroken:
     def test_truncated_spss(self, sav, share):
         content = sav.read_bytes()
         sav.write_bytes(content[: max(8, int(len(content) * share))])
-        with pytest.raises(ValueError, match=r"s\.sav.*(truncated|no readable SPSS)"):
+        with pytest.raises(ValueError, match=r"s\.sav.*(truncated|not a readable SPSS)"):
             open_survey(sav)
 
     def test_truncated_zsav(self, table, tmp_path):

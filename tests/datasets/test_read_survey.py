@@ -404,7 +404,7 @@ class TestAnomalies:
 
     def test_weights_that_are_whole_numbers_are_mentioned(self):
         table = people().assign(weight=lambda d: (1000 * d["weight"]).round())
-        with pytest.warns(SurveyWarning, match="called a weight, but without fractions.*: weight"):
+        with pytest.warns(SurveyWarning, match="called a weight, but all values are whole numbers.*: weight"):
             assert read_survey(table, value_labels=LABELS).weight is None
         assert read_survey(table, value_labels=LABELS, weight="weight").weight == "weight"
 
@@ -470,7 +470,7 @@ class TestAnomalies:
 
     def test_several_weights_are_left_to_the_user(self):
         table = people().assign(pspwght=lambda d: d["weight"] * 1.1)
-        with pytest.warns(SurveyWarning, match=r"weight= chooses among \['weight', 'pspwght'\]"):
+        with pytest.warns(SurveyWarning, match=r"name one in weight=, of \['weight', 'pspwght'\]"):
             assert read_survey(table, value_labels=LABELS).weight is None
         assert read_survey(table, value_labels=LABELS, weight="pspwght").weight == "pspwght"
 
@@ -480,7 +480,7 @@ class TestAnomalies:
             survey = read_survey(table)
         assert survey.backgrounds == []
         assert "1,000 levels" in self.only(survey, "not proposed")["detail"]
-        with pytest.warns(SurveyWarning, match="cells will be nearly empty: region"):
+        with pytest.warns(SurveyWarning, match="which makes cells nearly empty: region"):
             survey = read_survey(table, backgrounds=["region"])
         assert len(survey.tabulate()) == 1000
 

@@ -56,20 +56,20 @@ def test_what_only_sounds_like_one(name, values, label):
 def test_a_body_weight_without_a_label_is_seen_by_its_values():
     weight, said = read("weight", BODIES)
     assert weight is None
-    assert "called a weight, but with values of bodies" in said
+    assert "called a weight, but with values like body weights" in said
 
 
 @pytest.mark.parametrize(("name", "values"), [("fex", PEOPLE * 1.5), ("PONDERA", PEOPLE), ("fexp", PEOPLE)])
 def test_one_guessed_by_its_name_alone_is_taken_and_said(name, values):
     weight, said = read(name, values)
     assert weight == name
-    assert "a weight guessed by its name alone" in said
+    assert "a weight guessed from its name alone" in said
     assert f"weight='{name}' or weight=None" in said
 
 
 def test_several_are_left_to_the_user():
     table = pd.DataFrame({"q": ["yes", "no"] * (N // 2), "ponde": SHARES, "peso": SHARES[::-1]})
-    with pytest.warns(SurveyWarning, match=r"weight= chooses among \['ponde', 'peso'\]"):
+    with pytest.warns(SurveyWarning, match=r"name one in weight=, of \['ponde', 'peso'\]"):
         assert read_survey(table).weight is None
 
 

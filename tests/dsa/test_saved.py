@@ -233,7 +233,7 @@ def test_an_interrupted_save_leaves_nothing(fitted, tmp_path, monkeypatch, where
         with pytest.raises(KeyboardInterrupt):
             fitted.save(tmp_path / "deep" / "there")
     assert not list(tmp_path.glob("deep/*"))
-    with pytest.raises(FileNotFoundError, match="holds no saved estimator"):
+    with pytest.raises(FileNotFoundError, match="does not hold a saved estimator"):
         surveysim.load(tmp_path / "deep" / "there")
     fitted.save(tmp_path / "deep" / "there")  # and the path is free
 
@@ -267,7 +267,7 @@ def test_a_killed_save_leaves_nothing_that_loads(fitted, tmp_path, where):
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere holds no saved estimator: surveysim\.json"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere does not hold a saved estimator: surveysim\.json"):
         surveysim.load(tmp_path / "nowhere")
 
 
@@ -290,8 +290,8 @@ def test_cut_off_json(saved, keep):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: state.update(format=99), r"has format 99; this version of surveysim reads format 2"),
-        (lambda state: state.pop("format"), r"has format None"),
+        (lambda state: state.update(format=99), r"has the format 99; this version of surveysim reads format 2"),
+        (lambda state: state.pop("format"), r"has the format None"),
         (
             lambda state: state.update({"class": "os.system"}),
             r"names the class 'os\.system'; only \['DSARegressor', 'QuestionBank'\]",
@@ -310,7 +310,7 @@ def test_changed_json(saved, change, message):
 
 def test_json_that_is_no_object(saved):
     (saved / STATE_FILE).write_text("[1]")
-    with pytest.raises(ValueError, match="has format None"):
+    with pytest.raises(ValueError, match="has the format None"):
         surveysim.load(saved)
 
 

@@ -200,7 +200,7 @@ class TestElicited:
         calibrator = DistributionCalibrator("linear", gate=False)
         expected = calibrator.fit(P[:, [1, 2, 0]], Y[:, [1, 2, 0]]).predict(self.TABLE.to_numpy())
         np.testing.assert_array_equal(calibrator.fit(self.TABLE, REVERSED).predict(self.TABLE), expected)
-        with pytest.raises(ValueError, match="in another order than at fit"):
+        with pytest.raises(ValueError, match="in a different order than at fit"):
             calibrator.predict(self.TABLE[["no", "partly", "yes"]])
         with pytest.raises(ValueError, match=r"P has columns .* but Y has no such names"):
             calibrator.fit(self.TABLE, Y)

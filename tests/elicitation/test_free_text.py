@@ -145,5 +145,5 @@ def test_bad_parameters(parameters: dict[str, Any], error: type[Exception], word
 
 def test_anchors_of_questions_that_are_not_there() -> None:
     model = SimilarityElicitor("nano", rater=RATER, question=QUESTION, anchors={"x": ["a", "b", "c"]}).fit(X)
-    with pytest.raises(ValueError, match=r"anchors are for questions \['x'\]"):
+    with pytest.raises(ValueError, match=r"anchors name the questions \['x'\]"):
         model.predict(X)

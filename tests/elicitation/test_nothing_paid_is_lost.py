@@ -51,7 +51,7 @@ def check(elicitation: Elicitation | None, n: int) -> None:
 
 
 @pytest.mark.parametrize("how", ["elicit", "predict", "calibrated", "fused"])
-@pytest.mark.filterwarnings("ignore:.*asks were left")
+@pytest.mark.filterwarnings("ignore:.*asks were not tried")
 def test_a_key_that_is_revoked_leaves_what_was_answered_on_the_exception(how: str) -> None:
     with LoopbackServer(Canned(lambda body: SHARES), faults=revoked) as server:
         model = elicitor(server)
@@ -65,7 +65,7 @@ def test_a_key_that_is_revoked_leaves_what_was_answered_on_the_exception(how: st
             run[how]()
     check(caught.value.elicitation, 10)
     assert isinstance(caught.value, ValueError)
-    assert "10 of 12 answers had come" in caught.value.__notes__[0]
+    assert "10 of 12 answers had arrived" in caught.value.__notes__[0]
     check(pickle.loads(pickle.dumps(caught.value)).elicitation, 10)
 
 

@@ -230,8 +230,8 @@ def test_other_texts_are_refused(texts: Any, words: str) -> None:
         ({"epsilon": True}, TypeError, "epsilon"),
         ({"encoder": 3}, TypeError, "encoder must be"),
         ({"encoder": lambda texts: np.ones((1, 2))}, ValueError, r"shape \(4, d\); got \(1, 2\)"),
-        ({"encoder": lambda texts: np.zeros((4, 2))}, ValueError, "no direction .* 'east'"),
-        ({"encoder": lambda texts: np.full((4, 2), np.nan)}, ValueError, "no direction"),
+        ({"encoder": lambda texts: np.zeros((4, 2))}, ValueError, "without direction .* 'east'"),
+        ({"encoder": lambda texts: np.full((4, 2), np.nan)}, ValueError, "without direction"),
     ],
 )
 def test_bad_parameters(parameters: dict[str, Any], error: type[Exception], words: str) -> None:

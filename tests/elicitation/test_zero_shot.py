@@ -246,7 +246,7 @@ class TestAveraging:
 
     def test_short_sequences_warn(self, monkeypatch):
         elicitor, _ = asking(lambda ask: "A", monkeypatch, method="sequence")
-        with pytest.warns(UserWarning, match=r"answers list 1.0 draws on average, 30 were asked for"):
+        with pytest.warns(UserWarning, match=r"answers list 1.0 draws on average, but 30 were asked for"):
             elicitor.fit(X).predict(X)
 
     def test_percentages_and_label_probabilities_are_not_smoothed(self, monkeypatch):
@@ -513,13 +513,13 @@ class TestAsAnEstimator:
         ({"smoothing": "some"}, ValueError, "smoothing must be a number of at least 0 or auto, got 'some'"),
         ({"backgrounds": "age"}, TypeError, "backgrounds must be True or False, got 'age'"),
         ({"template": "nobody"}, ValueError, "unknown template 'nobody'"),
-        ({"template": ["default", "pollster"]}, TypeError, "several are for method='paraphrased'"),
+        ({"template": ["default", "pollster"]}, TypeError, "several belong to method='paraphrased'"),
         ({"template": "pollster", "method": "paraphrased"}, ValueError, "needs several wordings"),
         ({"template": [Template("a"), Template("a")], "method": "paraphrased"}, ValueError, "with different names"),
         ({"base_url": "http://localhost/v1"}, ValueError, 'base_url is for models behind a server, .*"openai:"'),
         ({"api_key_env": "sk-123", "model": "openai:x"}, ValueError, r"must be the \*name\* of an environ"),
         ({"base_url": "localhost:8000", "model": "openai:x"}, ValueError, "base_url must be an http address"),
-        ({"base_url": "http://u:pw@h/v1", "model": "openai:x"}, ValueError, "^(?!.*pw@).*may hold no user name"),
+        ({"base_url": "http://u:pw@h/v1", "model": "openai:x"}, ValueError, "^(?!.*pw@).*must not hold a user name"),
         ({"model": "openai:"}, ValueError, "a remote model needs a name"),
         ({"max_workers": 0}, ValueError, "max_workers must be a whole number of at least 1"),
         ({"journal": 3}, TypeError, "journal must be a file or None"),

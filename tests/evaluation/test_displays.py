@@ -247,7 +247,7 @@ def test_the_training_history(cells: Cells) -> None:
     for stage in sorted(set(final["stage"])):
         own = final[final["stage"] == stage]
         np.testing.assert_allclose(display.lines_[f"stage {stage}"].get_ydata(), own["cross_entropy"])
-    with pytest.raises(TypeError, match="keeps no history_"):
+    with pytest.raises(TypeError, match="does not keep a history_"):
         TrainingHistoryDisplay.from_estimator(LogitRegressor(question=asked).fit(vote.X, vote.Y[:, :2]))
     with pytest.raises(ValueError, match="lacks the columns"):
         TrainingHistoryDisplay(history.drop(columns="shift")).plot()

@@ -41,7 +41,9 @@ class TestAllocate:
         assert 600 - 1 < 4 * n[0] + n[1] <= 600
 
     def test_a_budget_below_the_minimum(self):
-        with pytest.raises(ValueError, match="minimum of respondents in all groups costs 20, the budget is 15"):
+        with pytest.raises(
+            ValueError, match="minimum number of respondents in all groups costs 20, but the budget is 15"
+        ):
             allocate(np.ones(2), np.ones(2), np.array([10, 10]), 15)
 
 
@@ -122,7 +124,7 @@ class TestPlan:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"budget": 1}, "minimum of respondents"),
+            ({"budget": 1}, "minimum number of respondents"),
             ({"cost": {"village": 2.0}}, r"cost names \['village'\]"),
             ({"cost": -1.0}, "cost must be positive"),
             ({"target": "cells"}, "target must be one of"),

@@ -307,7 +307,7 @@ def test_nominal_questions_are_refused(cells):
         with pytest.raises(ValueError, match=rf"scorer of {name.removeprefix('neg_')} needs options on a scale.*party"):
             get_scorer(name)(MeanRegressor(PARTY).fit(X, Y), X, Y)
     mixed = MeanRegressor({"party": PARTY, "scale": SCALE}).fit(X, Y)
-    with pytest.raises(ValueError, match=r"among \['party'\]: score these apart, with neg_js_divergence_scorer"):
+    with pytest.raises(ValueError, match=r"such as \['party'\]: score these separately, with neg_js_divergence_scorer"):
         opinion_alignment_scorer(mixed, X.assign(question=["scale", "party"] * 12), Y)
     # rows of ordinal questions alone are fine, and divergences always
     assert opinion_alignment_scorer(mixed, X.assign(question="scale"), Y) > 0

@@ -77,7 +77,7 @@ def test_the_same_prompt_tomorrow(written, expected):
 
 
 def test_a_template_that_refuses_everything():
-    with pytest.raises(ValueError, match="chat template of this model refuses a single user turn: not today"):
+    with pytest.raises(ValueError, match="chat template of this model rejects a single user turn: not today"):
         formatted("qwen2", "{{ raise_exception('not today') }}")
 
 

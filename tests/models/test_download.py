@@ -144,7 +144,9 @@ def test_gigabytes_are_of_what_is_missing(hub, capsys, monkeypatch):
 
     shutil.rmtree(constants.HF_HUB_CACHE)
     monkeypatch.setattr(download.shutil, "disk_usage", lambda place: Usage(3_500_000_000))
-    with pytest.raises(ModelNotFoundError, match=r"needs 4\.20 GB, but .* has 3\.50 GB left: make room or set HF_HOME"):
+    with pytest.raises(
+        ModelNotFoundError, match=r"needs 4\.20 GB, but .* has 3\.50 GB left: free some space, or set HF_HOME"
+    ):
         find_model("owner/model")
 
 
@@ -186,7 +188,7 @@ def test_a_gated_repository(hub):
 
 def test_an_interrupted_download_goes_on(hub, capsys):
     hub.broken = "tokenizer.json"
-    with pytest.raises(ModelNotFoundError, match=r"download of model 'owner/model' failed .*goes on from there"):
+    with pytest.raises(ModelNotFoundError, match=r"download of model 'owner/model' failed .*resumes from there"):
         find_model("owner/model")
     with pytest.raises(ModelNotFoundError, match=r"is not in .*local_files_only=True"):
         find_model("owner/model", local_files_only=True)

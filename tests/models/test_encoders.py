@@ -176,7 +176,7 @@ def test_folders_and_names_that_are_none(tmp_path: Path) -> None:
         load_encoder("no such name!")
     with pytest.raises(ModelNotFoundError, match="local_files_only"):
         load_encoder("owner/encoder", local_files_only=True)
-    with pytest.raises(ModelNotFoundError, match="cannot be had from the hub"):
+    with pytest.raises(ModelNotFoundError, match="cannot be fetched from the hub"):
         load_encoder("owner/encoder")
     with pytest.raises(TypeError, match="named by a folder"):
         load_encoder(3)  # type: ignore[arg-type]

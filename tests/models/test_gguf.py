@@ -154,7 +154,7 @@ def test_what_a_killed_conversion_left_is_never_used_and_removed_later(file, cac
 def test_a_full_disk_is_seen_before(file, monkeypatch):
     usage = shutil.disk_usage(file.parent)
     monkeypatch.setattr("shutil.disk_usage", lambda place: usage._replace(free=10))
-    with pytest.raises(DiskFullError, match=r"needs 0\.02 GB when it is dequantised: make room, or set S"):
+    with pytest.raises(DiskFullError, match=r"needs 0\.02 GB when it is dequantised: free some space, or set S"):
         find_model(file)
 
 
@@ -237,7 +237,7 @@ def test_a_folder_of_gguf_files_says_which_there_are(file):
 
 
 def test_revisions_are_for_the_hub(file):
-    with pytest.raises(ValueError, match="revision='main' is for models on the hub"):
+    with pytest.raises(ValueError, match="revision='main' applies to models on the hub"):
         find_model(file, revision="main")
 
 

@@ -83,7 +83,7 @@ def test_each_process_loads_the_model_once(address):
 def test_a_worker_that_dies_costs_what_it_was_working_on(address, tmp_path):
     with (
         joblib.parallel_config(backend="loky", n_jobs=2),
-        pytest.warns(UserWarning, match=r"a worker died .*pieces of work are done again"),
+        pytest.warns(UserWarning, match=r"a worker died .*pieces of work are repeated"),
     ):
         results = dict(processes.spread(square_unless_first, range(12), address, str(tmp_path)))
     assert results == {i: i**2 for i in range(12)}

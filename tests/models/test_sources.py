@@ -63,7 +63,7 @@ def test_a_folder_without_config(tmp_path):
 
 def test_an_adapter_folder(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(ModelNotFoundError, match="holds an adapter only: merge it"):
+    with pytest.raises(ModelNotFoundError, match="holds only an adapter: merge it"):
         find_model(tmp_path)
 
 
@@ -150,9 +150,9 @@ def test_a_network_is_no_name(tiny):
 
 
 def test_revisions_are_for_the_hub(folder):
-    with pytest.raises(ValueError, match="revision='main' is for models on the hub"):
+    with pytest.raises(ValueError, match="revision='main' applies to models on the hub"):
         find_model(folder, revision="main")
-    with pytest.raises(ValueError, match="revision='main' is for models on the hub"):
+    with pytest.raises(ValueError, match="revision='main' applies to models on the hub"):
         find_model("nano", revision="main")
     with pytest.raises(TypeError, match="revision must be a string"):
         find_model("owner/model", revision=1)  # type: ignore[arg-type]

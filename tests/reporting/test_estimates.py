@@ -145,5 +145,5 @@ def test_a_picture_takes_axes(estimates: GroupEstimates) -> None:
     assert estimates.plot(axes, question="sex").axes_[1] is axes[1]
     with pytest.raises(ValueError, match="there are 5 options to draw, but 2 axes"):
         estimates.plot(axes, question="taxes")
-    with pytest.raises(ValueError, match="name one of the questions"):
+    with pytest.raises(ValueError, match="name one question"):
         estimates.plot()

@@ -202,7 +202,7 @@ def test_questions_of_different_length(cells: Cells) -> None:
     assert table["share"].notna().all()
     for question, own in table.groupby("question"):
         assert own.groupby("group")["share"].sum().tolist() == pytest.approx([100.0, 100.0]), question
-    with pytest.raises(ValueError, match="name one of the questions"):
+    with pytest.raises(ValueError, match="name one question"):
         table.of_question()
     with pytest.raises(ValueError, match="there is no question 'content2'"):
         table.of_question("content2")

@@ -99,7 +99,7 @@ def numbered(table: Cells) -> Cells:
         ({}, ValueError, "at least one name"),
         ([], ValueError, "surveys must map"),
         ({"a/b": "town"}, ValueError, "'a/b'"),
-        ({" ": "town"}, ValueError, "needs a name"),
+        ({" ": "town"}, ValueError, "must not contain"),
         (
             {"a": 1},
             TypeError,

@@ -240,7 +240,7 @@ class TestExclusions:
         ({"weights": [1, 1, np.inf, 1, 1, 1]}, ValueError, "infinite in row 2"),
         ({"weights": [0.0] * 6}, ValueError, "all weights are 0"),
         ({"weights": ["a"] * 6}, TypeError, "weights must be numbers"),
-        ({"weights": SURVEY["weight"].iloc[::-1]}, ValueError, "another index"),
+        ({"weights": SURVEY["weight"].iloc[::-1]}, ValueError, "a different index"),
         ({"weights": np.ones((6, 2))}, ValueError, "one value per respondent"),
         ({"missing": "skip"}, ValueError, "missing must be one of"),
         ({"missing": None}, TypeError, "missing must be one of"),

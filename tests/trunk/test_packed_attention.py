@@ -156,13 +156,13 @@ def test_parts_of_attention_that_are_not_known_are_refused(said):
 def test_a_mask_that_is_not_a_rule_is_refused_and_so_is_none_at_all():
     with pytest.raises(UnfitModelError, match="attends with a mask"):
         call(torch.ones(1, 1, 3, 3))
-    with pytest.raises(UnfitModelError, match="does not say who sees whom"):
+    with pytest.raises(UnfitModelError, match="does not say which positions see which"):
         call(None)
 
 
 def test_a_thread_in_which_nobody_said_how_to_attend():
     query = torch.zeros(1, 2, 3, 4)
-    with pytest.raises(UnfitModelError, match="nobody said how"):
+    with pytest.raises(UnfitModelError, match="no way of attending was set"):
         attention._attention(nn.Module(), query, query, query, None)
 
 

@@ -1,4 +1,4 @@
-"""Models behind a server that speaks OpenAI's chat protocol; the `openai` client is imported when one is asked."""
+"""Models behind a server that speaks OpenAI's chat protocol; the `openai` client is imported on first use."""
 
 from __future__ import annotations
 

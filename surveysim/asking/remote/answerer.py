@@ -33,10 +33,10 @@ DEADLINE = 5.0
 class RemoteAnswerer:
     """A model behind a server that speaks OpenAI's chat protocol: hosted, or vLLM, llama.cpp, ``transformers serve``.
 
-    Asks run side by side, are tried again when the server is busy or the connection breaks, and are handed over one by
-    one as they are answered. The first ask goes alone: a wrong key, an unknown model or a server that is out of reach
-    raises before anything is spent. What a server ignores or refuses (several draws in one request, JSON schemas,
-    log-probabilities, seeds) is noticed once, see `notices`, and worked around.
+    Asks run side by side, are retried when the server is busy or the connection breaks, and are delivered one by one as
+    they are answered. The first ask goes alone: a wrong key, an unknown model or an unreachable server raises before
+    anything is spent. What a server ignores or refuses (several draws in one request, JSON schemas, log-probabilities,
+    seeds) is noticed once, see `notices`, and worked around.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class RemoteAnswerer:
         if not isinstance(name, str):
             raise TypeError(f"a remote model's name must be a string, got {type(name).__name__}")
         if not name.strip():
-            raise ValueError("a remote model needs a name, as its server knows it")
+            raise ValueError("a remote model needs a name, the one that its server knows it by")
         check_key_name(api_key_env)
         self.name = name
         self.base_url = None if base_url is None else _clean_url(base_url, "base_url")
@@ -132,7 +132,7 @@ class RemoteAnswerer:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """What determines the answers, as far as it can be told from here: protocol, model, address."""
+        """What determines the answers, as far as it is known here: protocol, model, address."""
         return {"kind": "server", "protocol": "chat.completions", "model": self.name, "base_url": self._address()}
 
     @property
@@ -141,7 +141,17 @@ class RemoteAnswerer:
         return tuple(self._traits.notices)
 
     def labels(self, n_options: int) -> tuple[str, ...]:
-        """The first alphabet that has so many labels: a server does not tell what its tokens are."""
+        """Labels for a number of options, from the first alphabet that has enough: a server hides its tokens.
+
+        Parameters
+        ----------
+        n_options : int
+            Options to be labelled.
+
+        Returns
+        -------
+        tuple of str
+        """
         return candidate_labels(n_options)[0]
 
     def answer(
@@ -166,13 +176,13 @@ class RemoteAnswerer:
         Returns
         -------
         list of Answer
-            One that could not be had says so in `failure`. When the server breaks off in the middle, what is left is
+            An answer that did not arrive says why in `failure`. If the server breaks off in the middle, the rest are
             failures, with a RuntimeWarning.
 
         Raises
         ------
         RemoteError
-            If the server refuses the key, the model or the requests as such, or cannot be reached, before anything was
+            If the server refuses the key, the model or all requests, or cannot be reached, before anything was
             answered.
         LabelProbabilitiesUnavailable
             If label probabilities are asked for and the server sends none.
@@ -196,7 +206,7 @@ class RemoteAnswerer:
 
     @contextmanager
     def connected(self) -> Iterator[tuple[OpenAI, Exchange]]:
-        """A client of the server, and what sends requests with it; closed at the end."""
+        """A client of the server, and the session that sends requests with it; closed at the end."""
         client, exchange = self._connect()
         try:
             yield client, exchange
@@ -221,7 +231,7 @@ class RemoteAnswerer:
 
     @property
     def traits(self) -> ServerTraits:
-        """What the server has been seen to take and to ignore."""
+        """What the server has been seen to accept and to ignore."""
         return self._traits
 
     def _address(self) -> str:
@@ -257,8 +267,8 @@ def _clean_url(url: object, what: str) -> str:
         parts, host, port = None, None, None
     if parts is not None and (parts.username or parts.password or parts.query or parts.fragment):
         raise ValueError(
-            f"{what} may hold no user name, password, query or fragment, because it is written into journals: pass the "
-            "key by api_key_env"
+            f"{what} must not hold a user name, password, query or fragment, because it is written into journals: "
+            "pass the key by api_key_env"
         )
     if parts is None or parts.scheme.lower() not in ("http", "https") or not host:
         raise ValueError(f"{what} must be an http address such as 'http://localhost:8000/v1', got {url!r}")

@@ -160,7 +160,7 @@ class BatchFolder:
                 metadata={"surveysim": digest},
             )
         except openai.OpenAIError as error:
-            raise self._error(f"{file.name} was not taken", error) from None
+            raise self._error(f"{file.name} was not accepted", error) from None
         return str(batch.id)
 
     def _collect(self, client: OpenAI, exchange: Exchange, name: str, batch_id: str, wanted: Mapping[str, Ask]) -> bool:

@@ -59,7 +59,7 @@ def _choices(body: object, text: str) -> list[Mapping[str, object]]:
     if isinstance(body, Mapping) and (body.get("error") or (choices is None and any(map(body.get, _ERROR_KEYS)))):
         raise ReportedError(body)
     if not isinstance(choices, list) or not all(isinstance(choice, Mapping) for choice in choices):
-        raise BadReply(f"the reply is no chat completion: it begins {text[:80]!r}")
+        raise BadReply(f"the reply is not a chat completion: it begins {text[:80]!r}")
     if len(choices) == 1 and choices[0].get("error"):
         raise ReportedError(choices[0])
     return choices
@@ -88,7 +88,7 @@ def _from_events(text: str) -> Iterator[Mapping[str, object]]:
         try:
             chunk = json.loads(data)
         except (ValueError, RecursionError):
-            raise BadReply(f"the reply is a stream that holds no JSON: {data[:80]!r}") from None
+            raise BadReply(f"the reply is a stream without JSON: {data[:80]!r}") from None
         choices = chunk.get("choices") if isinstance(chunk, Mapping) else None
         for choice in [] if choices == [] else _choices(chunk, data):
             parts.setdefault(choice.get("index"), []).append(choice)

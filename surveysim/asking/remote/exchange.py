@@ -1,4 +1,4 @@
-"""One request and its reply: sent, waited for until a deadline, read, and judged."""
+"""One request and its reply: sent, awaited until a deadline, read, and judged."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Exchange:
         Taken out of answers and messages.
     model : str
     traits : ServerTraits
-        What is known of the server; what a reply shows is added.
+        What is known about the server; what a reply shows is added.
     patience : Patience
     deadline : float
         Seconds that one request may take in all.
@@ -85,7 +85,7 @@ class Exchange:
             received = within(self.deadline, lambda: self._send(request))
         except TimeoutError:
             # The thread that waits for it ends when the client is closed, or the server is done.
-            said = f"the server was not done after {self.deadline:g} seconds"
+            said = f"the server had not finished after {self.deadline:g} seconds"
             return Trouble(Outcome.RETRY, said, unreachable=True)
         return received if isinstance(received, Trouble) else self.read(*received, request, call)
 
@@ -104,7 +104,7 @@ class Exchange:
                         said = f"the reply is longer than {MOST_BYTES // 2**20} MiB: it was not read to its end"
                         return Trouble(Outcome.FAIL, said, paid=True)
                     if time.monotonic() > end:
-                        said = f"the server was not done after {self.deadline:g} seconds"
+                        said = f"the server had not finished after {self.deadline:g} seconds"
                         return Trouble(Outcome.RETRY, said, unreachable=True)
                 return b"".join(parts).decode("utf-8", "replace"), dict(response.headers)
         except openai.OpenAIError as error:

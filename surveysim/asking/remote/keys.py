@@ -56,7 +56,8 @@ def check_key_name(name: object) -> None:
     if not _NAME.fullmatch(name):
         raise ValueError(
             "api_key_env must be the *name* of an environment variable that holds the key, such as 'OPENAI_API_KEY'; "
-            "what came cannot be such a name (is it the key itself? It belongs into the environment, not into code)"
+            "the value that was passed cannot be such a name (is it the key itself? It belongs in the environment, "
+            "not in code)"
         )
 
 
@@ -75,8 +76,8 @@ def read_key(name: str | None) -> Key | None:
     key = os.environ.get(name, "").strip()
     if not key:
         raise ValueError(
-            f"the environment variable {shown} is not set: api_key_env is the *name* of the variable that holds the "
-            "server's key. Set it before you start Python, for instance with `export NAME=...`"
+            f"the environment variable {shown} is not set. api_key_env is the *name* of the variable that holds the "
+            "server's key: set it before you start Python, for instance with `export NAME=...`"
         )
     if not key.isascii() or not key.isprintable():
         raise ValueError(f"the key in the environment variable {shown} has characters that no key has: copy it again")

@@ -45,7 +45,10 @@ def ending(choice: Mapping[str, object]) -> Ending:
 
     Examples
     --------
-    >>> [ending({"finish_reason": word}) for word in ("stop", "MAX_TOKENS", "content_filter", "error", None, "tools")]
+    >>> [
+    ...     ending({"finish_reason": word})
+    ...     for word in ("stop", "MAX_TOKENS", "content_filter", "error", None, "tools")
+    ... ]
     ['stop', 'length', 'filtered', 'broken', 'stop', 'unknown']
     """
     if choice.get("error"):

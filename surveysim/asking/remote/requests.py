@@ -86,7 +86,7 @@ class ServerTraits:
 
     def ignores_format(self) -> None:
         self.keeps_format = False
-        self.notice("the server does not keep to `response_format`: answers are read as they come")
+        self.notice("the server does not follow `response_format`: answers are read as they come")
 
     def adapt(self, sent: Mapping[str, Any], trouble: Trouble) -> bool:
         """Take a refusal in: True where the request is worth another try in another form.
@@ -111,7 +111,10 @@ class ServerTraits:
         """What the user can do about a refusal that cannot be worked around; maybe nothing."""
         if _blamed(sent, trouble) != "temperature":
             return ""
-        return f". This model takes no temperature of {sent['temperature']:g}: pass temperature=1, which is left out"
+        return (
+            f". This model does not accept a temperature of {sent['temperature']:g}: pass temperature=1, which is "
+            "then left out"
+        )
 
     def _adapt(self, blamed: str | None, sent: Mapping[str, Any]) -> str:
         # Several workers may be refused at once: only a request in the form that is current changes anything.

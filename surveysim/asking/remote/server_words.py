@@ -159,7 +159,7 @@ def _dumped(body: object) -> str:
     try:
         return json.dumps(body, default=str)[:_READ]
     except (ValueError, RecursionError):
-        return "an error that nests too deep to be read"
+        return "an error nested too deeply to be read"
 
 
 def _decoded(text: str) -> Any:

@@ -145,7 +145,7 @@ class Session:
             if found.outcome is Outcome.REFUSED:
                 if call[0].kind == "label" and self._traits.top == 0 and "label" not in self._traits.answered:
                     raise LabelProbabilitiesUnavailable(
-                        f"{self._model!r} does not tell the probabilities of its tokens: {found.message}"
+                        f"{self._model!r} does not give the probabilities of its tokens: {found.message}"
                     )
                 return replace(found, outcome=Outcome.STOP, message=found.message + self._traits.advice(request, found))
             if found.outcome is not Outcome.RETRY:
@@ -195,7 +195,7 @@ class Session:
                 limit = 3 if not self._answered else 2 * self._max_workers + 2
                 down = self._failed_in_a_row >= limit
             if down:
-                self._halt(f"{self._failed_in_a_row} requests in a row had no answer; the last: {trouble.message}")
+                self._halt(f"{self._failed_in_a_row} requests in a row were not answered; the last: {trouble.message}")
 
     def _halt(self, reason: str) -> None:
         with self._lock:
@@ -209,5 +209,5 @@ class Session:
         if not self._answered:
             raise RemoteError(message)
         left = sum(answer is None for answer in self._answers)
-        warn(f"{message}. {left} asks were left")
+        warn(f"{message}. {left} asks were not tried")
         self._answers = [answer or Answer(failure=f"not asked: {reason}") for answer in self._answers]

@@ -1,4 +1,4 @@
-"""What goes wrong between here and a server, and what to do about it: try again, give one answer up, or stop."""
+"""What can go wrong with a server, and what to do about it: try again, give up one answer, or stop."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TRY_AGAIN = frozenset({408, 409, 425, 429})
 
 
 class RemoteError(SurveysimError, RuntimeError):
-    """A server cannot be used: it is out of reach, refuses the key, or does not know the model.
+    """A server cannot be used: it is unreachable, refuses the key, or does not know the model.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Outcome(Enum):
     """What a trouble means for the request that met it."""
 
     RETRY = "try again"
-    REFUSED = "refused as it was put: perhaps without one of its parameters"
+    REFUSED = "refused in this form: it may be accepted without one of its parameters"
     FAIL = "this request has no answer"
     STOP = "no request will have one"
 
@@ -90,7 +90,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Patience:
-    """How often and how long to try again: exponential back-off with jitter, or as the server says.
+    """How often and how long to retry: exponential back-off with jitter, or as the server says.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def _judged(status: int, said: ServerWords, message: str, headers: Mapping[str, 
         return Trouble(Outcome.STOP, message)
     if status in _TRY_AGAIN or status >= 500:
         if wait is not None and wait > patience.longest_asked:
-            return Trouble(Outcome.STOP, f"{message}; it asks to wait for {wait:.0f} seconds")
+            return Trouble(Outcome.STOP, f"{message}; it asks for a wait of {wait:.0f} seconds")
         if wait is None and status == 429 and (reset := until_reset(headers)) is not None:
             wait = min(reset, patience.longest_asked)  # when the limit is whole again; part of it may do
         unsupported = status >= 500 and _UNSUPPORTED.search(said.words) is not None

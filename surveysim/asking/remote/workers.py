@@ -1,4 +1,4 @@
-"""A few threads that work through jobs, stop together, and never keep Python from leaving."""
+"""A few threads that work through jobs, stop together, and never keep Python from exiting."""
 
 from __future__ import annotations
 

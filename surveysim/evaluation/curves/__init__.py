@@ -1,1 +1,1 @@
-"""Respondent curves: what a sample of each size is worth, as it is run, stored, summed up and read."""
+"""Respondent curves, which say what a sample of each size is worth: run, stored, summarised and read."""

@@ -1,4 +1,4 @@
-"""One split of the protocol: train on n respondents, compare with those held out, at three levels.
+"""One split of the protocol: train on n respondents, and compare with those held out, at three levels.
 
 Respondents are permuted with ``numpy.random.default_rng(seed)``; the first n train, the rest are the truth. The truth
 is a sample too, so beside the raw divergence stands the one with its expected noise taken off (debiased).
@@ -161,7 +161,7 @@ def evaluate_sample(split: RespondentSplit) -> pd.DataFrame:
 
 
 def evaluate_floor(split: RespondentSplit, *, surveys: bool = True) -> pd.DataFrame:
-    """The same for a perfect prediction, and what random surveys of other sizes would show.
+    """The same for a perfect prediction, and for random surveys of other sizes.
 
     Its raw divergence is what debiasing subtracts there; with `surveys`, the columns `SURVEY_COLUMNS` are added.
     """
@@ -205,7 +205,7 @@ def passed_weight(estimator: Estimator, weight: ArrayLike | None) -> dict[str, A
     if "sample_weight" in parameters or routed:
         return {"sample_weight": weight}
     warn(
-        f"{type(estimator).__name__}.fit takes no sample_weight: it is fitted with every cell counting alike. For "
+        f"{type(estimator).__name__}.fit does not take sample_weight, so every cell counts the same. For "
         "a pipeline or search, enable scikit-learn's metadata routing."
     )
     return {}

@@ -1,4 +1,4 @@
-"""Results on disk, one file a run, under a key that is made of everything that determines them."""
+"""Results on disk, one file per run, under a key that is made of everything that determines them."""
 
 from __future__ import annotations
 

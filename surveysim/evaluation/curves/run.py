@@ -73,7 +73,7 @@ def respondent_curve(
     random_state: int = 0,
     report: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
-    """Train on samples of a survey's respondents and compare with all others, as the DSA paper does.
+    """Train on samples of a survey's respondents, and compare with all others, as the DSA paper does.
 
     Splitting *respondents* measures what a small sample is worth; splitting *cells*, as `cross_val_score` does,
     measures how well unseen backgrounds are predicted. In each split the respondents are shuffled, the first n are
@@ -85,7 +85,7 @@ def respondent_curve(
         Unfitted estimators by name. Where their parameter ``question`` is None it is set to the survey's questions. An
         entry may also be a function from the questions (a mapping) to an estimator. None: the baselines alone.
     data : DataFrame of shape (n_respondents, n_columns)
-        One row a respondent.
+        One row per respondent.
     questions : mapping of str to Question
         The column of each question, as `answers` of `surveysim.tabulate`.
     backgrounds : list of str
@@ -101,11 +101,11 @@ def respondent_curve(
     folds : int or None, default=5
         Folds of respondents, passed to estimators whose ``fit`` takes `folds`.
     min_respondents : float, default=50
-        Groups are compared from this many held-out respondents on, each with the same weight.
+        Groups with at least this many held-out respondents are compared, each with the same weight.
     store : path, optional
-        A folder for results, one file a fit, written when it is done. What is found there is not computed again, so
+        A folder for results, one file per fit, written when it is done. Results found there are not computed again, so
         that an interrupted run resumes. The key is made of data, questions, split, estimator with all its parameters,
-        the library's source code and the versions of the packages. Of an estimator without a seed, one run is kept.
+        the library's source code and the versions of the packages. For an estimator without a seed, one run is kept.
     n_jobs : int, optional
         Processes, as in joblib; each sample (size and split) is one job. A language model is loaded once in each.
     verbose : int, default=0
@@ -157,9 +157,14 @@ def respondent_curve(
     >>> from surveysim import Question
     >>> from surveysim.evaluation import respondent_curve, summarise_curve
     >>> fair = sm.datasets.fair.load_pandas().data
-    >>> rating = Question("How do you rate your marriage?", ["very poor", "poor", "fair", "good", "very good"],
-    ...                   codes=[1, 2, 3, 4, 5])
-    >>> curve = respondent_curve(None, fair, {"rate_marriage": rating}, ["age", "religious"], [200, 800], n_splits=2)
+    >>> rating = Question(
+    ...     "How do you rate your marriage?",
+    ...     ["very poor", "poor", "fair", "good", "very good"],
+    ...     codes=[1, 2, 3, 4, 5],
+    ... )
+    >>> curve = respondent_curve(
+    ...     None, fair, {"rate_marriage": rating}, ["age", "religious"], [200, 800], n_splits=2
+    ... )
     >>> summarise_curve(curve, "js_debiased").round(4)  # doctest: +NORMALIZE_WHITESPACE
     n                           200     800
     model
@@ -293,7 +298,7 @@ def _as_mapping(questions: Mapping[str, Question] | Question) -> dict[str, Quest
 
 def _check_sizes(sizes: Sequence[int], data: pd.DataFrame, min_respondents: float) -> list[int]:
     if not isinstance(data, pd.DataFrame):
-        raise TypeError(f"data must be a pandas DataFrame, one row a respondent, got {type(data).__name__}")
+        raise TypeError(f"data must be a pandas DataFrame, one row per respondent, got {type(data).__name__}")
     check_number("min_respondents", min_respondents, low=0, open_low=True)
     checked: list[Any] = [sizes] if isinstance(sizes, numbers.Integral) else list(sizes)
     if not checked:
@@ -303,7 +308,7 @@ def _check_sizes(sizes: Sequence[int], data: pd.DataFrame, min_respondents: floa
         if n + min_respondents > len(data):
             raise ValueError(
                 f"sizes has {n:,} respondents to train on, but the survey has {len(data):,} and at least "
-                f"{min_respondents:g} must be left to be the truth"
+                f"{min_respondents:g} must be left over as the truth"
             )
     if len(set(checked)) < len(checked):
         raise ValueError(f"sizes names a number twice: {checked}")
@@ -318,7 +323,7 @@ def _check_estimators(estimators: Mapping[str, Measured] | None, baselines: bool
         if not isinstance(name, str):
             raise TypeError(f"estimators must be named by text, got {name!r}")
         if name in (SAMPLE, FLOOR):
-            raise ValueError(f"estimators: the name {name!r} is that of a row which is always there; choose another")
+            raise ValueError(f"estimators: the name {name!r} belongs to a row that is always there; choose another")
         if not callable(estimator) and not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
             raise TypeError(f"estimators[{name!r}] must have fit and predict, got {estimator!r}")
         if isinstance(estimator, type):

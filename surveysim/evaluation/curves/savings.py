@@ -1,4 +1,4 @@
-"""How many respondents a model saves: against a statistical model first, and against raw cells only beside that."""
+"""How many respondents a model saves: first against a statistical model, and only beside that against raw cells."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def respondents_saved(
     n_draws: int = 1000,
     random_state: RandomState = 0,
 ) -> pd.DataFrame:
-    """Find how many respondents a reference would need to be as near to the truth as a model trained on `n_train`.
+    """Find how many respondents a reference would need to come as close to the truth as a model trained on `n_train`.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def respondents_saved(
         Default: all models of the curve but the baseline (with ``reference="cells"``, the baseline too).
     reference : {"baseline", "cells"}, default="baseline"
         "baseline": the order-aware logit fitted to a sample, as measured in the curve. That is what the language model
-        saves. "cells" adds, *beside* these rows, the savings against raw cells, a random survey whose shares are taken
-        as they are: the headline figure of papers, which any model with a little smoothing beats.
+        saves. "cells" adds, *beside* these rows, the savings against raw cells, that is a random survey whose shares
+        are taken as they are: the headline figure of papers, which any model with a little smoothing achieves.
     baseline : str, default="order-aware logit"
         Its name in the curve.
     levels : list of str, default=("cell", "attribute", "population")
@@ -74,7 +74,7 @@ def respondents_saved(
         n_train / needed, negative where the model needs more, with ``saved_low`` and ``saved_high``; ``resampled``; and
         ``note``, which gives the reason where ``needed`` is NaN: the truth is too noisy (its floor is over half of the
         divergence), or needed respondents outside the curve's sizes, which are not extrapolated. An interval that
-        reaches outside ends there in 0 or infinity.
+        reaches beyond them ends in 0 or infinity.
 
     Raises
     ------
@@ -93,11 +93,21 @@ def respondents_saved(
     --------
     >>> import pandas as pd
     >>> from surveysim.evaluation import respondents_saved
-    >>> runs = [(model, n, 0, "cell", f"Q{q}", 10, D / n + 0.001, D / n)
-    ...         for q in range(6) for model, n, D in [("logit", 200, 2), ("logit", 400, 2), ("mine", 200, 1.6),
-    ...                                               ("floor", 200, 0), ("floor", 400, 0)]]
+    >>> runs = [
+    ...     (model, n, 0, "cell", f"Q{q}", 10, D / n + 0.001, D / n)
+    ...     for q in range(6)
+    ...     for model, n, D in [
+    ...         ("logit", 200, 2),
+    ...         ("logit", 400, 2),
+    ...         ("mine", 200, 1.6),
+    ...         ("floor", 200, 0),
+    ...         ("floor", 400, 0),
+    ...     ]
+    ... ]
     >>> columns = ["model", "n", "split", "level", "question", "n_groups", "js", "js_debiased"]
-    >>> saved = respondents_saved(200, pd.DataFrame(runs, columns=columns), baseline="logit", levels=["cell"])
+    >>> saved = respondents_saved(
+    ...     200, pd.DataFrame(runs, columns=columns), baseline="logit", levels=["cell"]
+    ... )
     >>> saved[["model", "level", "needed", "saved"]].round(2)
       model level  needed  saved
     0  mine  cell   250.0    0.2
@@ -161,7 +171,7 @@ def _save(
         raise ValueError(f"{name!r} was not measured at n_train={n_train!r}; the curve has the sizes {known}")
     noise = _mean(rows[(rows["model"] == FLOOR) & (rows["n"] == n_train)], "js")
     if is_too_noisy(_mean(own, "js"), noise):
-        return _nothing("the truth's noise is over half of the divergence: it cannot be told")
+        return _nothing("the truth's noise is over half of the divergence, so the figure cannot be determined")
     unit = curve_unit(rows[rows["model"].isin([name, baseline, FLOOR])])
     column = "question" if unit == "questions" else "split"
     reference_rows = rows[(rows["model"] == FLOOR) & (rows["n"] == n_train)] if kind == "cells" else rows
@@ -245,8 +255,8 @@ def _baseline_sums(rows: pd.DataFrame, baseline: str, unit: str, value: str) -> 
     sizes = np.array(sorted(set(own["n"])), dtype=np.float64)
     if len(sizes) < 2:
         raise ValueError(
-            f"{baseline!r} was measured at {len(sizes)} size only: how many respondents it would need is read from its "
-            "curve, so run respondent_curve with several sizes, larger ones among them"
+            f"{baseline!r} was measured at only {len(sizes)} size: how many respondents it would need is read from "
+            "its curve, so run respondent_curve with several sizes, some of them larger"
         )
     tables = [_sums(own[own["n"] == n], [value], unit) for n in sizes]
     joined = pd.concat([table[value] for table in tables] + [table["groups"] for table in tables], axis=1).dropna()

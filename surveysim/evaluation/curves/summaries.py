@@ -49,8 +49,12 @@ def summarise_curve(curve: pd.DataFrame, value: str = "js_debiased", level: str 
     --------
     >>> import pandas as pd
     >>> from surveysim.evaluation import summarise_curve
-    >>> runs = [(model, n, split, "cell", "Q1", 10, D / n) for n in (200, 400) for split in (0, 1)
-    ...         for model, D in [("order-aware logit", 2 + split), ("mine", 1.6 + split)]]
+    >>> runs = [
+    ...     (model, n, split, "cell", "Q1", 10, D / n)
+    ...     for n in (200, 400)
+    ...     for split in (0, 1)
+    ...     for model, D in [("order-aware logit", 2 + split), ("mine", 1.6 + split)]
+    ... ]
     >>> columns = ["model", "n", "split", "level", "question", "n_groups", "js_debiased"]
     >>> summarise_curve(pd.DataFrame(runs, columns=columns)).round(4)
     n                     200     400
@@ -89,10 +93,10 @@ def compare_models(
         Names of models; the second is the one to beat.
     level : {"cell", "attribute", "population"}, default="cell"
     confidence : float, default=0.9
-        Of the interval: a bootstrap over questions. With fewer than 5 of them it is over respondents: how much the
-        splits differ, which are other samples to learn from, and a jackknife of the truth, which all splits share. A
-        single split tells only the second. A curve without the jackknife's columns has a bootstrap over splits, which
-        is too narrow. Ends are infinite where the second's divergence may as well be 0.
+        Of the interval: a bootstrap over questions. With fewer than 5 questions it is over respondents: it adds up how
+        much the splits differ, which are different samples to learn from, and a jackknife of the truth, which all
+        splits share. A single split shows only the second. A curve without the jackknife's columns has a bootstrap over
+        splits, which is too narrow. Ends are infinite where the second model's divergence could be 0.
     n_draws : int, default=2000
     random_state : int, RandomState, Generator or None, default=0
 
@@ -111,8 +115,11 @@ def compare_models(
     --------
     >>> import pandas as pd
     >>> from surveysim.evaluation import compare_models
-    >>> runs = [(model, 200, 0, "cell", f"Q{q}", 10, D * (1 + q / 10))
-    ...         for model, D in [("mine", 0.008), ("logit", 0.010)] for q in range(6)]
+    >>> runs = [
+    ...     (model, 200, 0, "cell", f"Q{q}", 10, D * (1 + q / 10))
+    ...     for model, D in [("mine", 0.008), ("logit", 0.010)]
+    ...     for q in range(6)
+    ... ]
     >>> columns = ["model", "n", "split", "level", "question", "n_groups", "js_debiased"]
     >>> curve = pd.DataFrame(runs, columns=columns)
     >>> compare_models(curve, "mine", "logit").round(3)  # doctest: +NORMALIZE_WHITESPACE

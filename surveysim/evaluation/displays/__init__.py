@@ -1,4 +1,4 @@
-"""Pictures in scikit-learn's manner: `from_estimator`, `from_predictions`, `plot`; drawing imports matplotlib."""
+"""Pictures by scikit-learn's conventions: `from_estimator`, `from_predictions`, `plot`; drawing imports matplotlib."""
 
 from surveysim.evaluation.displays.alignment import GroupAlignmentDisplay
 from surveysim.evaluation.displays.curves import RespondentCurveDisplay

@@ -1,4 +1,4 @@
-"""Alignment by group: for whom the prediction is good, the worst first."""
+"""Alignment by group: for whom a prediction is good, the worst first."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ class GroupAlignmentDisplay:
     >>> from surveysim.evaluation import GroupAlignmentDisplay
     >>> X = pd.DataFrame({"sex": ["f", "m"]})
     >>> display = GroupAlignmentDisplay.from_predictions(
-    ...     X, [[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]], [[0.2, 0.3, 0.5], [0.5, 0.3, 0.2]])
+    ...     X, [[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]], [[0.2, 0.3, 0.5], [0.5, 0.3, 0.2]]
+    ... )
     >>> [text.get_text() for text in display.ax_.get_yticklabels()]
     ['m', 'f']
     """
@@ -120,7 +121,7 @@ class GroupAlignmentDisplay:
         return cls(group_report(X, Y_true, Y_pred, **parameters), value=value).plot(ax=ax)
 
     def plot(self, ax: Axes | None = None) -> GroupAlignmentDisplay:
-        """Draw, into given axes or a new figure.
+        """Draw into given axes or a new figure.
 
         Parameters
         ----------
@@ -134,7 +135,7 @@ class GroupAlignmentDisplay:
         Raises
         ------
         ValueError
-            If the value is none of those above, or no group has it.
+            If the value is not one of those above, or no group has it.
         """
         report, heights, heads, end = self._rows()
         own_figure = ax is None

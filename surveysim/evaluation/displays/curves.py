@@ -48,7 +48,7 @@ GREYS = {"pooled marginal": "#adb5bd", "plain logit": "#868e96", "order-aware lo
 
 
 class RespondentCurveDisplay:
-    """How near models come to the truth, by the respondents they learn from.
+    """How close models come to the truth, by the number of respondents that they learn from.
 
     Parameters
     ----------
@@ -71,8 +71,12 @@ class RespondentCurveDisplay:
     --------
     >>> import pandas as pd
     >>> from surveysim.evaluation import RespondentCurveDisplay
-    >>> runs = [(model, n, split, "cell", "Q1", 10, D / n + 0.006, D / n) for n in (200, 500) for split in (0, 1)
-    ...         for model, D in [("order-aware logit", 2), ("mine", 1.6), ("floor", 0)]]
+    >>> runs = [
+    ...     (model, n, split, "cell", "Q1", 10, D / n + 0.006, D / n)
+    ...     for n in (200, 500)
+    ...     for split in (0, 1)
+    ...     for model, D in [("order-aware logit", 2), ("mine", 1.6), ("floor", 0)]
+    ... ]
     >>> columns = ["model", "n", "split", "level", "question", "n_groups", "js", "js_debiased"]
     >>> display = RespondentCurveDisplay.from_curve(pd.DataFrame(runs, columns=columns))
     >>> sorted(display.lines_)
@@ -101,7 +105,7 @@ class RespondentCurveDisplay:
         ax: Axes | None = None,
         **parameters: Any,
     ) -> RespondentCurveDisplay:
-        """Measure an unfitted estimator beside the baselines and draw.
+        """Measure an unfitted estimator beside the baselines, and draw.
 
         Parameters
         ----------
@@ -150,7 +154,7 @@ class RespondentCurveDisplay:
         return cls(curve, level=level, value=value, models=models).plot(ax=ax)
 
     def plot(self, ax: Axes | None = None) -> RespondentCurveDisplay:
-        """Draw, into given axes or a new figure.
+        """Draw into given axes or a new figure.
 
         Parameters
         ----------
@@ -164,7 +168,7 @@ class RespondentCurveDisplay:
         Raises
         ------
         ValueError
-            If the value is none of the four, or a model is not in the curve.
+            If the value is not one of the four, or a model is not in the curve.
         """
         table = self._table()
         sizes = table.columns.to_numpy(dtype=float)
@@ -226,7 +230,7 @@ class RespondentCurveDisplay:
         label_ends(ax, x, ends)
 
     def _limit(self, ax: Axes, table: pd.DataFrame, own: list[str]) -> None:
-        """The sample may be ten times as far off as the rest: it does not decide the axis."""
+        """Limits of the axis, which the sample does not decide: it may be ten times as far off as the rest."""
         rows = table.loc[[*own, FLOOR] if FLOOR in table.index and self.value == "js" else own].to_numpy(dtype=float)
         low, high = np.nanmin(rows), np.nanmax(rows)
         if self.value == "js" and low > 0:

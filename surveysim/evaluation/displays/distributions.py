@@ -1,4 +1,4 @@
-"""Distributions side by side: observed shares, sample, prediction and its intervals, one panel a group."""
+"""Distributions side by side: observed shares, sample, prediction and its intervals, one panel per group."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WIDEST = 14.0
 
 
 class DistributionDisplay:
-    """Observed shares as bars, what is said of them as marks, for a few groups.
+    """Observed shares as bars and predictions as marks, for a few groups.
 
     Use `from_estimator` or `from_predictions` rather than the constructor.
 
@@ -39,7 +39,7 @@ class DistributionDisplay:
         What predictions are compared with: observed shares of respondents who took no part in the fit, or a known
         truth.
     said : mapping of str to float64 array of shape (n_rows, K)
-        What is compared with it, by name; rows of NaN are not drawn.
+        What is compared with the truth, by name; rows of NaN are not drawn.
     titles : list of str
         Who each row is.
     options : list of list of str
@@ -49,7 +49,7 @@ class DistributionDisplay:
     interval : tuple of two arrays of shape (n_rows, K), optional
         Ends of the intervals of the first of `said`.
     truth_name : str, default="observed"
-        What the bars are called: shares of a sample are not the truth; write "truth" where they are.
+        What the bars are called. Shares of a sample are not the truth; write "truth" where they are.
 
     Attributes
     ----------
@@ -72,8 +72,13 @@ class DistributionDisplay:
     >>> from surveysim.evaluation import DistributionDisplay
     >>> question = Question("Should shops close on Sundays?", ["no", "it depends", "yes"])
     >>> X = pd.DataFrame({"age": ["18-29", "65+"]})
-    >>> truth, prediction = [[0.6, 0.2, 0.2], [0.1, 0.3, 0.6]], [[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]]
-    >>> display = DistributionDisplay.from_predictions(truth, prediction, X=X, question=question)
+    >>> truth, prediction = (
+    ...     [[0.6, 0.2, 0.2], [0.1, 0.3, 0.6]],
+    ...     [[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]],
+    ... )
+    >>> display = DistributionDisplay.from_predictions(
+    ...     truth, prediction, X=X, question=question
+    ... )
     >>> display.axes_.shape
     (2,)
     """
@@ -179,9 +184,9 @@ class DistributionDisplay:
             For the options' names.
         question_column : str, default="question"
         truth_respondents, sample_respondents : array-like of shape (n_rows,), optional
-            Told in each panel.
+            Shown in each panel.
         Y_sample : array-like of shape (n_rows, K), optional
-            The training sample's shares; rows of NaN where it has nobody.
+            The training sample's shares; rows of NaN where it has no respondents.
         interval : tuple (lower, upper) of arrays of shape (n_rows, K), optional
         others : mapping of str to array of shape (n_rows, K), optional
             More predictions, such as the baseline's.
@@ -222,7 +227,7 @@ class DistributionDisplay:
         return display.plot(ax=ax, n_columns=n_columns)
 
     def plot(self, ax: Axes | None = None, *, n_columns: int = 3) -> DistributionDisplay:
-        """Draw, into given axes or a new figure.
+        """Draw into given axes or a new figure.
 
         Parameters
         ----------

@@ -39,8 +39,16 @@ class TrainingHistoryDisplay:
     --------
     >>> import pandas as pd
     >>> from surveysim.evaluation import TrainingHistoryDisplay
-    >>> history = pd.DataFrame({"phase": ["refit"] * 3, "stage": [1, 1, 2], "epoch": [1, 2, 1],
-    ...                         "cross_entropy": [1.3, 1.2, 1.21], "shift": [0.0, 0.0, 0.1], "held_out": [None] * 3})
+    >>> history = pd.DataFrame(
+    ...     {
+    ...         "phase": ["refit"] * 3,
+    ...         "stage": [1, 1, 2],
+    ...         "epoch": [1, 2, 1],
+    ...         "cross_entropy": [1.3, 1.2, 1.21],
+    ...         "shift": [0.0, 0.0, 0.1],
+    ...         "held_out": [None] * 3,
+    ...     }
+    ... )
     >>> display = TrainingHistoryDisplay(history).plot()
     >>> sorted(display.lines_)
     ['shift loss', 'stage 1', 'stage 2']
@@ -69,16 +77,16 @@ class TrainingHistoryDisplay:
         sklearn.exceptions.NotFittedError
             Before ``fit``.
         TypeError
-            If the estimator keeps no history.
+            If the estimator does not keep a history.
         """
         check_is_fitted(estimator)
         history = getattr(estimator, "history_", None)
         if not isinstance(history, pd.DataFrame):
-            raise TypeError(f"{type(estimator).__name__} keeps no history_ of its training")
+            raise TypeError(f"{type(estimator).__name__} does not keep a history_ of its training")
         return cls(history).plot(ax=ax)
 
     def plot(self, ax: Sequence[Axes] | np.ndarray | None = None) -> TrainingHistoryDisplay:
-        """Draw, into given axes or a new figure.
+        """Draw into given axes or a new figure.
 
         Parameters
         ----------

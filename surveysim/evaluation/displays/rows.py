@@ -70,7 +70,7 @@ def titles_and_options(
 
 
 def _phrase(column: str, value: str) -> str:
-    """A value that says nothing by itself (a number) is named."""
+    """Name a value that says nothing by itself, as a number does."""
     return f"{column} {value}" if value.replace(".", "").replace("-", "").isdigit() else value
 
 

@@ -21,7 +21,7 @@ __all__ = ["ShiftDisplay"]
 
 
 class ShiftDisplay:
-    """Each dot is one option in one group: its share there less its share among everybody, predicted and observed.
+    """Each dot is one option in one group: its share there minus its share among everybody, predicted and observed.
 
     On the diagonal the predicted shift has the right size. Dots on a flatter line mean that gaps are exaggerated; the
     slope of each attribute is its `gap_inflation` (see `group_report`).
@@ -45,7 +45,8 @@ class ShiftDisplay:
     >>> from surveysim.evaluation import ShiftDisplay
     >>> X = pd.DataFrame({"sex": ["f", "m"]})
     >>> display = ShiftDisplay.from_predictions(
-    ...     X, [[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]], [[0.1, 0.3, 0.6], [0.5, 0.3, 0.2]])
+    ...     X, [[0.2, 0.3, 0.5], [0.4, 0.3, 0.3]], [[0.1, 0.3, 0.6], [0.5, 0.3, 0.2]]
+    ... )
     >>> round(display.slopes_["sex"], 3)
     0.5
     """
@@ -134,7 +135,7 @@ class ShiftDisplay:
         ).plot(ax=ax)
 
     def plot(self, ax: Axes | None = None) -> ShiftDisplay:
-        """Draw, into given axes or a new figure.
+        """Draw into given axes or a new figure.
 
         Parameters
         ----------

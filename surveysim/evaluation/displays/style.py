@@ -1,4 +1,4 @@
-"""How all pictures look: few colours, no frames, direct labels."""
+"""The look of all pictures: few colours, no frames, direct labels."""
 
 from __future__ import annotations
 

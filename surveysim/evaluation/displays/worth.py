@@ -38,7 +38,11 @@ class SourceWorthDisplay:
     --------
     >>> import pandas as pd
     >>> from surveysim.evaluation import SourceWorthDisplay
-    >>> worth = {"source": ["wave 2023", "a model"], "kind": ["people", "model"], "alone": [52.0, 7.0]}
+    >>> worth = {
+    ...     "source": ["wave 2023", "a model"],
+    ...     "kind": ["people", "model"],
+    ...     "alone": [52.0, 7.0],
+    ... }
     >>> display = SourceWorthDisplay(pd.DataFrame(worth | {"given others": [47.0, 1.5]})).plot()
     >>> [float(bar.get_width()) for bar in display.bars_["given others"]]
     [47.0, 1.5]

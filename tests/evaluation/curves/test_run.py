@@ -238,7 +238,7 @@ class Unweighted(RegressorMixin, BaseEstimator):
 
 
 def test_an_estimator_without_weights_is_named(respondents: pd.DataFrame, questions: dict[str, Question]) -> None:
-    with pytest.warns(UserWarning, match="Unweighted.fit takes no sample_weight"):
+    with pytest.warns(UserWarning, match="Unweighted.fit does not take sample_weight"):
         respondent_curve({"even": Unweighted()}, respondents, {"vote": questions["vote"]}, BACKGROUNDS, [100], 1)
 
 

@@ -141,7 +141,7 @@ def test_what_is_refused(parameters: dict[str, Any], message: str) -> None:
 
 def test_a_curve_of_one_size_is_refused() -> None:
     curve = make_curve()
-    with pytest.raises(ValueError, match="measured at 1 size only"):
+    with pytest.raises(ValueError, match="measured at only 1 size"):
         respondents_saved(200, curve[curve["n"] == 200], levels="cell")
     with pytest.raises(ValueError, match="lacks the columns"):
         respondents_saved(200, curve.drop(columns="survey_16"), reference="cells", levels="cell")
