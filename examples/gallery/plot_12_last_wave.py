@@ -11,7 +11,7 @@ uses the old wave as far as it still holds.
 
 # %%
 # A population asked twice
-# -----------------------
+# ------------------------
 # Between the waves each question moves as a whole (``drift``), and each group beside it (``shift_drift``). Effects of
 # groups have a standard deviation of 0.4 on the same scale.
 
