@@ -12,6 +12,7 @@ from surveysim.base import DistributionRegressor
 from surveysim.baselines.logit import LogitRegressor
 from surveysim.cells import FitCells
 from surveysim.fusion.elicited import ElicitedKnowledge
+from surveysim.fusion.forecasts import Forecasts
 from surveysim.fusion.model import FusionModel
 from surveysim.fusion.named import Source, Time, has_people, named_sources, people_series
 from surveysim.fusion.people import with_told_questions
@@ -26,7 +27,7 @@ from surveysim.questions import Question
 __all__ = ["FusedRegressor"]
 
 
-class FusedRegressor(FusedPredictions, DistributionRegressor):
+class FusedRegressor(FusedPredictions, Forecasts, DistributionRegressor):
     """Join a small sample with other evidence: language models, earlier waves, other surveys.
 
     A language model says for each question where its answers lie (the *level*) and how groups differ (the *shifts*).
