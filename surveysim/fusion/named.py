@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -103,9 +104,7 @@ def people_series(people: Mapping[str, Wave], cells: FitCells, time: Time) -> tu
         If two sources, or a source and the training cells, are of the same respondents, or times do not order.
     """
     evidence = {name: wave.evidence(cells.questions, cells.backgrounds) for name, wave in people.items()}
-    for name, own in evidence.items():
-        _check(name, own, cells)
-    _check_apart(evidence)
+    _refuse_same_people(people, evidence, cells)
     unmatched = [own.unmatched.assign(source=name) for name, own in evidence.items() if len(own.unmatched)]
     listed = (
         pd.concat(unmatched, ignore_index=True)
@@ -127,39 +126,31 @@ def people_series(people: Mapping[str, Wave], cells: FitCells, time: Time) -> tu
     return series, listed
 
 
-def _check(name: str, own: Evidence, cells: FitCells) -> None:
-    if not (own.n > 0).any():
-        raise ValueError(
-            f"source {name!r} has no question and cell in common with the survey: nothing is known from it"
-        )
-    if _alike(own, cells) and same_respondents(own, cells):
-        raise ValueError(
-            f"source {name!r} holds the respondents of fit themselves (the same cells with the same answers): they "
-            "would count twice"
-        )
-
-
-def _alike(first: Evidence, second: Evidence | FitCells) -> bool:
-    """Whether most cells of the second have a question, answers and a number that some cell of the first has, too."""
-    n = len(first.n)
-    questions = pd.factorize(np.concatenate([first.question_names, second.question_names]))[0]
-    # each option has a weight of its own, so that other shares have another sum
-    marks = [
-        np.nan_to_num(one.Y) @ np.sqrt(np.arange(1.0, one.Y.shape[1] + 1)) + 3.0 * one.n for one in (first, second)
-    ]
-    cells = pd.MultiIndex.from_arrays([questions, np.round(np.concatenate(marks), 5)])
-    return bool(cells[n:].isin(cells[:n]).mean() > 0.5)
-
-
-def _check_apart(evidence: Mapping[str, Evidence]) -> None:
-    names = list(evidence)
-    for i, first in enumerate(names):
-        for second in names[i + 1 :]:
-            if _alike(evidence[first], evidence[second]) and same_respondents(evidence[first], evidence[second]):
-                raise ValueError(
-                    f"sources {first!r} and {second!r} hold the same respondents (the same cells with the same "
-                    "answers): they would count twice"
-                )
+def _refuse_same_people(people: Mapping[str, Wave], evidence: Mapping[str, Evidence], cells: FitCells) -> None:
+    """Respondents must not count twice; what an estimator smooths is compared as people answered."""
+    answered = {
+        name: evidence[name]
+        if getattr(wave, "estimator", None) is None
+        else wave.as_answered(cells.questions, cells.backgrounds)
+        for name, wave in people.items()
+    }
+    for name, own in answered.items():
+        if not (own.n > 0).any():
+            raise ValueError(
+                f"source {name!r} has no question and cell in common with the survey: nothing is known from it"
+            )
+        if same_respondents(own, cells):
+            raise ValueError(
+                f"source {name!r} holds the respondents of fit themselves, or some of them (its answers agree with the "
+                "survey's more than those of other people would): they would count twice"
+            )
+    for first, second in combinations(answered, 2):
+        if same_respondents(answered[first], answered[second]):
+            raise ValueError(
+                f"sources {first!r} and {second!r} hold the same respondents, or some of them (their answers agree "
+                "more than those of different people would): they would count twice. Tables of one survey go into one "
+                "Wave, as a list"
+            )
 
 
 def _as_plain(time: Time) -> float | str:
