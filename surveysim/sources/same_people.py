@@ -55,8 +55,8 @@ def same_respondents(evidence: Evidence, cells: FitCells | Evidence) -> bool:
     - in each row one table has at least as many respondents for every option as the other (of whole respondents only).
 
     A few small cells, or a total, may agree by chance and are not refused. Neither sign finds a panel, whose members
-    answer both waves, nor a few respondents among many others, nor totals of weighted respondents, whose weights cells do
-    not hold.
+    answer both waves, nor a few respondents among many others, nor totals of weighted respondents, whose weights
+    cells do not hold.
 
     Examples
     --------

@@ -212,6 +212,8 @@ class Wave:
         targets = as_questions(questions)
         if targets is None:
             raise TypeError("questions is None: a people source needs to know the target's options")
+        if not isinstance(backgrounds, pd.DataFrame) and hasattr(backgrounds, "to_pandas"):
+            backgrounds = backgrounds.to_pandas()
         if not isinstance(backgrounds, pd.DataFrame):
             raise TypeError(f"backgrounds must be a DataFrame, got {type(backgrounds).__name__}")
         mappings = Mappings(self.questions, self.attributes, self.levels, self.options)
