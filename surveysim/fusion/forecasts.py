@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -18,10 +18,10 @@ from surveysim.fusion.named import Time, TimedSeries
 from surveysim.fusion.people import PeopleSeries
 from surveysim.sources.times import DAYS_A_YEAR, read_time, years_apart
 
-if TYPE_CHECKING:
-    from surveysim.fusion.estimator import FusedRegressor
-
 __all__ = ["ForecastModel", "Forecasts"]
+
+Fusion = TypeVar("Fusion", bound="Forecasts")
+"""A fusion, whose forecast is one, too."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Forecasts:
         assert isinstance(self._model, ForecastModel)
         return self._model.time
 
-    def forecast(self, time: Time = None) -> FusedRegressor:
+    def forecast(self: Fusion, time: Time = None) -> Fusion:
         """The same fit, seen from a later time: what the next wave would find.
 
         Opinions walk on from where the respondents of `fit` stand, in steps as large as those between the waves. A walk
@@ -134,7 +134,7 @@ class Forecasts:
         known = {field.name: getattr(self._model, field.name) for field in fields(FusionModel)}
         found = copy.copy(self)
         found._model = ForecastModel(**known, series=place, gap=gap, time=when)
-        return found  # type: ignore[return-value]
+        return found
 
 
 def _gap(series: TimedSeries, time: Time) -> tuple[float, float | str]:
