@@ -75,7 +75,7 @@ def overlapping(evidence: Asked, target: Asked) -> np.ndarray:
         if others is None:
             continue
         own = group[columns].to_numpy(dtype=object)
-        known = [[own.get((text, column), set()) for own in levels] for column in columns]
+        known = [[together.get((str(text), column), set()) for together in levels] for column in columns]
         for row, values in zip(group.index, own, strict=True):
             result[row] = any(not _apart(values, other, known) for other in others)
     return result

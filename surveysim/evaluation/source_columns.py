@@ -55,7 +55,7 @@ def sources_of_lines(model: Predictor, lines: pd.DataFrame) -> pd.DataFrame:
 
 def _by_label(own: pd.DataFrame, column: str) -> dict[tuple[str, str], float]:
     """Worth by attribute and level, levels as a report calls them."""
-    known = {}
+    known: dict[tuple[str, str], float] = {}
     for attribute, part in own.groupby("attribute", sort=False):
         labels = level_names(part["group"].infer_objects())
         known |= {(str(attribute), str(label)): float(worth) for label, worth in zip(labels, part[column], strict=True)}

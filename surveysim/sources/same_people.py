@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,7 +109,7 @@ def _in_common(first: Evidence | FitCells, second: Evidence | FitCells) -> Itera
     tables = [_tables(one, columns) for one in (first, second)]
     width = max(first.Y.shape[1], second.Y.shape[1])
     for stated in dict.fromkeys([*tables[0], *tables[1]]):
-        sides = [_summed(own, stated, columns, width) for own in tables]
+        sides = [_summed(own, stated, width) for own in tables]
         for one in sides[0]:
             for other in sides[1]:
                 keys = one.keys.intersection(other.keys, sort=False)
@@ -117,7 +117,7 @@ def _in_common(first: Evidence | FitCells, second: Evidence | FitCells) -> Itera
                     yield one.at(keys), other.at(keys)
 
 
-def _tables(cells: Evidence | FitCells, columns: list[Hashable]) -> dict[tuple[bool, ...], pd.DataFrame]:
+def _tables(cells: Evidence | FitCells, columns: Sequence[str]) -> dict[tuple[bool, ...], pd.DataFrame]:
     """Rows apart by which attributes they state: a column for each attribute, the question, n and the shares."""
     frame = pd.DataFrame({f"key {j}": cells.backgrounds[name].astype(object) for j, name in enumerate(columns)})
     frame = frame.reset_index(drop=True)
@@ -133,9 +133,7 @@ def _tables(cells: Evidence | FitCells, columns: list[Hashable]) -> dict[tuple[b
     return found
 
 
-def _summed(
-    tables: dict[tuple[bool, ...], pd.DataFrame], stated: tuple[bool, ...], columns: list[Hashable], width: int
-) -> list[_Rows]:
+def _summed(tables: dict[tuple[bool, ...], pd.DataFrame], stated: tuple[bool, ...], width: int) -> list[_Rows]:
     """Each table that states these attributes and perhaps more, summed over the others; and all of them together."""
     finer = [own for key, own in tables.items() if all(k or not s for s, k in zip(stated, key, strict=True))]
     if len(finer) > 1:
@@ -145,7 +143,7 @@ def _summed(
     for own in finer:
         numbers = [name for name in own.columns if isinstance(name, int)]
         summed = own.groupby(by, sort=False, observed=True)[["n", *numbers]].sum()
-        keys = summed.index if len(by) > 1 else pd.MultiIndex.from_arrays([summed.index], names=by)
+        keys = summed.index if isinstance(summed.index, pd.MultiIndex) else pd.MultiIndex.from_arrays([summed.index])
         n = summed["n"].to_numpy(dtype=float)
         Y = np.zeros((len(n), width))
         Y[:, : len(numbers)] = summed[numbers].to_numpy(dtype=float) / n[:, None]
