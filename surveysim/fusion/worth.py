@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import TypeAlias, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -158,8 +158,8 @@ class _Refits:
             people = [series for series in self.people if key.issuperset(series.names)]
             # questions that only people know are nothing to a fusion without them
             rows = np.arange(len(self.cells)) if people else np.flatnonzero(self.cells.n > 0)
-            parts = {name: _rows(own, rows) for name, own in self.parts.items() if name in key}
-            cells = _rows(self.cells, rows)
+            parts = {name: _some_parts(own, rows) for name, own in self.parts.items() if name in key}
+            cells = _some_cells(self.cells, rows)
             found = FusionModel.train(cells, self.base, parts, people)
             left = Precision.of(cells, found.family.problem.questions, found.fit.optimum)
             spread, error = np.zeros((2, len(self.cells)))
@@ -168,18 +168,19 @@ class _Refits:
         return self.known[key]
 
 
-Rowwise = TypeVar("Rowwise", FitCells, ElicitedParts)
+def _some_cells(cells: FitCells, rows: np.ndarray) -> FitCells:
+    return FitCells(
+        backgrounds=cells.backgrounds.iloc[rows].reset_index(drop=True),
+        question_index=cells.question_index[rows],
+        questions=cells.questions,
+        Y=cells.Y[rows],
+        n=cells.n[rows],
+        rows=cells.rows[rows],
+    )
 
 
-def _rows(table: Rowwise, rows: np.ndarray) -> Rowwise:
-    """Some rows of all that has rows."""
-    own = {one.name: getattr(table, one.name) for one in fields(table)}
-    some = {
-        name: value.iloc[rows].reset_index(drop=True) if isinstance(value, pd.DataFrame) else value[rows]
-        for name, value in own.items()
-        if not isinstance(value, Mapping)
-    }
-    return replace(table, **some)
+def _some_parts(parts: ElicitedParts, rows: np.ndarray) -> ElicitedParts:
+    return ElicitedParts(parts.level[rows], parts.shifts[rows], parts.rest[rows], parts.has_level[rows])
 
 
 Pairs: TypeAlias = Mapping[str, tuple[tuple[Precision, Precision], tuple[Precision, Precision]]]
