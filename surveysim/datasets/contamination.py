@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,20 @@ from surveysim.questions import Question
 from surveysim.tables import QUESTION_COLUMN
 
 __all__ = ["leave_out_overlapping", "overlapping"]
+
+
+EVERYBODY = {"total", "all", "overall", "everybody", "everyone", "any", "all adults"}
+"""Values of an attribute that are the total over it."""
+
+SYNONYMS = [
+    {"f", "female", "females", "woman", "women", "girl", "girls"},
+    {"m", "male", "males", "man", "men", "boy", "boys"},
+    {"us", "usa", "u.s.", "u.s.a.", "united states", "the united states", "united states of america", "america"},
+    {"uk", "gb", "gbr", "great britain", "britain", "united kingdom", "the united kingdom"},
+    {"democrat", "democrats", "democratic", "dem", "d"},
+    {"republican", "republicans", "rep", "gop", "r"},
+]
+"""Words that data sets use for the same people."""
 
 
 class Asked(Protocol):
@@ -32,10 +47,11 @@ class Asked(Protocol):
 def overlapping(evidence: Asked, target: Asked) -> np.ndarray:
     """Which rows of one set are answers of the same people, in part, to a question that another set asks.
 
-    A row overlaps another if the question has the same text and no attribute tells the two groups apart: women and
-    people under 30 overlap, women and men do not, and the total overlaps everybody. Groups that are described by
-    different attributes count as overlapping, and so do ages "18-29" and "25-34"; other values are taken as different
-    groups where they are written differently.
+    A row overlaps another if the question has the same text, whatever its case, spacing and punctuation, and no
+    attribute tells the two groups apart: women and people under 30 overlap, women and men do not, and the total
+    overlaps everybody. Groups that are described by different attributes count as overlapping, and so do ages "18-29"
+    and "25-34", "female" and "women", and "Black" and "Black or African American" unless one set has both. Other values
+    are taken as different groups where they are written differently ("Finland" and "Suomi").
 
     Parameters
     ----------
@@ -52,15 +68,26 @@ def overlapping(evidence: Asked, target: Asked) -> np.ndarray:
     columns.remove(_TEXT)
     ours, theirs = (frame.reindex(columns=[_TEXT, *columns]) for frame in frames)
     result = np.zeros(len(ours), dtype=bool)
+    levels = [_levels_together(frame, columns) for frame in (ours, theirs)]
     targets = {text: group[columns].to_numpy(dtype=object) for text, group in theirs.groupby(_TEXT, sort=False)}
     for text, group in ours.groupby(_TEXT, sort=False):
         others = targets.get(text)
         if others is None:
             continue
         own = group[columns].to_numpy(dtype=object)
+        known = [[together.get((str(text), column), set()) for together in levels] for column in columns]
         for row, values in zip(group.index, own, strict=True):
-            result[row] = any(not _apart(values, other) for other in others)
+            result[row] = any(not _apart(values, other, known) for other in others)
     return result
+
+
+def _levels_together(frame: pd.DataFrame, columns: list[str]) -> dict[tuple[str, str], set[str]]:
+    """The values of each attribute among the groups that were asked a question."""
+    return {
+        (str(text), column): set(group[column].dropna())
+        for text, group in frame.groupby(_TEXT, sort=False)
+        for column in columns
+    }
 
 
 def leave_out_overlapping(evidence: QuestionSet, target: QuestionSet) -> QuestionSet:
@@ -134,19 +161,38 @@ def _described(part: Asked) -> pd.DataFrame:
     frame = stated.reset_index(drop=True).astype(object)
     frame = frame.map(lambda value: value if pd.isna(value) else plain_text(str(value)))
     frame.columns = pd.Index([plain_text(str(column)) for column in frame.columns], dtype=object)
-    frame[_TEXT] = [plain_text(part.questions[name].text) for name in names]
+    repeated = frame.columns[frame.columns.duplicated()]
+    if len(repeated):
+        raise ValueError(f"the groups have two attributes called {repeated[0]!r}, whatever their case: rename one")
+    frame[_TEXT] = [_bare(part.questions[name].text) for name in names]
     return frame
 
 
-def _apart(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether an attribute shows two groups to be of different people."""
-    for a, b in zip(one, other, strict=True):
-        if pd.isna(a) or pd.isna(b) or a == b:
-            continue
-        first, second = range_of(a), range_of(b)
-        if first is None or second is None or first[1] < second[0] or second[1] < first[0]:
-            return True
-    return False
+def _bare(text: str) -> str:
+    """Letters and digits alone: the same question has other dashes, quotes and spaces elsewhere."""
+    return re.sub(r"[\W_]+", "", plain_text(text)) or text
+
+
+def _apart(one: np.ndarray, other: np.ndarray, known: Sequence[Sequence[set[str]]]) -> bool:
+    """Whether an attribute shows two groups to be of different people; `known` has each attribute's levels by set."""
+    return any(_differ(a, b, levels) for a, b, levels in zip(one, other, known, strict=True))
+
+
+def _differ(a: str | float, b: str | float, known: Sequence[set[str]]) -> bool:
+    """Whether two values of an attribute are certainly of different people."""
+    if isinstance(a, float) or isinstance(b, float) or a == b or not {a, b}.isdisjoint(EVERYBODY):
+        return False
+    first, second = range_of(a), range_of(b)
+    if first is not None and second is not None:
+        return first[1] < second[0] or second[1] < first[0]
+    if any({a, b} <= levels for levels in known):  # one set tells them apart
+        return not any({a, b} <= same for same in SYNONYMS)
+    if (first is None) != (second is None):  # a code and a text may mean the same
+        return False
+    words = [set(re.findall(r"\w+", text)) for text in (a, b)]
+    if words[0] <= words[1] or words[1] <= words[0]:
+        return False
+    return not any({a, b} <= same for same in SYNONYMS)
 
 
 def _rows(value: pd.DataFrame | np.ndarray | list[Any] | None, kept: np.ndarray) -> Any:

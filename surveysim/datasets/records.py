@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from surveysim.datasets.no_answer import plain_text
+from surveysim.datasets.instructions import YEAR, find_option, read_instruction
 from surveysim.datasets.question_sets import (
     GroupAnswers,
     add_question,
@@ -24,11 +23,11 @@ from surveysim.questions import Question
 
 __all__ = ["read_align_survey", "read_socsci210"]
 
+PERSONS = ("respondent_id", "person_id", "id")
+"""Columns of AlignSurvey that may tell respondents apart."""
+
 MOST_OPTIONS = 11
 """SocSci210 does not say what may be answered: whole numbers that span more than that are amounts, not options."""
-
-_PERSON = re.compile(r"^\s*your\s+(?!personal background)([^:]+):\s*(.*?)\s*$", re.IGNORECASE)
-_OPTION = re.compile(r"^\s*([A-Z])\s*\.\s+(.+?)\s*$")
 
 
 @dataclass
@@ -67,13 +66,16 @@ def read_align_survey(path: str | Path, *, attributes: Sequence[str] = (), conte
     Parameters
     ----------
     path : str or Path
-        A JSON, JSON Lines, CSV or Parquet file of *survey response* records: ``instruction`` (with the person, the
-        question and its lettered options), ``output`` and, if it has them, ``respondent_id``. To get it:
-        ``PiLab-ZJU/AlignSurvey`` on the Hugging Face hub. Terms: academic and non-commercial use; those of the sources
-        hold.
+        A JSON, JSON Lines, CSV or Parquet file of *survey response* records (task 4, and the quantitative foundation),
+        English or Chinese, or of *attitude stance* records (task 3): ``instruction`` (with the person, the question and
+        its options), ``output`` and, if it has them, ``respondent_id``, ``person_id`` or ``id``. To get it:
+        ``PiLabZJU/AlignSurvey_Datasets`` on the Hugging Face hub, examples in the authors' repository. Terms: academic
+        and non-commercial use; those of the sources hold.
     attributes : list of str, optional
-        What groups are made of, in the words of the instruction without "your": ``["sex", "education"]``. They are
-        crossed. Default: none, so that each question has one row, the total.
+        What groups are made of, in the words of the instruction without "your": ``["sex", "education"]``,
+        ``["您的性别"]``.
+        ``"year"`` is that of the survey, where it is told. They are crossed. Default: none, so that each question has
+        one row, the total.
     context : str, optional
         For the prompt.
 
@@ -90,12 +92,15 @@ def read_align_survey(path: str | Path, *, attributes: Sequence[str] = (), conte
 
     Notes
     -----
-    *Unchecked*: written after the examples in the authors' repository; no file was at hand. Records of one respondent
-    to one question that occur again are left out.
+    *Unchecked* beyond the examples in the authors' repository: no file of the data set was at hand. Records of one
+    respondent to one question that occur again are left out; without a respondent's number they cannot be told. A
+    stance is what the authors read in an interview, not an answer. Tasks 1 and 2 (guessing who somebody is from an
+    interview, and going on with it) hold no answers to options, and are not read.
 
     References
     ----------
-    AlignSurvey, https://github.com/PiLab-ZJU/AlignSurvey.
+    Lin, C., Yuan, W., Jiang, Z., Huang, B., Zhang, R., Ge, J., Xu, Y. and Yu, J. (2025). AlignSurvey: A Comprehensive
+    Benchmark for Human Preferences Alignment in Social Surveys. arXiv:2511.07871.
 
     Examples
     --------
@@ -110,24 +115,33 @@ def read_align_survey(path: str | Path, *, attributes: Sequence[str] = (), conte
     keys: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
     known: set[str] = set()
+    years: dict[str, int] = defaultdict(int)
     for i, line in enumerate(table.to_dict("records")):
         where = f"{path.name}, record {i}"
         try:
-            person, text, options = _read_instruction(str(line["instruction"]), where)
-            option = _find_option(str(line["output"]), options, where)
-            key = keys.setdefault(text + "\0" + "\0".join(options), f"q{len(keys) + 1}")
-            add_question(questions, key, text, options, None, context, where)
+            asked = read_instruction(str(line["instruction"]), where)
+            person, chosen = asked.person, find_option(str(line["output"]), asked, where)
+            # options are shuffled in some files: the order of the first record is kept
+            key = keys.setdefault("\0".join([asked.question, *sorted(asked.options)]), f"q{len(keys) + 1}")
+            if key not in questions:
+                add_question(questions, key, asked.question, asked.options, None, context, where)
+            option = questions[key].options.index(chosen)
         except ValueError as error:
             report.warn("", "records that cannot be read, left out", 1, str(error))
             continue
-        who = line.get("respondent_id")
+        who = next((line[name] for name in PERSONS if name in line), None)
         if who is not None and who == who:
             if (key, str(who)) in seen:
                 report.note(key, "repeated records of a respondent, left out", 1)
                 continue
             seen.add((key, str(who)))
         known |= set(person)
+        if YEAR in person:
+            years[person[YEAR]] += 1
         counts.add(key, person, option)
+    if len(years) > 1 and YEAR not in attributes:
+        report.warn("", "answers of several years, put together", sum(years.values()),
+                    f"{', '.join(sorted(years))}; attributes=[..., {YEAR!r}] keeps them apart")  # fmt: skip
     strange = [name for name in attributes if known and name not in known]
     if strange:
         raise ValueError(f"{path.name}: no instruction states {strange}; they state {sorted(known)}")
@@ -135,38 +149,6 @@ def read_align_survey(path: str | Path, *, attributes: Sequence[str] = (), conte
         counts.rows(questions), questions, report, None, False, f"AlignSurvey, {path.name}",
         "Academic, non-commercial use; the terms of the source surveys hold.",
     )  # fmt: skip
-
-
-def _read_instruction(text: str, where: str) -> tuple[dict[str, str], str, list[str]]:
-    """The person, the question and its options."""
-    person: dict[str, str] = {}
-    question: list[str] = []
-    options: list[str] = []
-    for line in text.splitlines():
-        match = _OPTION.match(line)
-        if match and question and match[1] == chr(ord("A") + len(options)):
-            options.append(match[2])
-        elif stated := _PERSON.match(line):
-            if not question:
-                person[stated[1].strip().lower()] = stated[2]
-        elif line.strip().lower() == "survey question:":
-            question = [""]
-        elif question and not options and line.strip():
-            question.append(line.strip())
-    stem = " ".join(part for part in question if part)
-    if not stem or len(options) < 2:
-        raise ValueError(f"{where}: the instruction has no question with lettered options")
-    return person, stem, options
-
-
-def _find_option(output: str, options: Sequence[str], where: str) -> int:
-    """The option that an output names: by its letter and text, or by its text."""
-    match = _OPTION.match(output)
-    said = plain_text(match[2] if match else output.strip().rstrip("."))
-    for k, option in enumerate(options):
-        if plain_text(option) == said:
-            return k
-    raise ValueError(f"{where}: the output {output[:60]!r} is none of the options {list(options)}")
 
 
 def read_socsci210(

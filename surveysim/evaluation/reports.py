@@ -13,7 +13,8 @@ from surveysim.evaluation.comparison import Rows, check_rows
 from surveysim.evaluation.report_levels import groups_of
 from surveysim.evaluation.reported_groups import COLUMNS, ReportedGroups
 from surveysim.evaluation.resampling import check_confidence, choose_resampled, percentile_interval
-from surveysim.interfaces import RandomState
+from surveysim.evaluation.source_columns import sources_of_lines
+from surveysim.interfaces import Predictor, RandomState
 from surveysim.parameters import as_generator, check_number
 from surveysim.questions import Question, as_questions
 
@@ -48,6 +49,7 @@ def group_report(
     confidence: float = 0.9,
     n_draws: int = 1000,
     random_state: RandomState = 0,
+    model: Predictor | None = None,
 ) -> pd.DataFrame:
     r"""Report how well each group is predicted, the worst first.
 
@@ -73,6 +75,8 @@ def group_report(
         respondents, and none (NaN) if the truth is exact.
     n_draws : int, default=1000
     random_state : int, RandomState, Generator or None, default=0
+    model : fitted `surveysim.FusedRegressor`, optional
+        Whose sources are shown beside: what each was worth for the group. None: nothing of it.
 
     Returns
     -------
@@ -90,12 +94,23 @@ def group_report(
           of the estimators. NaN where no gap is predicted, or the group is everybody;
         - ``variance_ratio``: variance of the predicted answers within the group over that of people's. Below 1 the
           group is made more uniform than it is;
-        - ``<figure>_low``, ``<figure>_high``: interval of each, and ``resampled``: what it rests on.
+        - ``<figure>_low``, ``<figure>_high``: interval of each, and ``resampled``: what it rests on;
+        - with `model`, for each of its sources ``worth of <source>`` and ``worth of <source> alone``: as if so many
+          more real respondents had answered in each of the group's training cells, given the other sources and without
+          them. With ``by="attribute"`` also ``slope of <source>``, how much of what it says of the attribute's groups
+          is believed, and for people ``drift of <source>``, how far these have moved since, apart from everybody (the
+          standard deviation on the scale of logits for a step of typical length). NaN for a group that training did
+          not have.
 
     Raises
     ------
-    ValueError
-        If a row is not a distribution or lacks a prediction, X has no backgrounds, or nobody has respondents.
+    TypeError, ValueError
+        If a row is not a distribution or lacks a prediction, X has no backgrounds, nobody has respondents, or `model`
+        is no fitted fusion with sources.
+
+    See Also
+    --------
+    SourceWorthDisplay : Draws what sources were worth.
 
     Notes
     -----
@@ -144,6 +159,8 @@ def group_report(
     found = [line | _figures(reported, i) | ends[i] for i, line in enumerate(reported.lines)]
     found += _empty_groups(X, rows, question_column) if by == "group" else []
     report = pd.DataFrame(found)
+    if model is not None:
+        report = pd.concat([report, sources_of_lines(model, report)], axis=1)
     order = np.argsort(-report["divergence_debiased"].to_numpy(), kind="stable")  # NaN goes last
     return report.iloc[order].reset_index(drop=True)
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from surveysim.base import DistributionRegressor
 from surveysim.baselines.logit import LogitRegressor
 from surveysim.cells import FitCells
 from surveysim.fusion.elicited import ElicitedKnowledge
+from surveysim.fusion.forecasts import Forecasts
 from surveysim.fusion.model import FusionModel
 from surveysim.fusion.named import Source, Time, has_people, named_sources, people_series
 from surveysim.fusion.people import with_told_questions
 from surveysim.fusion.predictions import FusedPredictions
 from surveysim.fusion.sources import ready_base, ready_elicitor
-from surveysim.fusion.worth import drift_frame, effective_respondents, sources_frame, total_worth
+from surveysim.fusion.worth import drift_frame, worth_of_sources
 from surveysim.interfaces import Estimator, RandomState, Table
 from surveysim.levels import MOST_COEFFICIENTS
 from surveysim.parameters import check_random_state
@@ -26,7 +26,7 @@ from surveysim.questions import Question
 __all__ = ["FusedRegressor"]
 
 
-class FusedRegressor(FusedPredictions, DistributionRegressor):
+class FusedRegressor(FusedPredictions, Forecasts, DistributionRegressor):
     """Join a small sample with other evidence: language models, earlier waves, other surveys.
 
     A language model says for each question where its answers lie (the *level*) and how groups differ (the *shifts*).
@@ -82,8 +82,11 @@ class FusedRegressor(FusedPredictions, DistributionRegressor):
     effective_respondents_ : float
         The effective respondents per cell of the fusion.
     sources_ : DataFrame
-        What each source was worth, in respondents per cell: ``alone`` and ``given others``. At the variances that were
-        learned with all of them, each question by itself.
+        What each source was worth, in respondents per cell: ``alone`` and ``given others``, on the scale of
+        `model_worth_`, which is that of all together: of a single source the same number. Sources that say the same
+        add up to more alone, and to less given others.
+    group_sources_ : DataFrame
+        The same in the cells of each level of each attribute (columns ``attribute`` and ``group``).
     drift_ : DataFrame
         For each wave without a time, and for all with one together: the ``slope`` of its levels and of each attribute's
         effects on those of the survey, and by degree of contrast how far they drift in a step of typical length
@@ -271,24 +274,10 @@ class FusedRegressor(FusedPredictions, DistributionRegressor):
         self.level_variances_ = fit.found.levels
         self.prior_variances_ = fit.found.table.as_frame()
         self.n_iter_ = max(fit.n_rounds, 1)
-        questions = self._model.family.problem.questions
-        self.effective_respondents_ = effective_respondents(questions, fit.optimum)
-        kinds = dict.fromkeys(parts, "model") | {name: "people" for one in self._people for name in one.names}
         self.drift_ = drift_frame(self._model)
-        alone = self.effective_respondents_
-        if self._people:
-            alone -= total_worth(self._model, cells, base)
-        elif parts:
-            nothing = FusionModel.train(cells, base, {})
-            alone = effective_respondents(nothing.family.problem.questions, nothing.fit.optimum)
-        self.model_worth_ = self.effective_respondents_ - alone
-        if isinstance(self.elicitor, Mapping) or self._people:
-            self.sources_ = sources_frame(self._model, cells, base, parts, kinds)
-            return
-        worth = {"alone": self.model_worth_, "given others": self.model_worth_}
-        self.sources_ = pd.DataFrame(
-            [{"source": name, "kind": "model"} | worth for name in parts], columns=["source", "kind", *worth]
-        )
+        worth = worth_of_sources(self._model, cells, base, parts, self._people)
+        self.effective_respondents_, self.model_worth_ = worth.effective, worth.total
+        self.sources_, self.group_sources_ = worth.sources, worth.by_group
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")

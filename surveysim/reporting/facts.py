@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,8 @@ class ModelFacts:
     has_draws : bool
     uses_answers : bool
         Whether it learned from respondents.
+    people : list of str
+        Its sources that are people who were asked elsewhere.
     """
 
     name: str
@@ -100,6 +102,7 @@ class ModelFacts:
     worth: list[tuple[str, str]]
     has_draws: bool
     uses_answers: bool
+    people: list[str] = field(default_factory=list)
 
 
 def model_facts(model: Predictor | None) -> ModelFacts:
@@ -121,9 +124,11 @@ def model_facts(model: Predictor | None) -> ModelFacts:
         kind = "a Bayesian, order-aware multinomial logit without a language model"
     people = _people(model)
     if people and name == "FusedRegressor":
-        kind += f", joined with what people answered elsewhere ({', '.join(people)})"
+        where = ", ".join(filter(None, people))
+        kind += ", joined with what people answered elsewhere" + (f" ({where})" if where else "")
     worth = [] if language_model is None and not people else _worth(model)
-    return ModelFacts(name, kind, language_model, worth, hasattr(model, "predict_draws"), learned)
+    named = [source or "people asked elsewhere" for source in people]
+    return ModelFacts(name, kind, language_model, worth, hasattr(model, "predict_draws"), learned, named)
 
 
 def _people(model: object) -> list[str]:

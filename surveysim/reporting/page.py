@@ -201,24 +201,30 @@ class _Page:
         return _section("What this rests on", f'{note}<div class="wide">{_table(heads, rows)}</div>')
 
     def worth_section(self) -> str:
-        """What the language model did, and how far its estimates are from those without one."""
-        if self.model.language_model is None:
-            return _section("What a language model contributed", "<p>Nothing: no language model was used.</p>")
-        parts = [f"<p>Language model: <code>{_text(self.model.language_model)}</code>.</p>"]
-        if self.model.worth:
-            items = "".join(f"<li><strong>{_text(a)}</strong>: {_text(b)}</li>" for a, b in self.model.worth)
+        """What language models and people asked elsewhere did, and how far estimates are from those without them."""
+        model, parts = self.model, []
+        heading = "What other sources contributed" if model.people else "What a language model contributed"
+        if model.language_model is None and not model.people:
+            return _section(heading, "<p>Nothing: no language model was used.</p>")
+        if model.language_model is not None:
+            parts.append(f"<p>Language model: <code>{_text(model.language_model)}</code>.</p>")
+        if model.people:
+            parts.append(f"<p>What people answered elsewhere: {_text(', '.join(model.people))}.</p>")
+        if model.worth:
+            items = "".join(f"<li><strong>{_text(a)}</strong>: {_text(b)}</li>" for a, b in model.worth)
             parts.append(f"<ul>{items}</ul>")
         else:
             parts.append("<p>The estimator says nothing about what it was worth.</p>")
         if BASELINE in self.beside:
+            without = "them" if model.people else "a language model"
             distance = np.abs(self.main["share"].to_numpy() - self.beside[BASELINE]["share"].to_numpy())
             parts.append(
                 f"<p>On average its estimates are {np.nanmean(distance):.1f} percentage points from those of the "
-                f"statistical model without a language model, at most {np.nanmax(distance):.1f}. Whether that is "
+                f"statistical model without {without}, at most {np.nanmax(distance):.1f}. Whether that is "
                 "nearer to the truth or farther from it, only respondents who took no part in the fit can tell "
                 "(<code>surveysim.evaluation.respondent_curve</code>).</p>"
             )
-        return _section("What a language model contributed", "\n".join(parts))
+        return _section(heading, "\n".join(parts))
 
 
 def _beside(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from surveysim.distributions import check_distributions
 from surveysim.interfaces import Predictor
 from surveysim.questions import Question
-from surveysim.sources.names import listed
+from surveysim.sources.names import listed, plain_name
 from surveysim.sources.toplines import OptionList, read_toplines
 from surveysim.tables import QUESTION_COLUMN, Cells
 
@@ -68,6 +68,8 @@ class Answers:
         How much of the sampled population a row stands for: the sum of the survey's weights, else n.
     table : int array of shape (m,)
         Rows of one table are different people; those of two tables may be the same.
+    n_is_assumed : bool
+        Whether the numbers of respondents are somebody's guess.
     """
 
     backgrounds: pd.DataFrame
@@ -78,6 +80,7 @@ class Answers:
     n: np.ndarray
     weight: np.ndarray
     table: np.ndarray
+    n_is_assumed: bool = False
 
     def __len__(self) -> int:
         return len(self.n)
@@ -109,6 +112,8 @@ def read_answers(cells: Given) -> Answers:
 
 
 def _read(given: object, number: int) -> Answers:
+    if not isinstance(given, pd.DataFrame) and hasattr(given, "to_pandas"):
+        given = given.to_pandas()
     if isinstance(given, pd.DataFrame):
         given = read_toplines(given)
     if not all(hasattr(given, name) for name in ("X", "Y", "n", "questions")):
@@ -148,6 +153,7 @@ def _read(given: object, number: int) -> Answers:
         n[kept],
         weight[kept],
         _tables(frame[kept], number),
+        bool(getattr(cells, "n_is_assumed", False)),
     )
 
 
@@ -190,6 +196,8 @@ def _joined(parts: Sequence[Answers]) -> Answers:
         texts = {**part.texts, **{name: text for name, text in texts.items() if text}}
     width = max(part.Y.shape[1] for part in parts)
     padded = [np.pad(part.Y, ((0, 0), (0, width - part.Y.shape[1])), constant_values=np.nan) for part in parts]
+    _refuse_spellings([name for part in parts for name in part.attributes], "attribute")
+    _refuse_spellings(list(options), "question")
     columns = list(dict.fromkeys(name for part in parts for name in part.attributes))
     frames = [part.backgrounds.reindex(columns=columns).astype(object) for part in parts]
     return Answers(
@@ -201,7 +209,19 @@ def _joined(parts: Sequence[Answers]) -> Answers:
         np.concatenate([part.n for part in parts]),
         np.concatenate([part.weight for part in parts]),
         np.concatenate([part.table for part in parts]),
+        any(part.n_is_assumed for part in parts),
     )
+
+
+def _refuse_spellings(names: Sequence[object], what: str) -> None:
+    """One name must not stand for two things in tables of one survey, nor two names for one."""
+    known: dict[object, object] = {}
+    for name in names:
+        first = known.setdefault(plain_name(name), name)
+        if first != name:
+            raise ValueError(
+                f"cells: one table calls the {what} {first!r}, another {name!r}; give it the same name in all of them"
+            )
 
 
 def predicted(answers: Answers, cells: Given, estimator: Predictor) -> np.ndarray:

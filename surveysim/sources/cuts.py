@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from surveysim.level_order import range_of
-from surveysim.sources.names import find_name, listed
+from surveysim.sources.names import find_name, listed, plain_name
 from surveysim.tables.matching import as_number
 
 __all__ = ["LevelMatch", "TargetLevels", "match_levels"]
@@ -15,6 +15,12 @@ __all__ = ["LevelMatch", "TargetLevels", "match_levels"]
 _INFINITY = float("inf")
 
 Range = tuple[float, float]
+
+TOTALS = {
+    "total", "totals", "all", "overall", "both", "everybody", "everyone", "net", "all adults", "all respondents",
+    "total sample", "all ages", "all groups", "all genders", "both sexes",
+}  # fmt: skip
+"""What the row of everybody is called in printed tables."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +87,12 @@ def match_levels(
     match = LevelMatch()
     _apply_mapping(match, theirs, target, mapping, attribute)
     _equal_names(match, theirs, target)
-    rest = [level for level in theirs if level not in match.ours and level not in match.left_out]
+    _totals(match, theirs)
+    _refuse_overlap(match, attribute)
+    settled = {*match.ours, *match.left_out, *match.unmatched}
+    rest = [level for level in theirs if level not in settled]
     if target.is_number:
-        for level in rest:
-            number = as_number(level)
-            if number is None:
-                match.unmatched[level] = "no number, as the target's values are"
-            else:
-                match.ours[level] = int(number) if number.is_integer() else number
+        _other_numbers(match, rest, target)
         return match
     _nested(match, rest, theirs, target)
     _unseen_in_training(match, theirs, target)
@@ -138,6 +142,49 @@ def _equal_names(match: LevelMatch, theirs: Sequence[Hashable], target: TargetLe
             match.ours[level] = our
 
 
+def _totals(match: LevelMatch, theirs: Sequence[Hashable]) -> None:
+    """Rows of everybody are no level."""
+    for level in theirs:
+        if level not in match.ours and level not in match.left_out and plain_name(level) in TOTALS:
+            match.unmatched[level] = (
+                "reads like the total over the attribute, and is left out: write a missing value where a row is the "
+                "total"
+            )
+
+
+def _refuse_overlap(match: LevelMatch, attribute: str) -> None:
+    """The people of a range must not be counted again with a part of it.
+
+    Raises
+    ------
+    ValueError
+        If two levels that the mapping puts together overlap.
+    """
+    for our in dict.fromkeys(match.ours.values()):
+        parts = {level: r for level, other in match.ours.items() if other == our and (r := _range(level)) is not None}
+        for one, other in combinations(parts, 2):
+            is_range = any(low < high for low, high in (parts[one], parts[other]))
+            if is_range and _overlap([parts[one], parts[other]]):
+                raise ValueError(
+                    f"levels[{attribute!r}]: {one!r} and {other!r} overlap and are both {our!r}: the same people would "
+                    f"count twice. Leave one of them out: {{{other!r}: None}}."
+                )
+
+
+def _other_numbers(match: LevelMatch, rest: Sequence[Hashable], target: TargetLevels) -> None:
+    """Levels where the target's values are numbers, of which a small sample does not have all."""
+    known = [number for value in target.values if (number := as_number(value)) is not None]
+    width = max(known, default=0.0) - min(known, default=0.0)
+    for level in rest:
+        number = as_number(level)
+        if number is None:
+            match.unmatched[level] = "no number, as the target's values are"
+            continue
+        match.ours[level] = int(number) if number.is_integer() else number
+        if known and not min(known) - width <= number <= max(known) + width:
+            match.notes[level] = f"far from the target's values, {min(known):g} to {max(known):g}: is it a code?"
+
+
 def _nested(match: LevelMatch, rest: Sequence[Hashable], theirs: Sequence[Hashable], target: TargetLevels) -> None:
     """Ranges of numbers, or numbers, that lie within one of our ranges and together fill it."""
     our_ranges = {level: r for level in target.values if (r := _range(level)) is not None and r[0] < r[1]}
@@ -146,6 +193,10 @@ def _nested(match: LevelMatch, rest: Sequence[Hashable], theirs: Sequence[Hashab
         return
     everything = [r for level in theirs if (r := _range(level)) is not None]
     if _overlap(everything):
+        for level, own in their_ranges.items():
+            twice = [other for other in theirs if other != level and (r := _range(other)) and _overlap([own, r])]
+            if twice:
+                match.unmatched[level] = f"overlaps {listed(twice)} of the source, which are the same people in part"
         return
     lowest, highest = min(low for low, _ in everything), max(high for _, high in everything)
     for our, whole in our_ranges.items():
@@ -154,17 +205,20 @@ def _nested(match: LevelMatch, rest: Sequence[Hashable], theirs: Sequence[Hashab
             continue
         taken = [level for level, other in match.ours.items() if other == our]
         inside = sorted(their_ranges[level] for level in parts)
+        is_short = whole[0] == -_INFINITY < inside[0][0] or inside[-1][1] < whole[1] == _INFINITY
         if taken:
             why = f"within {our!r}, which {listed(taken)} is already"
         elif all(low == high for low, high in inside):  # single numbers: nobody need be of each
-            why = ""
+            why, is_short = "", False
         else:
             why = _gap(inside, whole, lowest, highest, our)
         for level in parts:
             if why:
                 match.unmatched[level] = why
-            else:
-                match.ours[level] = our
+                continue
+            match.ours[level] = our
+            if is_short:
+                match.notes[level] = f"taken for {our!r}, though it ends earlier: the source has nobody beyond"
 
 
 def _gap(inside: Sequence[Range], whole: Range, lowest: float, highest: float, our: object) -> str:

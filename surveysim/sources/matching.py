@@ -28,6 +28,10 @@ OUTSIDE = -2
 """The code of a level that is none of the target's."""
 
 
+QUIET = ("no training cell", "taken for")
+"""How remarks begin that are listed, and need no warning."""
+
+
 @dataclass(frozen=True)
 class Mappings:
     """What the user said of names; see `surveysim.sources.Wave`."""
@@ -88,6 +92,10 @@ def match_answers(
         If a mapping names what does not exist, a question's options do not match at all, or nothing is in common.
     """
     matching = Matching()
+    if answers.n_is_assumed:
+        matching.doubts.append(
+            "its numbers of respondents are assumed, and it is believed by them: give n where it is known"
+        )
     asked = _match_questions(answers, questions, mappings.questions, matching)
     converted = _match_options(answers, questions, asked, mappings.options, matching)
     if not converted:
@@ -131,6 +139,12 @@ def _match_questions(
     """Their question to ours: by name, else by wording; a single one is the single one."""
     theirs, ours = list(answers.options), list(questions)
     if mapping is None and ours == [""] and len(theirs) == 1:
+        text = answers.texts[theirs[0]]
+        if text and not _same_wording(text, questions[""]):
+            matching.doubts.append(
+                f"its only question, {text!r}, has another wording than the target's; if that is what was meant, say "
+                f'so: questions={{{theirs[0]!r}: ""}}'
+            )
         return {theirs[0]: ""}
     found = match_names(theirs, ours, mapping, "questions")
     asked = dict(found.ours)
@@ -255,7 +269,7 @@ def _match_column(
     for level, why in match.unmatched.items():
         matching.lacking("level", f"{attribute}: {level}", why)
     for level, why in match.notes.items():
-        matching.lacking("level", f"{attribute}: {level}", why, quiet=why.startswith("no training cell"))
+        matching.lacking("level", f"{attribute}: {level}", why, quiet=why.startswith(QUIET))
     if not match.ours:
         matching.lacking("attribute", attribute, "no level matches: summed out")
         return np.where(own.isin(match.left_out), OUTSIDE, TOTAL), []

@@ -19,7 +19,8 @@ MAX_LISTED = 12
 """How many names a message lists."""
 
 _APOSTROPHES = re.compile("['\u2019\u2018`\u00b4]")
-_PUNCTUATION = re.compile(r"[\s_.,;:!?()\[\]{}\"/\\|\u2010-\u2015\u2212-]+")
+_PUNCTUATION = re.compile(r"[\s_.,;:!?()\[\]{}\"/\\|]+|(?<!\w)[\u2010-\u2015\u2212-]+|[\u2010-\u2015\u2212-]+(?!$)")
+"""A dash at the end of a word is a sign, as in "B-"."""
 
 
 def plain_name(name: object) -> object:
@@ -36,7 +37,7 @@ def plain_name(name: object) -> object:
     if number is not None:
         return number
     text = _APOSTROPHES.sub("", unicodedata.normalize("NFKC", str(name)).casefold())
-    return _PUNCTUATION.sub(" ", text).strip()
+    return " ".join(_PUNCTUATION.sub(" ", text).split())
 
 
 def find_name(name: Hashable, names: Sequence[Level]) -> Level | None:
@@ -45,6 +46,8 @@ def find_name(name: Hashable, names: Sequence[Level]) -> Level | None:
         if other is name or other == name:
             return other
     plain = plain_name(name)
+    if plain == "":  # "?" and "-" are not the same
+        return None
     found = [other for other in names if plain_name(other) == plain]
     return found[0] if len(found) == 1 else None
 

@@ -92,6 +92,9 @@ def match_options(theirs: Sequence[str], question: Question, mapping: OptionMapp
         failure = f"the source's options {listed(strange)} are none of the target's {listed(question.options)}"
     elif empty:
         failure = f"the target's options {listed(empty)} are none of the source's {listed(theirs)}"
+        if all(missing_kind(option) is not None for option in empty):
+            what = f"; if it has them in other words, say so, options={{{name!r}: {{theirs: {empty[0]!r}}}}}"
+            failure += f"{what}, or tabulate your survey without {'them' if len(empty) > 1 else 'it'}"
     return OptionMatch(shares, left_out, failure)
 
 

@@ -14,10 +14,11 @@ from surveysim.errors import warn
 from surveysim.interfaces import Predictor
 from surveysim.questions import Question, as_questions
 from surveysim.sources.answers import Answers, Given, predicted, read_answers
-from surveysim.sources.evidence import Evidence, same_respondents
+from surveysim.sources.evidence import Evidence
 from surveysim.sources.matching import Mappings, match_answers
 from surveysim.sources.options import OptionMapping
 from surveysim.sources.pooling import population_weights
+from surveysim.sources.same_people import same_respondents
 from surveysim.sources.times import read_time
 
 __all__ = ["Wave"]
@@ -177,7 +178,7 @@ class Wave:
         return self._match(answers, questions, backgrounds, quiet=False)
 
     def has_respondents_of(self, cells: FitCells) -> bool:
-        """Whether this source was tabulated from the very respondents of some training cells.
+        """Whether this source was tabulated from the respondents of some training cells, or from some of them.
 
         Parameters
         ----------
@@ -188,8 +189,22 @@ class Wave:
         bool
             See `same_respondents`. What an estimator smooths is compared as it was before.
         """
-        evidence = self._match(self._answers, cells.questions, cells.backgrounds, quiet=True)
-        return same_respondents(evidence, cells)
+        return same_respondents(self.as_answered(cells.questions, cells.backgrounds), cells)
+
+    def as_answered(self, questions: Mapping[str, Question] | Question, backgrounds: pd.DataFrame) -> Evidence:
+        """As `evidence`, without warnings, and as people answered even where an estimator smooths what they said.
+
+        Parameters
+        ----------
+        questions : Question or mapping of str to Question
+        backgrounds : DataFrame
+            As in `evidence`.
+
+        Returns
+        -------
+        Evidence
+        """
+        return self._match(self._answers, questions, backgrounds, quiet=True)
 
     def _match(
         self, answers: Answers, questions: Mapping[str, Question] | Question, backgrounds: pd.DataFrame, *, quiet: bool
@@ -197,6 +212,8 @@ class Wave:
         targets = as_questions(questions)
         if targets is None:
             raise TypeError("questions is None: a people source needs to know the target's options")
+        if not isinstance(backgrounds, pd.DataFrame) and hasattr(backgrounds, "to_pandas"):
+            backgrounds = backgrounds.to_pandas()
         if not isinstance(backgrounds, pd.DataFrame):
             raise TypeError(f"backgrounds must be a DataFrame, got {type(backgrounds).__name__}")
         mappings = Mappings(self.questions, self.attributes, self.levels, self.options)

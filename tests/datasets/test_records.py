@@ -80,9 +80,86 @@ def test_records_that_cannot_be_read_are_counted_and_repeated_ones_left_out(tmp_
 
 def test_attributes_that_nobody_states_are_refused(tmp_path):
     with pytest.raises(
-        ValueError, match=r"no instruction states \['income'\]; they state \['age', 'ethnicity', 'sex'\]"
+        ValueError, match=r"no instruction states \['income'\]; they state \['age', 'ethnicity', 'sex', 'year'\]"
     ):
         read_align_survey(written(tmp_path, RECORDS), attributes=["income"])
+
+
+def test_an_option_may_be_named_by_its_letter_alone(tmp_path):
+    records = [record(1, "male", "B"), record(2, "male", "(A)")]
+    survey = read_align_survey(written(tmp_path, records))
+    np.testing.assert_allclose(survey.Y, [[0.5, 0.5]])
+    with pytest.raises(ValueError, match="records that cannot be read"):
+        read_align_survey(written(tmp_path, [record(1, "male", "C")]))
+
+
+def test_years_are_kept_apart_or_told_of(tmp_path):
+    earlier = record(4, "male", "A. working class")
+    earlier["instruction"] = earlier["instruction"].replace("2024", "2018")
+    path = written(tmp_path, [*RECORDS, earlier])
+    with pytest.warns(SurveyWarning, match="answers of several years, put together"):
+        assert read_align_survey(path).n.tolist() == [4]
+    survey = read_align_survey(path, attributes=["year"])
+    assert survey.X["year"].tolist() == ["2024", "2018"]
+    assert survey.n.tolist() == [3, 1]
+
+
+CHINESE = """你需要模拟一位真实的问卷填写者来回答以下问题。
+你的个人背景：
+居住地: 山东省
+您的性别: {sex}
+估计您家一年至少需要多少钱（包括自产自消部分的折算价值）？: 30000
+
+问卷问题：
+考虑到生活的各个方面，您觉得幸福吗？
+选项：
+{options}
+
+请直接输出你的答案："""
+
+
+def test_chinese_records_are_read_and_their_shuffled_options_put_together(tmp_path):
+    orders = ["A. 一般\nB. 幸福\nC. 不幸福", "A. 不幸福\nB. 一般\nC. 幸福"]
+    records = [
+        {"instruction": CHINESE.format(sex=sex, options=options), "input": "", "output": output, "person_id": who}
+        for who, sex, options, output in (("1", "男", orders[0], "B. 幸福"), ("2", "女", orders[1], "C. 幸福"),
+                                          ("3", "女", orders[1], "A"), ("3", "女", orders[1], "A"))
+    ]  # fmt: skip
+    survey = read_align_survey(written(tmp_path, records), attributes=["您的性别"])
+    assert survey.questions["q1"].options == ("一般", "幸福", "不幸福")
+    assert survey.questions["q1"].text == "考虑到生活的各个方面，您觉得幸福吗？"
+    np.testing.assert_allclose(survey.Y, [[0, 1, 0], [0, 0.5, 0.5]])
+    assert survey.n.tolist() == [1, 2]
+
+
+STANCE = """你是一名社会学研究人员，正在分析一名受访者的访谈数据:
+背景信息：
+性别: {sex}
+年龄: 18-25岁
+
+请判断受访者对公共服务评价的倾向，并解释你的判断理由。
+输出格式为JSON，包含"predict"和"reason"两个字段。predict字段从"积极"、"消极"或"中立"中选择。"""
+
+
+def test_stances_of_interviews_are_read(tmp_path):
+    records = [
+        {"instruction": STANCE.format(sex=sex), "input": " ", "id": who,
+         "output": json.dumps({"predict": stance, "reason": "受访者"}, ensure_ascii=False)}
+        for who, sex, stance in ((1, "男", "积极"), (2, "女", "中立"), (3, "女", "积极"))
+    ]  # fmt: skip
+    survey = read_align_survey(written(tmp_path, records), attributes=["性别"])
+    assert survey.questions["q1"].text == "请判断受访者对公共服务评价的倾向"
+    assert survey.questions["q1"].options == ("积极", "消极", "中立")
+    np.testing.assert_allclose(survey.Y, [[1, 0, 0], [0.5, 0, 0.5]])
+    broken = [{**records[0], "output": "积极"}]
+    with pytest.raises(ValueError, match="records that cannot be read"):
+        read_align_survey(written(tmp_path, broken))
+
+
+def test_interviews_hold_no_answers_to_options(tmp_path):
+    guess = "请根据对话内容，预测被访者的 “家庭年收入”。\n可选值：5万以下、5万-20万。"
+    with pytest.raises(ValueError, match="no distributions are left"):
+        read_align_survey(written(tmp_path, [{"instruction": guess, "input": "", "output": "['5万以下']", "id": 2}]))
 
 
 def participant(who, response, sex="Male", task=0, condition=0, study="abc12"):

@@ -156,6 +156,14 @@ def grouped(tmp_path, *groups, name="a.csv", text=QUESTION, dataset="ESS"):
         ({"age_group": "25-34"}, {"age_group": "18-29"}, False),  # those from 25 to 29
         ({}, {"cntry": "Finland"}, False),
         ({"country": "Sweden"}, {"cntry": "Finland"}, False),  # not known to be the same attribute
+        ({"sex": "Female"}, {"sex": "women"}, False),
+        ({"sex": "male"}, {"sex": "women"}, True),
+        ({"cntry": "USA"}, {"cntry": "the United States"}, False),
+        ({"race": "Black"}, {"race": "Black or African American"}, False),
+        ({"sex": "1"}, {"sex": "women"}, False),  # a code may mean anything
+        ({"cntry": "all"}, {"cntry": "Finland"}, False),
+        ({"age_group": "65+"}, {"age_group": "70 or older"}, False),
+        ({"age_group": "under 30"}, {"age_group": "30-49"}, True),
     ],
 )
 def test_rows_of_the_same_question_and_overlapping_people_are_never_evidence(tmp_path, evidence, target, is_left):
@@ -163,6 +171,31 @@ def test_rows_of_the_same_question_and_overlapping_people_are_never_evidence(tmp
     assert overlapping(ours, theirs).tolist() == [not is_left]
     other_question = grouped(tmp_path, evidence, name="o.csv", text=QUESTION.replace("satisfied are", "happy are"))
     assert overlapping(other_question, theirs).tolist() == [False]
+
+
+def test_levels_that_one_set_has_both_of_are_different_people(tmp_path):
+    ours = grouped(tmp_path, {"education": "high school"}, {"education": "some high school"}, name="e.csv")
+    theirs = grouped(tmp_path, {"education": "some high school"}, name="t.csv")
+    assert overlapping(ours, theirs).tolist() == [False, True]
+    assert overlapping(grouped(tmp_path, {"education": "high school"}, name="o.csv"), theirs).tolist() == [True]
+
+
+def test_two_spellings_in_one_set_are_the_same_people(tmp_path):
+    ours = grouped(tmp_path, {"cntry": "USA"}, {"cntry": "United States"}, name="e.csv")
+    assert overlapping(ours, grouped(tmp_path, {"cntry": "USA"}, name="t.csv")).tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    "change", [str.upper, lambda text: text.replace("?", " ?"), lambda text: text.replace(" ", "  ")]
+)
+def test_the_same_question_is_written_in_several_ways(tmp_path, change):
+    ours = grouped(
+        tmp_path,
+        {"cntry": "Finland"},
+        name="e.csv",
+        text=change(QUESTION.split("\n")[0]) + QUESTION[len(QUESTION.split("\n")[0]) :],
+    )
+    assert overlapping(ours, grouped(tmp_path, {"cntry": "Finland"}, name="t.csv")).tolist() == [True]
 
 
 def test_another_data_set_that_asks_the_same_of_the_same_people_is_contaminated(tmp_path):

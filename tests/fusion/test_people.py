@@ -219,7 +219,7 @@ def test_odd_sources_are_refused():
     for sources, time, message in (
         ({}, None, "mapping without sources"),
         ({"a": a, "b": wave(X, P, questions, seed=8, time=2019)}, None, "'a' and 'b' have the same time"),
-        ({"a": a, "b": b}, 2021, "source 'b' has the time of the survey itself"),
+        ({"a": a, "b": b}, 2021, "wave 'b' has the time of the survey itself"),
         ({"a": a}, datetime.date(2021, 1, 1), "times do not order"),
         ({"a": a, "b": wave(X, P, questions, time=2021)}, None, "'a' and 'b' hold the same respondents"),
     ):

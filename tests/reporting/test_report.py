@@ -14,6 +14,8 @@ from surveysim import FusedRegressor, Question, RecordedElicitor, report, tabula
 from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.reporting import group_estimates
 from surveysim.reporting.facts import model_facts, sample_facts
+from surveysim.reporting.written import number
+from surveysim.sources import Wave
 from surveysim.tables import Cells
 
 TAXES = Question("Should <script>alert('taxes')</script> rise & stay?", ["yes", "it depends", "no"])
@@ -38,6 +40,27 @@ def cells() -> Cells:
 @pytest.fixture(scope="module")
 def logit(cells: Cells) -> LogitRegressor:
     return LogitRegressor(question=cells.questions).fit(cells.X, cells.Y, sample_weight=cells.n)
+
+
+def test_what_a_wave_was_worth_is_told_without_a_language_model(cells: Cells, tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    earlier = pd.DataFrame(
+        {
+            "gender": generator.choice(["woman", "man"], 400),
+            "age": generator.choice(["young", "old"], 400),
+            "taxes": generator.choice(TAXES.options, 400),
+            "vote": generator.choice(["no", "yes"], 400),
+        }
+    )
+    wave = Wave(tabulate(earlier, ["gender", "age"], {"taxes": TAXES, "vote": VOTE}))
+    fused = FusedRegressor({"last year": wave}, question=cells.questions).fit(cells.X, cells.Y, cells.n)
+    text = re.sub("<[^>]+>", " ", report(fused, cells, tmp_path / "page.html").read_text(encoding="utf-8"))
+    text = " ".join(text.split())
+    assert "What other sources contributed What people answered elsewhere: last year." in text
+    given = number(fused.sources_["given others"].item(), 1, signed=True)
+    assert f"{given} respondents per cell : what last year (people) was worth given the others ({given} alone)." in text
+    assert "from those of the statistical model without them" in text
+    assert "language model" not in text.split("What other sources contributed")[1].split("Limits")[0]
 
 
 @pytest.fixture(scope="module")
