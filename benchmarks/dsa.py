@@ -37,6 +37,16 @@ MODELS: dict[str, dict[str, Any]] = {
     ON_BASELINE: {"init": "baseline"},
 }
 
+MORE_MODELS: dict[str, dict[str, Any]] = {
+    "DSA, 2 blocks": {"n_blocks": 2},
+    "DSA, 4 blocks": {"n_blocks": 4},
+    "DSA, LoRA": {"tuning": "lora"},
+}
+"""Two stages with other parts of the model trained; measured where ``--models`` names them."""
+
+FIXED: dict[str, Any] = {"shift_reference": "baseline", "shift_weight": 1.5}
+"""What ``--fixed`` sets in place of the search for reference and weight: their defaults, a third of the time."""
+
 # Each claim compares two rows of the table.
 COMPARED = ((TWO_STAGES, PLAIN), (TWO_STAGES, STAGE_1), (TWO_STAGES, ORDERED), (ON_BASELINE, ORDERED))
 
@@ -71,7 +81,8 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
     sizes, n_splits = (options.sizes[:2], 2) if options.quick else (options.sizes, options.splits)
     factories = {name: factory for name, factory in BASELINES.items() if "pairs" not in name}
     for name in options.models:
-        factories[name] = partial(make, model=options.model, **MODELS[name])
+        own_parameters = (FIXED if options.fixed else {}) | (MODELS | MORE_MODELS)[name]
+        factories[name] = partial(make, model=options.model, **own_parameters)
     report = partial(print, flush=True)
     tables = []
     for name in options.surveys:
@@ -92,8 +103,8 @@ def show(results: pd.DataFrame) -> None:
     """Print the tables, the differences with their intervals, and the times."""
     pd.options.display.width = 200
     for level in ("cells", "groups", "population"):
-        for value in ("js", "js_debiased", "cross_entropy"):
-            if value != "cross_entropy" or level == "cells":
+        for value in ("js", "js_debiased", "w1", "cross_entropy"):
+            if value in results and (value != "cross_entropy" or level == "cells"):
                 print(f"\n{value}, {level}\n{summarise(results, value, level).to_string(float_format='%.4f')}")
     print("\ndebiased divergence of crossed cells, relative difference [90% interval]")
     for survey, own in results.groupby("survey", sort=False):
@@ -112,7 +123,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="nano", help="name or folder of the language model")
     parser.add_argument("--surveys", nargs="+", default=["nonvoters_2020", "fair"], choices=sorted(LOADERS))
-    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=[*MODELS, *MORE_MODELS])
+    parser.add_argument("--fixed", action="store_true", help="no search for reference and weight of stage 2")
     parser.add_argument("--sizes", nargs="+", type=int, default=[200, 500, 1000])
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="2 splits x 2 sizes")
