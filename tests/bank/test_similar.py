@@ -1,0 +1,131 @@
+"""`SimilarQuestionsRegressor`: which questions tell of a new one, read from which end, and how sharply."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from surveysim import Question, SimilarQuestionsRegressor
+from surveysim.bank.alike import SHARES, SHARPNESS, FoundMargins, choose, turned_order, weigh
+
+WORDS = ["mayor", "police", "rain", "snow", "no", "partly", "yes", "unsure"]
+
+
+class Words:
+    """A text's vector says which words are in it; words of one topic are alike."""
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        found = np.array([[float(word in text.lower().replace("?", " ").split()) for word in WORDS] for text in texts])
+        town, weather = found[:, :2].sum(axis=1, keepdims=True), found[:, 2:4].sum(axis=1, keepdims=True)
+        return np.hstack([found[:, 4:], found[:, :4], 2 * town, 2 * weather]) + 1e-3
+
+
+OPTIONS = ["no", "partly", "yes"]
+QUESTIONS = {
+    "mayor": Question("Trust the mayor ?", OPTIONS),
+    "police": Question("Trust the police ?", OPTIONS[::-1]),
+    "rain": Question("Enjoy rain ?", OPTIONS),
+    "snow": Question("Enjoy snow ?", OPTIONS),
+    "both": Question("Are mayor and police honest ?", OPTIONS),
+    "backwards": Question("Are mayor and police honest ?", OPTIONS[::-1]),
+    "short": Question("Rain ?", ["no", "yes"]),
+}
+X = pd.DataFrame(
+    {"question": ["mayor", "mayor", "police", "rain", "snow"], "age": ["young", "old", "old", "old", "old"]}
+)
+Y = np.array([[0.1, 0.2, 0.7], [0.3, 0.2, 0.5], [0.65, 0.2, 0.15], [0.8, 0.1, 0.1], [0.8, 0.1, 0.1]])
+N = np.array([300.0, 100.0, 50.0, 200.0, 200.0])
+TOWN = [0.15, 0.2, 0.65]  # 300 and 100 respondents on the mayor together, and the police read from the other end
+
+
+def asked(name: str, model: SimilarQuestionsRegressor) -> np.ndarray:
+    return model.predict(pd.DataFrame({"question": [name], "age": ["young"]}))[0]
+
+
+@pytest.fixture(scope="module")
+def model() -> SimilarQuestionsRegressor:
+    return SimilarQuestionsRegressor(question=QUESTIONS, encoder=Words()).fit(X, Y, N)
+
+
+def test_questions_of_the_topic_tell_of_a_new_one_with_their_scales_turned(model):
+    assert (model.sharpness_, model.share_) == (40.0, 1.0)  # here the topic is all that counts
+    np.testing.assert_allclose(asked("both", model), TOWN, atol=1e-3)
+    np.testing.assert_allclose(asked("backwards", model), asked("both", model)[::-1], atol=1e-9)
+
+
+def test_a_question_with_training_cells_is_told_by_the_others(model):
+    np.testing.assert_allclose(asked("mayor", model), TOWN, atol=1e-3)  # the police's, turned
+    np.testing.assert_allclose(asked("snow", model), [0.8, 0.1, 0.1], atol=1e-3)
+
+
+def test_equal_shares_where_no_question_is_as_long(model):
+    np.testing.assert_array_equal(asked("short", model), [0.5, 0.5, np.nan])
+
+
+def test_groups_are_all_alike(model):
+    P = model.predict(pd.DataFrame({"question": ["both"] * 2, "age": ["young", "old"]}))
+    np.testing.assert_array_equal(P[0], P[1])
+
+
+def test_pinned_options_stay_when_a_scale_is_turned():
+    question = Question("Trust?", ["no", "partly", "yes", "unsure"], pinned=["unsure"])
+    assert turned_order(question).tolist() == [2, 1, 0, 3]
+    assert turned_order(Question("Party?", ["a", "b", "c"], ordinal=False)).tolist() == [2, 1, 0]
+
+
+def test_weights_are_those_of_the_formula():
+    likeness, margins = np.array([1.0, 0.5]), np.array([[0.2, 0.8], [0.6, 0.4]])
+    weight = 1 / (1 + np.exp(-5 * 0.5))
+    near = weight * margins[0] + (1 - weight) * margins[1]
+    np.testing.assert_allclose(weigh(likeness, margins, 5.0, 0.75), 0.75 * near + 0.25 * np.array([0.4, 0.6]))
+
+
+def test_an_option_order_that_reads_equally_well_is_kept():
+    options = np.array([[1.0, 0.0], [1.0, 0.0]])
+    found = FoundMargins(np.ones((2, 2)), [options, options], [np.array([1, 0])] * 2, {1: np.array([0.3, 0.7])})
+    np.testing.assert_array_equal(found.of(0)[1], [[0.3, 0.7]])
+
+
+def test_the_same_words_elsewhere_do_not_choose():
+    """By its repeat each question would be told perfectly, so that only the nearest would count."""
+    generator = np.random.default_rng(0)
+    texts = [f"Question {i} ?" for i in range(6)]
+    questions = [Question(text, ["no", "yes"]) for text in texts for _ in range(2)]
+    shares = np.repeat(generator.uniform(0.3, 0.7, 6), 2)
+    margins = {i: np.array([share, 1 - share]) for i, share in enumerate(shares)}
+    likeness = np.full((12, 12), 0.5) + 0.5 * np.kron(np.eye(6), np.ones((2, 2)))
+    options = np.eye(2)
+    found = FoundMargins(likeness, [options] * 12, [np.array([1, 0])] * 12, margins)
+    sharpness, share = choose(found, margins, questions)
+    assert (sharpness, share) == (SHARPNESS[0], SHARES[0])  # all others are equally alike: the first of equals
+
+
+def test_it_is_cloned_and_pickled_and_chooses_anew(model):
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(asked("both", again), asked("both", model))
+    few = clone(model).fit(X.iloc[:1], Y[:1])
+    np.testing.assert_allclose(asked("both", few), Y[0])  # one question alone: its own margin
+
+
+def test_mistakes_are_named():
+    with pytest.raises(TypeError, match="question must be a mapping of names to Question"):
+        SimilarQuestionsRegressor(question=QUESTIONS["mayor"], encoder=Words()).fit(X, Y)
+    with pytest.raises(TypeError, match="encoder must be a folder, a name on the hub, or have a method encode"):
+        SimilarQuestionsRegressor(question=QUESTIONS, encoder=len).fit(X, Y)
+
+    class Silent:
+        def encode(self, texts: list[str]) -> np.ndarray:
+            return np.zeros((len(texts), 3))
+
+    with pytest.raises(ValueError, match=r"finite vector other than 0 for each of 7 texts, got .* \(7, 3\)"):
+        SimilarQuestionsRegressor(question=QUESTIONS, encoder=Silent()).fit(X, Y)
+
+
+def test_a_folder_is_loaded_as_an_encoder(tmp_path: Path):
+    with pytest.raises(ValueError, match="no folder"):
+        SimilarQuestionsRegressor(question=QUESTIONS, encoder=tmp_path / "none").fit(X, Y)
