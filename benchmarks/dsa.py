@@ -17,6 +17,7 @@ import pandas as pd
 
 from benchmarks.baselines import BASELINES
 from benchmarks.protocol import as_curve, run, sizes_that_fit, summarise
+from benchmarks.survey_files import KINDS, read_file
 from benchmarks.surveys import MORE_SURVEYS, SURVEYS
 from surveysim import DSARegressor, Question
 from surveysim.evaluation import compare_models
@@ -85,8 +86,9 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
         factories[name] = partial(make, model=options.model, **own_parameters)
     report = partial(print, flush=True)
     tables = []
-    for name in options.surveys:
-        survey = LOADERS[name]()
+    read = [partial(read_file, *named, countries=options.countries) for named in options.file]
+    for load in read or [LOADERS[name] for name in options.surveys]:
+        survey = load()
         own = sizes_that_fit(survey, sizes)
         tables.append(run(survey, factories, sizes=own, n_splits=n_splits, folds=5, report=report))
         save(pd.concat(tables, ignore_index=True), options.output)  # hours: what is done stays
@@ -123,6 +125,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="nano", help="name or folder of the language model")
     parser.add_argument("--surveys", nargs="+", default=["nonvoters_2020", "fair"], choices=sorted(LOADERS))
+    parser.add_argument("--file", nargs=3, action="append", default=[], metavar=("SURVEY", "EDITION", "PATH"),
+                        help=f"in place of --surveys, one of {', '.join(KINDS)}: ess 11 ESS11.sav")  # fmt: skip
+    parser.add_argument("--countries", nargs="+", help="of the files of ess and wvs: GB NO")
     parser.add_argument("--models", nargs="*", default=list(MODELS), choices=[*MODELS, *MORE_MODELS])
     parser.add_argument("--fixed", action="store_true", help="no search for reference and weight of stage 2")
     parser.add_argument("--sizes", nargs="+", type=int, default=[200, 500, 1000])
