@@ -83,6 +83,8 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
     factories = {name: factory for name, factory in BASELINES.items() if "pairs" not in name}
     for name in options.models:
         own_parameters = (FIXED if options.fixed else {}) | (MODELS | MORE_MODELS)[name]
+        if options.epochs is not None:
+            own_parameters = own_parameters | {"max_epochs": options.epochs}
         factories[name] = partial(make, model=options.model, **own_parameters)
     report = partial(print, flush=True)
     tables = []
@@ -132,6 +134,7 @@ def main() -> None:
     parser.add_argument("--fixed", action="store_true", help="no search for reference and weight of stage 2")
     parser.add_argument("--sizes", nargs="+", type=int, default=[200, 500, 1000])
     parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--epochs", type=int, help="a stage, at most; default: that of DSARegressor")
     parser.add_argument("--quick", action="store_true", help="2 splits x 2 sizes")
     parser.add_argument("--output", type=Path, default=OUTPUT / "dsa.json")
     parser.add_argument("--read", type=Path, nargs="+", help="print the tables of these outputs together")

@@ -41,8 +41,8 @@ def run(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> pd.Da
 def test_two_and_four_blocks_and_adapters_without_a_search(trained, monkeypatch, tmp_path, capsys) -> None:
     pytest.importorskip("statsmodels")
     names = ["DSA, two stages", "DSA, 2 blocks", "DSA, 4 blocks", "DSA, LoRA"]
-    results = run(monkeypatch, tmp_path, "--surveys", "fair", "--fixed", "--models", *names)
-    fixed = {"shift_reference": "baseline", "shift_weight": 1.5}
+    results = run(monkeypatch, tmp_path, "--surveys", "fair", "--fixed", "--epochs", "30", "--models", *names)
+    fixed = {"shift_reference": "baseline", "shift_weight": 1.5, "max_epochs": 30}
     assert trained == [fixed, fixed | {"n_blocks": 2}, fixed | {"n_blocks": 4}, fixed | {"tuning": "lora"}]
     assert set(names) <= set(results["model"])
     assert "w1, cells" in capsys.readouterr().out
