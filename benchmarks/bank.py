@@ -110,7 +110,7 @@ def similar(table: Cells, trained: list[str], test: Cells, encoder: Path) -> np.
     width = max(question.n_options for question in asked.values())
     model = SimilarQuestionsRegressor(question=asked, encoder=encoder, device="cpu")
     P = model.fit(known.X[["question"]], known.Y[:, :width], known.n).predict(test.X[["question"]])
-    print(f"  {SIMILAR}: sharpness {model.sharpness_}, share {model.share_}")
+    print(f"  {SIMILAR}: sharpness {model.sharpness_}, share {model.share_}, turned {model.turns_}")
     return np.pad(P, ((0, 0), (0, test.Y.shape[1] - width)), constant_values=np.nan)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
 from surveysim.questions import Question
 
-__all__ = ["SHARES", "SHARPNESS", "FoundMargins", "choose", "turned_order"]
+__all__ = ["PLAIN", "SHARES", "SHARPNESS", "Choice", "FoundMargins", "choose", "turned_order", "weigh"]
 
 SHARPNESS = (5.0, 10.0, 20.0, 40.0)
 """Multiples of the cosine in a weight's exponent, among which training questions choose."""
@@ -20,6 +21,28 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 FEWEST_SHARE = 1e-3
 """Shares are at least this before a logarithm is taken."""
+
+
+class Choice(NamedTuple):
+    """How other questions are used.
+
+    Attributes
+    ----------
+    sharpness : float
+        Weights are ``exp(sharpness * cosine)``.
+    share : float
+        Of the weighted mean; the rest is the plain one.
+    turns : bool
+        Whether scales that read better from the other end are turned.
+    """
+
+    sharpness: float
+    share: float
+    turns: bool
+
+
+PLAIN = Choice(0.0, 0.0, False)
+"""The mean of the questions as they are: kept unless training questions are predicted clearly better."""
 
 
 def turned_order(question: Question) -> np.ndarray:
@@ -51,7 +74,9 @@ class FoundMargins:
     turned: list[np.ndarray]
     margins: dict[int, np.ndarray]
 
-    def of(self, number: int, others: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def of(
+        self, number: int, others: Sequence[int] | None = None, *, turns: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
         """What other questions with as many options say of one.
 
         Parameters
@@ -60,6 +85,8 @@ class FoundMargins:
             The question.
         others : sequence of int, optional
             Training questions that may be used; None: all but itself.
+        turns : bool, default=True
+            Turn scales that read better from the other end.
 
         Returns
         -------
@@ -70,7 +97,7 @@ class FoundMargins:
         own = self.options[number]
         allowed = [other for other in self.margins if other != number] if others is None else others
         used = [other for other in allowed if len(self.margins[other]) == len(own)]
-        rows = [self.margins[other][self._reading(own, other)] for other in used]
+        rows = [self.margins[other][self._reading(own, other)] if turns else self.margins[other] for other in used]
         return self.likeness[number, used], np.array(rows).reshape(len(used), len(own))
 
     def _reading(self, own: np.ndarray, other: int) -> np.ndarray:
@@ -79,9 +106,9 @@ class FoundMargins:
         straight, reverse = float((own * options).sum()), float((own * options[turned]).sum())
         return turned if reverse > straight + 1e-9 * len(own) else np.arange(len(own))
 
-    def predict(self, number: int, sharpness: float, share: float) -> np.ndarray:
+    def predict(self, number: int, choice: Choice) -> np.ndarray:
         """The distribution (K,) of a question; equal shares where no other has as many options."""
-        return weigh(*self.of(number), sharpness, share)
+        return weigh(*self.of(number, turns=choice.turns), choice.sharpness, choice.share)
 
 
 def weigh(likeness: np.ndarray, margins: np.ndarray, sharpness: float, share: float) -> np.ndarray:
@@ -92,19 +119,30 @@ def weigh(likeness: np.ndarray, margins: np.ndarray, sharpness: float, share: fl
     return np.asarray(share * (weights @ margins) / weights.sum() + (1 - share) * margins.mean(axis=0))
 
 
-def choose(
-    found: FoundMargins, margins: Mapping[int, np.ndarray], questions: Sequence[Question]
-) -> tuple[float, float]:
-    """The sharpness and share that predict training questions best from those with another wording.
+def choose(found: FoundMargins, questions: Sequence[Question]) -> Choice:
+    """What predicts training questions best from those with another wording.
 
-    A question that another survey asks in the same words would be found at once, and would tell nothing of new ones.
+    `PLAIN`, unless the best of all others is better by more than one standard error over questions: a few questions do
+    not tell how to use them. A question that another survey asks in the same words would be found at once, and would
+    tell nothing of new ones.
+
+    Parameters
+    ----------
+    found : FoundMargins
+    questions : sequence of Question
+        All of them, by number.
     """
-    grid = list(product(SHARPNESS, SHARES))
+    choices = [Choice(sharpness, share, True) for sharpness, share in product(SHARPNESS, SHARES)]
     wording = [" ".join(question.text.casefold().split()) for question in questions]
-    losses = np.zeros(len(grid))
-    for number, margin in margins.items():
-        others = [other for other in margins if wording[other] != wording[number]]
-        likeness, read = found.of(number, others)
-        for place, setting in enumerate(grid):
-            losses[place] -= float(margin @ np.log(np.maximum(weigh(likeness, read, *setting), FEWEST_SHARE)))
-    return grid[int(losses.argmin())]
+    losses = np.zeros((len(found.margins), 1 + len(choices)))
+    for row, (number, margin) in enumerate(found.margins.items()):
+        others = [other for other in found.margins if wording[other] != wording[number]]
+        straight, turned = found.of(number, others, turns=False), found.of(number, others)
+        for column, choice in enumerate((PLAIN, *choices)):
+            P = weigh(*(turned if choice.turns else straight), choice.sharpness, choice.share)
+            losses[row, column] = -margin @ np.log(np.maximum(P, FEWEST_SHARE))
+    best = int(losses.sum(axis=0).argmin())
+    gain = losses[:, 0] - losses[:, best]
+    if len(gain) < 2 or gain.mean() <= gain.std(ddof=1) / np.sqrt(len(gain)):
+        return PLAIN
+    return choices[best - 1]

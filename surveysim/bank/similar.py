@@ -49,8 +49,11 @@ class SimilarQuestionsRegressor(DistributionRegressor):
     sharpness_ : float
         Weights are ``exp(sharpness_ * cosine)``.
     share_ : float
-        Of this weighted mean in the prediction; the rest is the plain mean of the same questions. Both were chosen by
-        predicting each training question from those with another wording.
+        Of this weighted mean in the prediction; the rest is the plain mean of the same questions.
+    turns_ : bool
+        Whether scales are turned. All three were chosen by predicting each training question from those with another
+        wording. False, with a share of 0, is the plain mean of the questions as they are: it is kept unless another
+        choice predicts better by more than one standard error over questions, as with few questions none may.
     questions_, n_options_, backgrounds_, n_dropped_, n_features_in_, feature_names_in_
         As in every estimator of the library.
 
@@ -130,11 +133,11 @@ class SimilarQuestionsRegressor(DistributionRegressor):
             cells = self._validate_fit(X, Y, sample_weight)
             margins = question_margins(cells, cells.Y, cells.n)
             found = self._find(list(cells.questions.values()), margins)
-            self.sharpness_, self.share_ = choose(found, margins, list(cells.questions.values()))
+            choice = choose(found, list(cells.questions.values()))
+            self.sharpness_, self.share_, self.turns_ = choice
             self.distributions_ = np.full((len(cells.questions), self.n_options_), np.nan)
             for number, question in enumerate(cells.questions.values()):
-                P = found.predict(number, self.sharpness_, self.share_)
-                self.distributions_[number, : question.n_options] = P
+                self.distributions_[number, : question.n_options] = found.predict(number, choice)
         return self
 
     def _find(self, questions: Sequence[Question], margins: Mapping[int, np.ndarray]) -> FoundMargins:

@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from benchmarks.bank_opponents import encoder_folder
 from surveysim import Question, SimilarQuestionsRegressor
-from surveysim.bank.alike import SHARES, SHARPNESS, FoundMargins, choose, turned_order, weigh
+from surveysim.bank.alike import PLAIN, FoundMargins, choose, turned_order, weigh
 
 WORDS = ["mayor", "police", "rain", "snow", "no", "partly", "yes", "unsure"]
 
@@ -54,7 +54,7 @@ def model() -> SimilarQuestionsRegressor:
 
 
 def test_questions_of_the_topic_tell_of_a_new_one_with_their_scales_turned(model):
-    assert (model.sharpness_, model.share_) == (40.0, 1.0)  # here the topic is all that counts
+    assert (model.sharpness_, model.share_, model.turns_) == (40.0, 1.0, True)  # here the topic is all that counts
     np.testing.assert_allclose(asked("both", model), TOWN, atol=1e-3)
     np.testing.assert_allclose(asked("backwards", model), asked("both", model)[::-1], atol=1e-9)
 
@@ -102,8 +102,22 @@ def test_the_same_words_elsewhere_do_not_choose():
     likeness = np.full((12, 12), 0.5) + 0.5 * np.kron(np.eye(6), np.ones((2, 2)))
     options = np.eye(2)
     found = FoundMargins(likeness, [options] * 12, [np.array([1, 0])] * 12, margins)
-    sharpness, share = choose(found, margins, questions)
-    assert (sharpness, share) == (SHARPNESS[0], SHARES[0])  # all others are equally alike: the first of equals
+    assert choose(found, questions) == PLAIN  # all others are equally alike
+    apart = [Question(f"{question.text} {i}", ["no", "yes"]) for i, question in enumerate(questions)]
+    assert choose(found, apart)[:2] == (40.0, 1.0)
+
+
+def test_few_questions_are_averaged_as_they_are_unless_something_else_is_clearly_better():
+    """Turned, two of three questions are told better and one worse: by less than a standard error."""
+    options = [np.eye(2), np.eye(2)[::-1], np.eye(2)]
+    margins = {0: np.array([0.3, 0.7]), 1: np.array([0.7, 0.3]), 2: np.array([0.55, 0.45])}
+    found = FoundMargins(np.ones((3, 3)), options, [np.array([1, 0])] * 3, margins)
+    questions = [Question(text, ["no", "yes"]) for text in "abc"]
+    turned = PLAIN._replace(turns=True)
+    gains = [m @ np.log(found.predict(i, turned)) - m @ np.log(found.predict(i, PLAIN)) for i, m in margins.items()]
+    assert 0 < np.mean(gains) < np.std(gains, ddof=1) / np.sqrt(3)
+    assert choose(found, questions) == PLAIN
+    np.testing.assert_allclose(found.predict(0, choose(found, questions)), (margins[1] + margins[2]) / 2)
 
 
 def test_it_is_cloned_and_pickled_and_chooses_anew(model):
