@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pandas as pd
 from benchmarks.baselines import BASELINES
 from benchmarks.protocol import as_curve, run, sizes_that_fit, summarise
 from benchmarks.survey_files import KINDS, read_file
-from benchmarks.surveys import MORE_SURVEYS, SURVEYS
+from benchmarks.surveys import MORE_SURVEYS, SURVEYS, Survey
 from surveysim import DSARegressor, Question
 from surveysim.evaluation import compare_models
 from surveysim.evaluation.curves.truth_jackknife import WITHOUT
@@ -90,11 +91,16 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
     tables = []
     read = [partial(read_file, *named, countries=options.countries) for named in options.file]
     for load in read or [LOADERS[name] for name in options.surveys]:
-        survey = load()
+        survey = first_questions(load(), options.questions)
         own = sizes_that_fit(survey, sizes)
         tables.append(run(survey, factories, sizes=own, n_splits=n_splits, folds=5, report=report))
         save(pd.concat(tables, ignore_index=True), options.output)  # hours: what is done stays
     return pd.concat(tables, ignore_index=True)
+
+
+def first_questions(survey: Survey, n: int | None) -> Survey:
+    """The survey with its first n questions alone; None: all."""
+    return survey if n is None else replace(survey, questions=dict(list(survey.questions.items())[:n]))
 
 
 def save(results: pd.DataFrame, output: Path) -> None:
@@ -129,6 +135,7 @@ def main() -> None:
     parser.add_argument("--surveys", nargs="+", default=["nonvoters_2020", "fair"], choices=sorted(LOADERS))
     parser.add_argument("--file", nargs=3, action="append", default=[], metavar=("SURVEY", "EDITION", "PATH"),
                         help=f"in place of --surveys, one of {', '.join(KINDS)}: ess 11 ESS11.sav")  # fmt: skip
+    parser.add_argument("--questions", type=int, help="the first so many of each survey; default: all")
     parser.add_argument("--countries", nargs="+", help="of the files of ess and wvs: GB NO")
     parser.add_argument("--models", nargs="*", default=list(MODELS), choices=[*MODELS, *MORE_MODELS])
     parser.add_argument("--fixed", action="store_true", help="no search for reference and weight of stage 2")
