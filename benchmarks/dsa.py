@@ -7,7 +7,7 @@ interval: a bootstrap over questions, over respondents where questions are few (
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -89,8 +89,10 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
         factories[name] = partial(make, model=options.model, **own_parameters)
     report = partial(print, flush=True)
     tables = []
-    read = [partial(read_file, *named, countries=options.countries) for named in options.file]
-    for load in read or [LOADERS[name] for name in options.surveys]:
+    loaders: list[Callable[[], Survey]] = [
+        partial(read_file, kind, edition, path, options.countries) for kind, edition, path in options.file
+    ]
+    for load in loaders or [LOADERS[name] for name in options.surveys]:
         survey = first_questions(load(), options.questions)
         own = sizes_that_fit(survey, sizes)
         tables.append(run(survey, factories, sizes=own, n_splits=n_splits, folds=5, report=report))
