@@ -19,6 +19,13 @@ SHARPNESS = (5.0, 10.0, 20.0, 40.0)
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the weighted mean beside the plain one."""
 
+ERRORS = 2.0
+"""Standard errors by which a choice must beat the plain mean: it is the best of twenty, and one would too often find
+something where there is nothing."""
+
+FEWEST_QUESTIONS = 20
+"""With fewer training questions the plain mean is kept: there would be more choices than questions to choose by."""
+
 FEWEST_SHARE = 1e-3
 """Shares are at least this before a logarithm is taken."""
 
@@ -122,9 +129,9 @@ def weigh(likeness: np.ndarray, margins: np.ndarray, sharpness: float, share: fl
 def choose(found: FoundMargins, questions: Sequence[Question]) -> Choice:
     """What predicts training questions best from those with another wording.
 
-    `PLAIN`, unless the best of all others is better by more than one standard error over questions: a few questions do
-    not tell how to use them. A question that another survey asks in the same words would be found at once, and would
-    tell nothing of new ones.
+    `PLAIN` with fewer than `FEWEST_QUESTIONS`, and unless the best of all others is better by more than `ERRORS`
+    standard errors over questions. A question that another survey asks in the same words would be found at once, and
+    would tell nothing of new ones.
 
     Parameters
     ----------
@@ -132,6 +139,8 @@ def choose(found: FoundMargins, questions: Sequence[Question]) -> Choice:
     questions : sequence of Question
         All of them, by number.
     """
+    if len(found.margins) < FEWEST_QUESTIONS:
+        return PLAIN
     choices = [Choice(sharpness, share, True) for sharpness, share in product(SHARPNESS, SHARES)]
     wording = [" ".join(question.text.casefold().split()) for question in questions]
     losses = np.zeros((len(found.margins), 1 + len(choices)))
@@ -143,6 +152,6 @@ def choose(found: FoundMargins, questions: Sequence[Question]) -> Choice:
             losses[row, column] = -margin @ np.log(np.maximum(P, FEWEST_SHARE))
     best = int(losses.sum(axis=0).argmin())
     gain = losses[:, 0] - losses[:, best]
-    if len(gain) < 2 or gain.mean() <= gain.std(ddof=1) / np.sqrt(len(gain)):
+    if gain.mean() <= ERRORS * gain.std(ddof=1) / np.sqrt(len(gain)):
         return PLAIN
     return choices[best - 1]

@@ -52,8 +52,8 @@ class SimilarQuestionsRegressor(DistributionRegressor):
         Of this weighted mean in the prediction; the rest is the plain mean of the same questions.
     turns_ : bool
         Whether scales are turned. All three were chosen by predicting each training question from those with another
-        wording. False, with a share of 0, is the plain mean of the questions as they are: it is kept unless another
-        choice predicts better by more than one standard error over questions, as with few questions none may.
+        wording. False, with a share of 0, is the plain mean of the questions as they are: it is kept with fewer than
+        20 training questions, and unless another choice is better by more than two standard errors over questions.
     questions_, n_options_, backgrounds_, n_dropped_, n_features_in_, feature_names_in_
         As in every estimator of the library.
 
@@ -70,19 +70,20 @@ class SimilarQuestionsRegressor(DistributionRegressor):
     --------
     >>> import numpy as np, pandas as pd
     >>> from surveysim import Question, SimilarQuestionsRegressor
-    >>> class Topics:  # in place of a sentence encoder: how often a text speaks of what
-    ...     words = ["mayor", "rain", "no", "yes"]
+    >>> class Topics:  # in place of a sentence encoder: whether a text speaks of something
     ...     def encode(self, texts):
-    ...         return np.array([[word in text.lower() for word in self.words] for text in texts]) + 0.01
+    ...         words = ["mayor", "rain", "no", "yes"]
+    ...         return np.array([[word in text.lower() for word in words] for text in texts]) + 0.01
+    >>> shares = {"mayor": 0.8, "rain": 0.1}
     >>> questions = {
-    ...     "trust": Question("Do you trust the mayor?", ["no", "yes"]),
-    ...     "weather": Question("Do you like rain?", ["no", "yes"]),
-    ...     "new": Question("Is the mayor honest?", ["yes", "no"]),
+    ...     f"{topic} {i}": Question(f"Item {i}: the {topic}?", ["no", "yes"]) for topic in shares for i in range(10)
     ... }
-    >>> X = pd.DataFrame({"question": ["trust", "weather"]})
-    >>> model = SimilarQuestionsRegressor(question=questions, encoder=Topics())
-    >>> model.fit(X, [[0.2, 0.8], [0.9, 0.1]]).predict(pd.DataFrame({"question": ["new"]})).shape
-    (1, 2)
+    >>> X = pd.DataFrame({"question": list(questions)})
+    >>> Y = [[1 - shares[name.split()[0]], shares[name.split()[0]]] for name in questions]
+    >>> questions["new"] = Question("Is the mayor honest?", ["yes", "no"])
+    >>> model = SimilarQuestionsRegressor(question=questions, encoder=Topics()).fit(X, Y)
+    >>> model.predict(pd.DataFrame({"question": ["new"]})).round(2)
+    array([[0.8, 0.2]])
     """
 
     _live_parameters: ClassVar[frozenset[str]] = frozenset({"device", "local_files_only"})
