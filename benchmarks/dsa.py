@@ -116,7 +116,7 @@ def show(results: pd.DataFrame) -> None:
     pd.options.display.width = 200
     for level in ("cells", "groups", "population"):
         for value in ("js", "js_debiased", "w1", "cross_entropy"):
-            if value in results and (value != "cross_entropy" or level == "cells"):
+            if value in results and results[value].notna().any() and (value != "cross_entropy" or level == "cells"):
                 print(f"\n{value}, {level}\n{summarise(results, value, level).to_string(float_format='%.4f')}")
     print("\ndebiased divergence of crossed cells, relative difference [90% interval]")
     for survey, own in results.groupby("survey", sort=False):
