@@ -22,7 +22,7 @@ import pandas as pd
 from benchmarks.bank_opponents import embed, encoder_folder, mean_margin, nearest_margins
 from benchmarks.bank_surveys import HELD_OUT, load_table, some_questions
 from benchmarks.dsa import OUTPUT
-from surveysim import train_bank
+from surveysim import SimilarQuestionsRegressor, train_bank
 from surveysim.bank.prompts import predict_cells
 from surveysim.cells import PredictCells
 from surveysim.evaluation import noise_floor
@@ -32,6 +32,7 @@ from surveysim.tables import Cells
 from surveysim.tables.joining import survey_of
 
 MEAN, NEAREST, EQUAL, FLOOR = "mean of the training questions", "nearest by embedding", "equal shares", "noise floor"
+SIMILAR = "similar questions, scales turned"
 
 CHOOSES = {"pew": "nonvoters_2020", "small surveys": "pew", "dialogues": "pew"}
 """The survey of another house that chooses epochs and weight for each held-out set, in the banks that say so."""
@@ -74,6 +75,8 @@ def predictions(held_out: str, n: int, options: argparse.Namespace) -> Iterator[
         start = time.process_time()
         near = nearest_margins(margins, embed(table.questions, folder), lengths)
         yield NEAREST, test, spread(near), time.process_time() - start
+        start = time.process_time()
+        yield SIMILAR, test, similar(table, list(margins), test, folder), time.process_time() - start
     device = "cpu" if options.cpu else "auto"
     for name in options.banks:
         if name in options.banks_of_all and n < max(options.sizes):
@@ -98,6 +101,17 @@ def predictions(held_out: str, n: int, options: argparse.Namespace) -> Iterator[
         cells = PredictCells(test.X[test.backgrounds], np.array(chosen), dict(table.questions))
         model = load_model(options.model, device=device)
         yield name, test, predict_cells(bank, model, cells, folder=options.cache), seconds
+
+
+def similar(table: Cells, trained: list[str], test: Cells, encoder: Path) -> np.ndarray:
+    """What `SimilarQuestionsRegressor` says of the held-out cells, (n, K)."""
+    known = table.subset(np.isin(table.question_names, trained))
+    asked = {name: table.questions[name] for name in dict.fromkeys([*trained, *test.question_names])}
+    width = max(question.n_options for question in asked.values())
+    model = SimilarQuestionsRegressor(question=asked, encoder=encoder, device="cpu")
+    P = model.fit(known.X[["question"]], known.Y[:, :width], known.n).predict(test.X[["question"]])
+    print(f"  {SIMILAR}: sharpness {model.sharpness_}, share {model.share_}, turned {model.turns_}")
+    return np.pad(P, ((0, 0), (0, test.Y.shape[1] - width)), constant_values=np.nan)
 
 
 @cache

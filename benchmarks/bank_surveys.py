@@ -58,7 +58,9 @@ def some_questions(cells: Cells, surveys: list[str], n: int, seed: int = 0) -> C
     chosen = np.random.default_rng(seed).permutation(len(names))[:n]
     kept = {names[i] for i in chosen} | {name for name in cells.questions if survey_of(name) in surveys}
     part = cells.subset(np.isin(cells.question_names, list(kept)))
-    return replace(part, questions={name: q for name, q in cells.questions.items() if name in kept})
+    questions = {name: question for name, question in cells.questions.items() if name in kept}
+    width = max(question.n_options for question in questions.values())  # the longest question may be left out
+    return replace(part, questions=questions, Y=part.Y[:, :width])
 
 
 def _dialogues(folder: Path) -> dict[str, Any]:

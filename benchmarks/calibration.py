@@ -3,6 +3,7 @@
 Each draw permutes the questions with ``numpy.random.default_rng(draw)``. All but the first 40 are its test questions;
 the first n of the 40 are the labelled ones, with all their groups. Figures are opinion alignment, 0 to 100, mean over
 the test cells. Nothing is chosen on test questions; constants of the library were chosen on the models with a star.
+``--model`` asks a language model of your own about the same groups and questions, in place of the recorded ones.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.asked_model import METHOD, ask
 from benchmarks.elicited import Setting, load_elicited, noise_ceiling
 from surveysim import CalibratedElicitor
 from surveysim.calibration import Anchor, DistributionCalibrator
@@ -50,6 +53,13 @@ def splits(setting: Setting, n_draws: int) -> list[tuple[np.ndarray, np.ndarray]
         order = np.random.default_rng(draw).permutation(names)
         found.append((order[:POOL], np.flatnonzero(setting.X["question"].isin(order[POOL:]))))
     return found
+
+
+def setting_of(model: str, settings: Sequence[Setting]) -> Setting:
+    """What a model of your own says of the groups that GPT-4 was asked about, by the probabilities of labels."""
+    (asked,) = (setting for setting in settings if (setting.method, setting.model) == (METHOD, "gpt-4"))
+    P = ask(model, asked.X, asked.questions)[:, : asked.Y.shape[1]]
+    return replace(asked, model=model, P=P)
 
 
 def by_questions(
@@ -293,9 +303,17 @@ def main() -> None:
     parser.add_argument("--fewer", type=int, default=10, help="draws for cells and anchors")
     parser.add_argument("--compare", type=int, default=5, help="draws for the comparison of calibrators; 0: none")
     parser.add_argument("--methods", nargs="+", help="of the file, such as model_logprobs; default: all")
+    parser.add_argument("--model", help="a name, a folder or a GGUF file: asked here, in place of what was recorded")
+    parser.add_argument("--quick", action="store_true", help="5 draws, 2 for cells and anchors, no comparison")
     parser.add_argument("--output", help="a JSON file for the figures")
     options = parser.parse_args()
-    settings = [s for s in load_elicited() if not options.methods or s.method in options.methods]
+    if options.quick:
+        options.draws, options.fewer, options.compare = 5, 2, 0
+    settings = load_elicited()
+    if options.model:
+        settings = [setting_of(options.model, settings)]
+    else:
+        settings = [s for s in settings if not options.methods or s.method in options.methods]
     figures: dict[str, Any] = {"draws": {"questions": options.draws, "cells, anchored": options.fewer}}
     with pd.option_context("display.width", 250, "display.max_columns", None, "display.max_rows", None):
         centres = _timed("One power for all cells: the prior's centre", lambda: centre_table(settings))

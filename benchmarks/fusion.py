@@ -4,7 +4,7 @@ What five language models said of 98 Pew questions (`opinionqa_elicited`, person
 samples of 10, 20 and 50 respondents per group, drawn from the groups' own distributions, so that the truth has no
 noise. Each attribute is a survey of its own: its groups (those with at least 100 respondents in Pew's data), all
 questions with ordered options, without "Refused". Divergence: Jensen-Shannon, base 2, mean over groups, questions and
-draws.
+draws. ``--model`` asks a language model of your own about the same groups and questions, in place of the recorded ones.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import json
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from benchmarks.asked_model import METHOD, ask
 from benchmarks.surveys import data_folder
 from surveysim import FusedRegressor, Question
 from surveysim.baselines import CellRegressor, LogitRegressor
@@ -104,6 +105,19 @@ def _usable(record: Any, kept: np.ndarray) -> np.ndarray:
     return said[kept] / said[kept].sum()
 
 
+def recordings_of(
+    model: str, everything: dict[tuple[str, str, str], Recorded], *, asks: bool = True
+) -> dict[tuple[str, str, str], Recorded]:
+    """What a model of your own says of the groups that GPT-4 was asked about; without `asks` what it would be asked."""
+    found = {}
+    for (method, name, attribute), recorded in everything.items():
+        if (method, name) == ("express_distribution", "gpt-4") and attribute in ATTRIBUTES:
+            P = ask(model, recorded.X, recorded.questions) if asks else np.full_like(recorded.elicited, np.nan)
+            width = recorded.human.shape[1]
+            found[METHOD, model, attribute] = replace(recorded, elicited=P[:, :width])
+    return found
+
+
 def draw_sample(recorded: Recorded, n: int, draw: int) -> np.ndarray:
     """Shares of n simulated respondents per row, (rows, K), NaN-padded."""
     generator = np.random.default_rng(draw)
@@ -169,9 +183,14 @@ def _measure_one(key: tuple[str, str, str], recorded: Recorded, n: int, draw: in
     return records
 
 
-def measure(keys: Sequence[tuple[str, str, str]], sizes: Sequence[int], n_draws: int, n_jobs: int) -> pd.DataFrame:
+def measure(
+    everything: dict[tuple[str, str, str], Recorded],
+    keys: Sequence[tuple[str, str, str]],
+    sizes: Sequence[int],
+    n_draws: int,
+    n_jobs: int,
+) -> pd.DataFrame:
     """Everything: one row per recording, size, draw, model and question."""
-    everything = read_recorded()
     jobs: list[tuple] = []
     for key in keys:
         recorded = everything[key]
@@ -252,7 +271,8 @@ def show(table: pd.DataFrame) -> None:
     pd.options.display.width = 220
     pd.options.display.max_columns = 50
     headline = table[(table["model"] == "gpt-4") & (table["method"] == "express_distribution")]
-    print("\nGPT-4, verbalised: divergence")
+    headline = headline if len(headline) else table
+    print(f"\n{', '.join(headline[['model', 'method']].drop_duplicates().agg(' '.join, axis=1))}: divergence")
     print(headline.set_index(["attribute", "n"])[list(ROWS)].T.to_string(float_format="%.4f"))
     print("\nFused against other models: relative difference of the divergence [90% interval]")
     for _, record in headline.iterrows():
@@ -283,16 +303,22 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="respondents per group")
     parser.add_argument("--draws", type=int, default=N_DRAWS)
     parser.add_argument("--attributes", nargs="+", default=list(ATTRIBUTES))
+    parser.add_argument("--model", help="a name, a folder or a GGUF file: asked here, in place of what was recorded")
     parser.add_argument("--models", nargs="+", help="default: all that were recorded")
     parser.add_argument("--methods", nargs="+", help="default: all that were recorded")
-    parser.add_argument("--quick", action="store_true", help="verbalised GPT-4 on party groups only")
+    parser.add_argument("--quick", action="store_true", help="party groups; of what was recorded verbalised GPT-4")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=OUTPUT / "fusion.json")
     parser.add_argument("--read", type=Path, nargs="+", help="print the tables of these outputs together")
     options = parser.parse_args()
     if options.quick:
-        options.attributes, options.models, options.methods = ["POLPARTY"], ["gpt-4"], ["express_distribution"]
+        options.attributes = ["POLPARTY"]
+        if options.model is None:
+            options.models, options.methods = ["gpt-4"], ["express_distribution"]
     everything = read_recorded()
+    if options.model is not None:
+        chosen = {key: found for key, found in everything.items() if key[2] in options.attributes}
+        everything = recordings_of(options.model, chosen, asks=not options.read)
     if options.read:
         results = pd.concat([pd.read_json(file) for file in options.read], ignore_index=True)
         results = results.drop_duplicates(["method", "model", "attribute", "n", "draw", "row", "question"])
@@ -304,7 +330,7 @@ def main() -> None:
             and (options.models is None or key[1] in options.models)
             and (options.methods is None or key[0] in options.methods)
         ]
-        results = measure(keys, options.sizes, options.draws, options.jobs)
+        results = measure(everything, keys, options.sizes, options.draws, options.jobs)
         options.output.parent.mkdir(parents=True, exist_ok=True)
         results.to_json(options.output, orient="records")
     show(compare(results, everything))

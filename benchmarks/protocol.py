@@ -5,17 +5,28 @@ Respondents are permuted with ``numpy.random.default_rng(split)``; the first n t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.surveys import Survey
 from surveysim import Question
-from surveysim.evaluation import FLOOR, SAMPLE, respondent_curve
-from surveysim.evaluation.curves.protocol import Protocol, RespondentSplit
+from surveysim.evaluation import FLOOR, SAMPLE
+from surveysim.evaluation.comparison import Comparison
+from surveysim.evaluation.curves.protocol import (
+    Protocol,
+    RespondentSplit,
+    evaluate,
+    evaluate_floor,
+    evaluate_sample,
+    fit_predict,
+)
 from surveysim.evaluation.curves.truth_jackknife import WITHOUT
+from surveysim.metrics import option_values, wasserstein
 from surveysim.tables import Missing
 
 __all__ = [
@@ -26,6 +37,7 @@ __all__ = [
     "as_curve",
     "make_splits",
     "run",
+    "scale_distances",
     "sizes_that_fit",
     "summarise",
     "survey_missing",
@@ -90,27 +102,60 @@ def run(
     -------
     DataFrame
         One row per survey, n, split, model, level ("cells", "groups": single attributes, "population") and question:
-        n_cells, js, js_debiased, respondents, cross_entropy, seconds. The training set itself and the floor are among
-        the models.
+        n_cells, js, js_debiased, w1 (`scale_distances`), respondents, cross_entropy, seconds. The training set itself
+        and the floor are among the models.
     """
-    curve = respondent_curve(
-        factories,
-        survey.data,
-        survey.questions,
-        survey.backgrounds,
-        sizes,
-        n_splits,
-        baselines=False,
-        missing=survey_missing(survey),
-        folds=folds,
-        report=None if report is None else partial(_report, report, survey.name),
-    )
-    return as_output(curve, survey.name)
+    tables = []
+    for n in sizes:
+        for split in make_splits(survey, n, n_splits, folds=folds):
+            found = {SAMPLE: evaluate_sample(split).merge(scale_distances(split, split.compare_sample()), how="left")}
+            for name, factory in factories.items():
+                start = time.perf_counter()
+                P = fit_predict(factory(split.train.questions), split)
+                seconds = time.perf_counter() - start
+                distances = scale_distances(split, split.compare(P))
+                found[name] = evaluate(split, P).merge(distances, how="left").assign(seconds=seconds)
+                if report is not None:
+                    cells = found[name][found[name]["level"] == found[name]["level"].iloc[0]]
+                    mean = np.average(cells["js"], weights=cells["n_groups"])
+                    report(f"{survey.name} n={n} split={split.seed} {name}: {mean:.4f} ({seconds:.1f} s)")
+            found[FLOOR] = evaluate_floor(split, surveys=False).merge(_floor_distances(split), how="left")
+            tables += [table.assign(model=name, n=n, split=split.seed) for name, table in found.items()]
+    return as_output(pd.concat(tables, ignore_index=True), survey.name)
+
+
+def scale_distances(split: RespondentSplit, compared: Mapping[str, Comparison]) -> pd.DataFrame:
+    """Mean Wasserstein distance (w1, 0 to 1) over the groups of each level and question with ordered options."""
+    parts = []
+    for level, groups in compared.items():
+        ordered = np.array([split.truth.questions[str(name)].ordinal for name in groups.question], dtype=bool)
+        table = pd.DataFrame({"level": level, "question": groups.question, "w1": np.nan})[ordered]
+        if len(table):
+            values = option_values(split.truth.questions, table[["question"]])
+            table["w1"] = wasserstein(groups.Y[ordered], groups.P[ordered], values=values, average=False)
+        parts.append(table.groupby(["level", "question"], sort=False, as_index=False).mean())
+    return pd.concat(parts, ignore_index=True)
+
+
+def _floor_distances(split: RespondentSplit, n_draws: int = 20) -> pd.DataFrame:
+    """The same for a perfect prediction: the truth's own sampling noise, by simulation, since it has no expansion."""
+    generator = np.random.default_rng(split.seed)
+    exact = split.compare(split.truth.Y)
+    drawn = []
+    for _ in range(n_draws):
+        sampled = {}
+        for level, groups in exact.items():
+            assert groups.n is not None
+            n = np.maximum(groups.n.round(), 1).astype(int)
+            shares = generator.multinomial(n, np.nan_to_num(groups.Y)) / n[:, None]
+            sampled[level] = replace(groups, P=np.where(np.isnan(groups.Y), np.nan, shares))
+        drawn.append(scale_distances(split, sampled))
+    return pd.concat(drawn).groupby(["level", "question"], sort=False, as_index=False).mean()
 
 
 def as_output(curve: pd.DataFrame, survey: str) -> pd.DataFrame:
     """A respondent curve with the names of the outputs."""
-    columns = ["level", "question", "n_cells", "js", "js_debiased", "respondents", "cross_entropy"]
+    columns = ["level", "question", "n_cells", "js", "js_debiased", "w1", "respondents", "cross_entropy"]
     columns += [column for column in WITHOUT if column in curve]
     renamed = curve.rename(columns={"n_groups": "n_cells"}).assign(survey=survey, level=curve["level"].map(LEVELS))
     return renamed[[*columns, "survey", "n", "split", "model", "seconds"]]
@@ -134,7 +179,7 @@ def summarise(results: pd.DataFrame, value: str = "js", level: str = "cells") ->
     ----------
     results : DataFrame
         From `run` (several may be concatenated).
-    value : {"js", "js_debiased", "cross_entropy"}, default="js"
+    value : {"js", "js_debiased", "w1", "cross_entropy"}, default="js"
     level : {"cells", "groups", "population"}, default="cells"
     """
     chosen = results[(results["level"] == level) & results[value].notna()]
@@ -145,7 +190,3 @@ def summarise(results: pd.DataFrame, value: str = "js", level: str = "cells") ->
     means = (per_split["product"] / per_split[weight]).groupby(keys, sort=False).mean()
     table = means.unstack(["survey", "n"])
     return table.reindex(list(dict.fromkeys(chosen["model"])))
-
-
-def _report(report: Callable[[str], None], survey: str, line: str) -> None:
-    report(f"{survey} {line}")

@@ -18,10 +18,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from benchmarks.bank_opponents import encoder_folder
 from benchmarks.dsa import OUTPUT, PLAIN, STAGE_1, TWO_STAGES
 from benchmarks.protocol import make_splits
 from benchmarks.surveys import SURVEYS
-from surveysim import DSARegressor, ZeroShotElicitor
+from surveysim import DSARegressor, SimilarQuestionsRegressor, ZeroShotElicitor
 from surveysim.base import DistributionRegressor
 from surveysim.baselines import LogitRegressor, MarginalRegressor
 from surveysim.cells import PredictCells
@@ -30,7 +31,8 @@ from surveysim.evaluation.comparison import MIN_RESPONDENTS
 from surveysim.evaluation.curves.protocol import RespondentSplit, evaluate, evaluate_floor, fit_predict
 
 MARGINAL, ORDERED = "pooled marginal", "order-aware logit"
-EQUAL, SHARED, UNTUNED = "equal shares", "mean of the other questions", "nano, untuned"
+EQUAL, SHARED, UNTUNED = "equal shares", "mean of the other questions", "the model, untuned"
+SIMILAR = "similar questions, scales turned"
 
 FIXED: dict[str, Any] = {"shift_reference": "baseline", "shift_weight": 1.5, "random_state": 0}
 
@@ -74,6 +76,8 @@ def models(kind: str, dsa: list[str], model: str = "nano") -> dict[str, Any]:
     if kind == "questions":
         # a statistical model can only take a new question for an average one of as many options
         chosen: dict[str, Any] = {EQUAL: MarginalRegressor(unseen="uniform"), SHARED: AverageQuestionRegressor()}
+        if (encoder := encoder_folder()) is not None:
+            chosen[SIMILAR] = SimilarQuestionsRegressor(encoder=encoder, device="cpu")
         if dsa:
             chosen[UNTUNED] = ZeroShotElicitor(model, method="logprob", random_state=0)
     else:
@@ -188,7 +192,13 @@ def show(results: pd.DataFrame) -> None:
         for place, rows in own.groupby("place", sort=False):
             opponent = SHARED if place == "questions" else ORDERED
             pairs = [(name, opponent) for name in (STAGE_1, TWO_STAGES)]
-            pairs += [(ORDERED, PLAIN), (TWO_STAGES, PLAIN), (TWO_STAGES, STAGE_1), (UNTUNED, SHARED)]
+            pairs += [
+                (ORDERED, PLAIN),
+                (TWO_STAGES, PLAIN),
+                (TWO_STAGES, STAGE_1),
+                (UNTUNED, SHARED),
+                (SIMILAR, SHARED),
+            ]
             for first, second in pairs:
                 if {first, second} <= set(rows["model"]):
                     paired = rows.groupby(["split", "column", "level"])["model"].transform(

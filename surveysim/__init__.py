@@ -10,6 +10,7 @@ from surveysim.version import __version__
 
 if TYPE_CHECKING:
     from surveysim.bank import QuestionBank as QuestionBank
+    from surveysim.bank.similar import SimilarQuestionsRegressor as SimilarQuestionsRegressor
     from surveysim.bank_training import train_bank as train_bank
     from surveysim.calibration.elicitor import CalibratedElicitor as CalibratedElicitor
     from surveysim.dsa.estimator import DSARegressor as DSARegressor
@@ -35,6 +36,7 @@ _LAZY = {
     "FusedRegressor": "surveysim.fusion.estimator",
     "QuestionBank": "surveysim.bank",
     "RecordedElicitor": "surveysim.elicitation.recorded",
+    "SimilarQuestionsRegressor": "surveysim.bank.similar",
     "SimilarityElicitor": "surveysim.elicitation.free_text",
     "ZeroShotElicitor": "surveysim.elicitation.zero_shot",
     "group_estimates": "surveysim.reporting.groups",
@@ -57,6 +59,7 @@ __all__ = [
     "Question",
     "QuestionBank",
     "RecordedElicitor",
+    "SimilarQuestionsRegressor",
     "SimilarityElicitor",
     "ZeroShotElicitor",
     "__version__",

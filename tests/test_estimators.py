@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import dataclass
 
 import joblib
 import numpy as np
@@ -17,7 +18,7 @@ from sklearn.base import clone, is_regressor
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from surveysim import Question
+from surveysim import Question, SimilarQuestionsRegressor
 from surveysim.baselines import CellRegressor, LogitRegressor, MarginalRegressor
 from surveysim.metrics import neg_js_divergence_scorer
 
@@ -26,10 +27,22 @@ QUESTIONS = {
     "trust": Question("Do you trust the press?", ["no", "a little", "yes"]),
 }
 
+
+@dataclass(frozen=True)
+class Letters:
+    """A text's vector counts its letters."""
+
+    letters: str = "aeiost"
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        return np.array([[1.0 + text.count(letter) for letter in self.letters] for text in texts])
+
+
 MODELS = [
     MarginalRegressor(question=QUESTIONS),
     CellRegressor(shrinkage=3.0, question=QUESTIONS),
     LogitRegressor(question=QUESTIONS, prior="eb", interactions=True),
+    SimilarQuestionsRegressor(question=QUESTIONS, encoder=Letters()),
 ]
 
 
