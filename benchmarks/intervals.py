@@ -18,8 +18,8 @@ import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from benchmarks.protocol import make_splits
-from benchmarks.surveys import SURVEYS
+from benchmarks.protocol import make_splits, sizes_that_fit
+from benchmarks.surveys import MORE_SURVEYS, SURVEYS
 from surveysim import DSARegressor, FusedRegressor, Question
 from surveysim.baselines import LogitRegressor
 
@@ -27,6 +27,7 @@ OUTPUT = Path(__file__).resolve().parent / "output"
 MIN_RESPONDENTS = 50
 N_DRAWS = 400
 LEVEL = 0.9
+LOADERS = {**SURVEYS, **MORE_SURVEYS}
 
 
 def logits(questions: Mapping[str, Question]) -> dict[str, Any]:
@@ -73,8 +74,8 @@ def measure(
     """Coverage by survey, size, split and model; of all models, or of those named."""
     records = []
     for name in surveys:
-        survey = SURVEYS[name]()
-        for n in sizes:
+        survey = LOADERS[name]()
+        for n in sizes_that_fit(survey, sizes):
             for split_number, split in enumerate(make_splits(survey, n, n_splits, folds=5)):
                 kept = np.flatnonzero(split.truth.n >= MIN_RESPONDENTS)
                 X, Y, size = split.truth.X.iloc[kept], split.truth.Y[kept], split.truth.n[kept]
@@ -103,7 +104,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--surveys", nargs="+", default=["nonvoters_2020", "cces_2016", "fair"], choices=sorted(SURVEYS)
+        "--surveys", nargs="+", default=["nonvoters_2020", "cces_2016", "fair"], choices=sorted(LOADERS)
     )
     parser.add_argument("--sizes", nargs="+", type=int, default=[200, 500, 1000])
     parser.add_argument("--splits", type=int, default=3)

@@ -23,11 +23,11 @@ import pandas as pd
 
 from benchmarks.protocol import make_splits
 from benchmarks.surveys import MORE_SURVEYS, SURVEYS, Survey
-from surveysim.baselines import LogitRegressor, learning
+from surveysim.baselines import LogitRegressor, learning, resemblance
 from surveysim.metrics import js_divergence
 
 OUTPUT = Path(__file__).resolve().parent / "output"
-CONSTANTS = ["IDENTITY_TERMS", "AUTO_COEFFICIENTS", "FACTOR_COEFFICIENTS"]
+CONSTANTS = {"IDENTITY_TERMS": resemblance, "AUTO_COEFFICIENTS": learning, "FACTOR_COEFFICIENTS": learning}
 GRID = list(itertools.product([20.0, 35.0], [12.0, 30.0, 60.0], [12.0, 24.0]))
 MIN_RESPONDENTS = 50
 LARGEST_GAIN = 0.10
@@ -64,7 +64,7 @@ def measure(survey: Survey, sizes: list[int], n_splits: int, *, chosen: bool) ->
                 started = time.perf_counter()
                 with ExitStack() as stack:
                     for constant, value in constants.items():
-                        stack.enter_context(patch.object(learning, constant, value))
+                        stack.enter_context(patch.object(CONSTANTS[constant], constant, value))
                     model.fit(split.train.X, split.train.Y, sample_weight=split.train.n)
                 seconds = time.perf_counter() - started
                 js = js_divergence(Y, model.predict(X), truth_respondents=respondents)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -35,14 +36,24 @@ class JointPrior:
         The inverse of the prior covariance of the coupled coefficients of all questions.
     evidence : sequence of Quadratic, optional
         For each question what else is known of its coefficients and the slopes.
+    coupling_log_determinant : float, optional
+        The log determinant of the coupling, where its structure tells it at once; else it is computed.
     """
 
     precisions: Sequence[np.ndarray]
     slopes: np.ndarray = field(default_factory=lambda: np.zeros(0))
     coupling: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     evidence: Sequence[Quadratic] | None = None
+    coupling_log_determinant: float | None = None
 
     @property
+    def log_determinant(self) -> float:
+        """Of the coupling; 0 without any."""
+        if self.coupling_log_determinant is not None:
+            return self.coupling_log_determinant
+        return float(np.linalg.slogdet(self.coupling)[1])
+
+    @cached_property
     def shared(self) -> np.ndarray:
         """Precision matrix of the shared parameters: slopes, then coupled coefficients."""
         n_slopes = len(self.slopes)
@@ -257,7 +268,9 @@ class JointLogit:
                 gradient[places] += part.shared_gradient[i]
                 hessian[np.ix_(places, places)] += part.shared_hessian[i]
         free = ~(self.bounded & (shared <= 0.0) & (gradient > 0.0))
-        return gradient, free, cholesky(hessian[np.ix_(free, free)], lower=True)
+        if not free.all():
+            hessian = hessian[np.ix_(free, free)]
+        return gradient, free, cholesky(hessian, lower=True)
 
     def _optimum(
         self,
@@ -270,8 +283,7 @@ class JointLogit:
     ) -> Optimum:
         evidence = -value - float(np.log(np.diag(system.factor)).sum())
         evidence += 0.5 * float(np.log(prior.slopes[system.free[: self.n_slopes]]).sum())
-        if len(prior.coupling):
-            evidence += float(np.log(np.diag(cholesky(prior.coupling))).sum())
+        evidence += 0.5 * prior.log_determinant
         for precision, mask in zip(prior.precisions, self.coupled, strict=True):
             evidence += 0.5 * float(np.log(precision[~mask]).sum())
         factors, eliminations = [np.empty(0)] * len(B), [np.empty(0)] * len(B)

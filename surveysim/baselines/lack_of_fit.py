@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logsumexp
 
 from surveysim.baselines.features import Block
 from surveysim.baselines.joint import QuestionData
@@ -17,15 +18,19 @@ __all__ = ["LackOfFit", "score_covariances"]
 DEGREE_RATIOS = np.array([1.0, 1.0, 0.2, 0.05])
 """Variances of a cell's own scores by class of degree, relative to degree 1: those of the terms (.1, .02, .005)."""
 
-SCALE = 0.12
-"""Scale of the prior of the deviation that all degrees share; it is that of cells' scores on contrasts of degree 1, on
-the others times the root of their ratio. It does not grow with the number of attributes: the more there are, the less
-each pair of them matters."""
+NO_DEVIATION = 0.5
+"""Prior probability that cells are sums of their attributes' effects. Where they are, a deviation that cannot be 0
+keeps intervals too wide however many the respondents."""
+
+SCALE = 0.18
+"""Scale of the prior of the deviation that all degrees share, if there is one; it is that of cells' scores on contrasts
+of degree 1, on the others times the root of their ratio. It does not grow with the number of attributes: the more there
+are, the less each pair of them matters."""
 
 SPREAD = 0.5
 """Standard deviation of the logarithm of a degree's own deviation around the shared one. Respondents tell of degree 1
 first; without what the degrees share, those of 2 and more would stay at their prior, too wide where cells are sums of
-effects and too narrow where they are not. Both numbers were chosen on twelve surveys of each kind of
+effects and too narrow where they are not. These numbers were chosen on two dozen surveys of each kind of
 ``benchmarks.coverage`` from seed 1000 on; its figures are of seeds 0 to 199."""
 
 TAIL = 4.0
@@ -44,13 +49,14 @@ class LackOfFit:
     variance were the model right, less what the fit takes away (the leverage), and N respondents, a deviation of
     variance w adds ``W**2 w (N - 1) / N``: single respondents tell nothing of what is special about their cell. The
     likelihood of w is that of normal residuals, over all cells and questions, for each class of degree. The prior of
-    the deviation that classes share is half of Student's t (Gelman 2006); a class has its own around it, log-normal.
+    the deviation that classes share has a point mass at 0, and is half of Student's t beyond (Gelman 2006); a class has
+    its own around it, log-normal.
 
     Attributes
     ----------
     probabilities : float64 array of shape (4, len(GRID))
         For each class of degree of the deviations in `GRID`, times the root of its ratio: its marginal posterior. The
-        first is 1 where nothing is left out, else 0.
+        first is the probability that there are none, the same for all classes: 1 where nothing is left out.
 
     References
     ----------
@@ -100,23 +106,45 @@ class LackOfFit:
         """Expected variances (4,) by class of degree."""
         return self.probabilities @ GRID**2 * DEGREE_RATIOS
 
-    def draw(self, generator: np.random.Generator) -> np.ndarray:
-        """A draw of the variances (4,), each from its own posterior."""
-        deviations = np.array([generator.choice(GRID, p=own) for own in self.probabilities])
+    def draws(self, n_draws: int, generator: np.random.Generator) -> np.ndarray:
+        """Draws of the variances (n_draws, 4): each class's from its own posterior, all 0 or none.
+
+        They are stratified, so that a few stand for the posterior.
+        """
+        none, positive = self.probabilities[0, 0], self.probabilities[:, 1:]
+        deviations = np.zeros((n_draws, len(positive)))
+        if none < 1.0:
+            for own, column in zip(positive.cumsum(axis=1), deviations.T, strict=True):
+                column[:] = GRID[1 + np.searchsorted(own[:-1] / own[-1], _stratified(n_draws, generator))]
+            deviations[_stratified(n_draws, generator) < none] = 0.0
         return deviations**2 * DEGREE_RATIOS
+
+
+def _stratified(n_draws: int, generator: np.random.Generator) -> np.ndarray:
+    """Uniform numbers, one in each n-th of the unit interval, in random order."""
+    return (generator.permutation(n_draws) + generator.random(n_draws)) / n_draws
 
 
 def _pooled(log_likelihood: np.ndarray) -> np.ndarray:
     """Posterior (4, len(GRID)) of each class's deviation, where classes have their own around a shared one."""
     positive = GRID[1:]
-    log_prior = -(TAIL + 1) / 2 * np.log1p((positive / SCALE) ** 2 / TAIL) + np.log(np.gradient(positive))
     around = _normalised(-0.5 * (np.subtract.outer(np.log(positive), np.log(positive)) / SPREAD) ** 2)
-    likelihood = np.exp(log_likelihood[:, 1:] - log_likelihood[:, 1:].max(axis=1, keepdims=True))
-    given_shared = likelihood @ around.T  # of each class, for every shared deviation
-    shared = _normalised(np.log(np.maximum(given_shared, 1e-300)).sum(axis=0) + log_prior)
-    own = likelihood * ((shared / np.maximum(given_shared, 1e-300)) @ around)
-    own /= own.sum(axis=1, keepdims=True)
-    return np.column_stack([np.zeros(len(own)), own])
+    log_likelihood = log_likelihood - log_likelihood.max(axis=1, keepdims=True)
+    likelihood = np.exp(log_likelihood[:, 1:])
+    given_shared = np.maximum(likelihood @ around.T, 1e-300)  # of each class, for every shared deviation
+    log_shared = np.log(given_shared).sum(axis=0) + _prior_of_shared()
+    log_odds = np.log(NO_DEVIATION / (1 - NO_DEVIATION)) + log_likelihood[:, 0].sum() - logsumexp(log_shared)
+    none = expit(log_odds)
+    own = likelihood * ((_normalised(log_shared) / given_shared) @ around)
+    own *= (1.0 - none) / own.sum(axis=1, keepdims=True)
+    return np.column_stack([np.full(len(own), none), own])
+
+
+def _prior_of_shared() -> np.ndarray:
+    """Log probabilities (len(GRID) - 1,) of the positive shared deviations, given that there is one."""
+    positive = GRID[1:]
+    log_weights = -(TAIL + 1) / 2 * np.log1p((positive / SCALE) ** 2 / TAIL) + np.log(np.gradient(positive))
+    return log_weights - logsumexp(log_weights)
 
 
 def _normalised(log_weights: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from surveysim.baselines.priors import (
     START_DEGREES,
     PriorTable,
 )
+from surveysim.baselines.resemblance import free_effects, learned_resemblance
 
 __all__ = ["PRIORS", "Hyperparameters", "JointFit", "LogitFamily", "Prior", "pooled_coefficients", "scaled_table"]
 
@@ -35,21 +36,19 @@ LOG_TOLERANCE = 0.01
 RESEMBLANCE_TOLERANCE = 0.01
 """The same for the entries of the resemblance matrix, whose diagonal is about 1."""
 
-IDENTITY_TERMS = 20.0
-"""How many terms the identity counts for when the resemblance of questions is learned."""
-
 AUTO_COEFFICIENTS = 60.0
 """How many coefficients the fixed variances, times the factors, count for with ``prior="auto"``."""
 
 FACTOR_COEFFICIENTS = 24.0
 """How many coefficients 1 counts for when the factors of attributes and degrees are learned.
 
-These three were chosen among 20 and 35, 12 / 30 / 60, and 12 / 24 by ``python -m benchmarks.priors`` on eight surveys
-of 1 to 20 questions. Divergence relative to fixed variances at n = 200 / 500 / 1000: `nonvoters_2020` (20 questions)
--2 / -7 / -7%, `cces_2016` (8) -6 / -8 / -10%, one question between +1 and -32%. Smaller numbers gain more where there
-are many questions and lose where there is one: with 12 and 12 `fair` was 6% worse at n = 200. What still loses is
-`ess_gb` (+4 / +3%): three of its four questions are nearly one, so that the same respondents' answers count three
-times; with respondents of their own for each question nothing is lost (``python -m benchmarks.same_respondents``)."""
+These two and the least that the identity counts for (`surveysim.baselines.resemblance`) were chosen among 12 / 30 / 60,
+12 / 24, and 20 / 35 terms by ``python -m benchmarks.priors`` on eight surveys of 1 to 20 questions. Divergence relative
+to fixed variances at n = 200 / 500 / 1000: `nonvoters_2020` (20 questions) -2 / -7 / -7%, `cces_2016` (8)
+-6 / -8 / -10%, one question between +1 and -32%. Smaller numbers gain more where there are many questions and lose
+where there is one: with 12 and 12 `fair` was 6% worse at n = 200. What still loses is `ess_gb` (+4 / +3%): three of its
+four questions are nearly one, so that the same respondents' answers count three times; with respondents of their own
+for each question nothing is lost (``python -m benchmarks.same_respondents``)."""
 
 MAX_COUPLED = 4000
 """Questions times terms that are coupled at most: each Newton step solves a dense system of this size."""
@@ -181,8 +180,13 @@ class LogitFamily:
         precisions = self.precisions(found)
         if not self._pooled:
             return JointPrior(precisions, self.slope_precision)
-        by_term = np.diag(self._of_pooled(precisions)[0])
-        return JointPrior(precisions, self.slope_precision, np.kron(np.linalg.inv(found.resemblance), by_term))
+        by_term, R = self._of_pooled(precisions)[0], found.resemblance
+        return JointPrior(
+            precisions,
+            self.slope_precision,
+            np.kron(np.linalg.inv(R), np.diag(by_term)),
+            coupling_log_determinant=float(len(R) * np.log(by_term).sum() - len(by_term) * np.linalg.slogdet(R)[1]),
+        )
 
     def _of_pooled(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
         """The pooled entries of arrays (C, F) for each question, (Q, n_terms)."""
@@ -201,8 +205,8 @@ class LogitFamily:
         coefficients, so that a variance that the data say nothing about stays where it was.
 
         Pooled coefficients b_f of a term f, one for each question, have the prior ``N(0, v_f R)``. R is learned by the
-        EM step ``sum_f (b_f b_f' + S_f) / v_f`` over the number of terms, with an inverse Wishart prior: the identity
-        counts for `IDENTITY_TERMS` further terms. Then b' R^-1 b takes the place of b**2.
+        EM step ``sum_f (b_f b_f' + S_f) / v_f`` over the number of terms, with an inverse Wishart prior: see
+        `learned_resemblance`. Then b' R^-1 b takes the place of b**2.
 
         References
         ----------
@@ -305,9 +309,7 @@ class LogitFamily:
         b = self._of_pooled(optimum.coefficients)
         precision = self._of_pooled(self.precisions(found))[0]
         products = (b * precision) @ b.T + np.einsum("fqr,f->qr", self._pooled_covariances(optimum), precision)
-        R = (products + IDENTITY_TERMS * np.eye(len(b))) / (len(precision) + IDENTITY_TERMS)
-        # the scale is that of the variances
-        return R / np.exp(np.mean(np.log(np.diag(R))))
+        return learned_resemblance(products, len(precision), free_effects(found.table.blocks))
 
     def _level_sums(self, values: Sequence[np.ndarray]) -> np.ndarray:
         """Sums (4,) by class of degree over the intercepts of questions with an expected level."""

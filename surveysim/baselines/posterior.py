@@ -94,13 +94,14 @@ def draw_states(
         ]
     n_states = min(max(VARIANCE_DRAWS, n_draws // 100), n_draws)
     states = []
-    for part in np.array_split(np.arange(n_draws), n_states):
+    cell_variances = lack_of_fit.draws(n_states, generator)
+    for part, own in zip(np.array_split(np.arange(n_draws), n_states), cell_variances, strict=True):
         found = family.draw(fit, generator)
         optimum = family.problem.step(family.prior(found), fit.optimum)
         shared = optimum.draw_shared(len(part), generator)
         bounded = family.problem.bounded
         shared[:, bounded] = np.maximum(shared[:, bounded], 0.0)
-        states.append(PosteriorState(found, optimum, shared, lack_of_fit.draw(generator)))
+        states.append(PosteriorState(found, optimum, shared, own))
     return states
 
 

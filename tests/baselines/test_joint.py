@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -303,3 +305,10 @@ def test_evidence_beside_respondents_is_part_of_the_optimum():
     assert change / step == pytest.approx(gradient[0][1, 0], rel=1e-4)
     change = problem.objective([B], s + step, prior) - problem.objective([B], s, prior)
     assert change / step == pytest.approx(by_slopes[0], rel=1e-4)
+
+
+def test_a_log_determinant_that_is_given_is_that_of_the_coupling():
+    _, prior = make_problem("coupled")
+    assert prior.log_determinant == pytest.approx(np.log(np.linalg.eigvalsh(prior.coupling)).sum())
+    assert replace(prior, coupling_log_determinant=3.0).log_determinant == 3.0
+    assert JointPrior(prior.precisions).log_determinant == 0.0

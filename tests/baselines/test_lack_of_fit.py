@@ -10,8 +10,8 @@ import pytest
 from scipy.special import softmax
 
 from surveysim import Question
-from surveysim.baselines import LogitRegressor
-from surveysim.baselines.lack_of_fit import DEGREE_RATIOS, GRID, SPREAD, LackOfFit
+from surveysim.baselines import LogitRegressor, lack_of_fit
+from surveysim.baselines.lack_of_fit import DEGREE_RATIOS, GRID, NO_DEVIATION, SCALE, SPREAD, LackOfFit
 from surveysim.contrasts import option_contrasts
 
 QUESTION = Question("How much?", ["little", "some", "much"])
@@ -46,12 +46,13 @@ def test_single_respondents_tell_nothing_of_their_cell():
     model = LogitRegressor(question=QUESTION).fit(X, Y, n)
     probabilities = model._lack_of_fit.probabilities
     np.testing.assert_allclose(probabilities, np.tile(probabilities[0], (4, 1)))
+    assert probabilities[0, 0] == pytest.approx(NO_DEVIATION)
     # by simulation: half of t for what classes share, times a log-normal factor of the class
     generator = np.random.default_rng(0)
-    drawn = np.abs(0.12 * generator.standard_t(4, 200_000)) * np.exp(SPREAD * generator.standard_normal(200_000))
+    drawn = np.abs(SCALE * generator.standard_t(4, 200_000)) * np.exp(SPREAD * generator.standard_normal(200_000))
     for quantile in (0.1, 0.5, 0.9):
-        place = np.searchsorted(probabilities[0].cumsum(), quantile)
-        assert GRID[place] == pytest.approx(np.quantile(drawn, quantile), rel=0.15)  # points are 13% apart
+        place = np.searchsorted(probabilities[0, 1:].cumsum() / (1 - NO_DEVIATION), quantile)
+        assert GRID[1 + place] == pytest.approx(np.quantile(drawn, quantile), rel=0.15)  # points are 13% apart
 
 
 @pytest.mark.parametrize("deviation", [0.0, 0.7])
@@ -61,7 +62,8 @@ def test_what_degree_one_shows_is_said_of_the_others(deviation):
         X, Y, n = survey(deviation, respondents=8, seed=seed)  # too few to see much of degree 2 by itself
         expected.append(LogitRegressor(question=QUESTION).fit(X, Y, n)._lack_of_fit.mean() / DEGREE_RATIOS)
     _, first, second, higher = np.mean(expected, axis=0)
-    prior = 2 * 0.12**2 * np.exp(2 * SPREAD**2)  # of t with 4 degrees of freedom, times that of the factor
+    # of t with 4 degrees of freedom, times that of the factor
+    prior = (1 - NO_DEVIATION) * 2 * SCALE**2 * np.exp(2 * SPREAD**2)
     assert (first > prior) == (second > prior) == (higher > prior) == (deviation > 0)
 
 
@@ -69,7 +71,7 @@ def test_nothing_is_left_out_with_two_way_terms_or_one_attribute():
     X, Y, n = survey(0.7)
     assert LogitRegressor(interactions=True, question=QUESTION).fit(X, Y, n).cell_deviation_ == 0
     assert LogitRegressor(question=QUESTION).fit(X[["one"]], Y, n).cell_deviation_ == 0
-    assert LackOfFit.none().draw(np.random.default_rng(0)).tolist() == [0.0] * 4
+    assert LackOfFit.none().draws(2, np.random.default_rng(0)).tolist() == [[0.0] * 4] * 2
 
 
 def test_irrelevant_attributes_hardly_widen_intervals():
@@ -85,9 +87,34 @@ def test_irrelevant_attributes_hardly_widen_intervals():
     assert width[10] < 2 * width[2]
 
 
-def test_draws_have_the_mean():
-    X, Y, n = survey(0.3)
+def test_many_respondents_tell_whether_cells_deviate():
+    none = []
+    for deviation in (0.0, 0.7):
+        X, Y, n = survey(deviation, respondents=2000)
+        none.append(LogitRegressor(question=QUESTION).fit(X, Y, n)._lack_of_fit.probabilities[0, 0])
+    assert none[0] > 0.8
+    assert none[1] < 1e-6
+
+
+def test_the_probability_of_no_deviation_follows_bayes_rule(monkeypatch):
+    # one deviation is possible beside 0, and classes have the shared one: two hypotheses, by hand
+    monkeypatch.setattr(lack_of_fit, "GRID", np.array([0.0, 0.3]))
+    monkeypatch.setattr(lack_of_fit, "_prior_of_shared", lambda: np.zeros(1))
+    log_likelihood = np.log([[0.5, 0.25], [0.2, 0.4], [1.0, 1.0], [0.3, 0.1]])
+    found = lack_of_fit._pooled(log_likelihood)
+    odds = NO_DEVIATION / (1 - NO_DEVIATION) * (0.5 * 0.2 * 0.3) / (0.25 * 0.4 * 0.1)
+    np.testing.assert_allclose(found[:, 0], odds / (1 + odds))
+    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("n_draws", [10, 4000])
+def test_draws_have_the_mean_and_are_all_zero_or_none(n_draws):
+    X, Y, n = survey(0.0, respondents=30)
     lack = LogitRegressor(question=QUESTION).fit(X, Y, n)._lack_of_fit
     generator = np.random.default_rng(0)
-    drawn = np.array([lack.draw(generator) for _ in range(4000)])
-    np.testing.assert_allclose(drawn.mean(axis=0), lack.mean(), rtol=0.1)
+    drawn = lack.draws(n_draws, generator)
+    zero = (drawn == 0).all(axis=1)
+    assert (zero == (drawn == 0).any(axis=1)).all()
+    assert zero.mean() == pytest.approx(lack.probabilities[0, 0], abs=1 / n_draws)
+    many = np.concatenate([lack.draws(n_draws, generator) for _ in range(20_000 // n_draws)])
+    np.testing.assert_allclose(many.mean(axis=0), lack.mean(), rtol=0.1)

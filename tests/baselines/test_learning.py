@@ -147,6 +147,15 @@ def test_the_em_step_raises_the_evidence():
     assert fit.optimum.log_evidence > before.log_evidence + 5
 
 
+def test_the_prior_says_the_log_determinant_of_its_coupling():
+    questions, _ = alike(0.9)
+    group = family(questions, "auto")
+    prior = group.prior(group.fit().found)
+    sign, expected = np.linalg.slogdet(prior.coupling)
+    assert sign == 1
+    assert prior.log_determinant == pytest.approx(expected)
+
+
 def test_degree_one_of_single_attributes_is_pooled_and_no_more():
     frame = pd.DataFrame({"age": [1, 2, 3], "sex": ["f", "m", "f"]})
     blocks = BackgroundEncoder(linear=True, pairs=True).fit(frame).blocks  # 3 + 2 levels, a score, 3 pairs
