@@ -3,7 +3,7 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const image of document.querySelectorAll("article img")) {
     if (image.closest(".sphx-glr-thumbcontainer, .picture-scroll, .sd-card")) continue;
     const wrap = () => {
-      if (image.naturalWidth < 600 || image.closest(".picture-scroll")) return;
+      if (image.naturalWidth < 760 || image.closest(".picture-scroll")) return;
       const frame = document.createElement("div");
       frame.className = "picture-scroll";
       image.replaceWith(frame);

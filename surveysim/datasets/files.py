@@ -111,7 +111,7 @@ def _refuse_other_content(path: Path, ending: str) -> None:
     }.get(ending)
     if expected and not head.startswith(expected):
         raise ValueError(
-            f"{path.name} is not a {FORMATS[ending]} file, whatever its ending says: it begins {head[:8]!r}"
+            f"{path.name} is not in {FORMATS[ending]} format, whatever its ending says: it begins {head[:8]!r}"
         )
     # Two formats whose readers accept a file cut short: Stata's ends with a tag, SAS transport comes in 80-byte cards.
     cut = (ending == ".dta" and head.startswith(b"<stata_dta>") and not tail.rstrip().endswith(b"</stata_dta>")) or (

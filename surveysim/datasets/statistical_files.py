@@ -171,6 +171,5 @@ def _explain(message: str, ending: str, encoding: str | None) -> str:
     if "expected number of rows" in lowered or "read from file" in lowered or "truncat" in lowered:
         return f"the file is truncated or damaged: download or copy it again. ({message})"
     return (
-        f"not a readable {FORMATS[ending]} file: it is damaged, or of a version that pyreadstat does not know. "
-        f"({message})"
+        f"not readable as {FORMATS[ending]}: it is damaged, or of a version that pyreadstat does not know. ({message})"
     )

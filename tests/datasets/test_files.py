@@ -157,7 +157,7 @@ class TestBroken:
     def test_truncated_spss(self, sav, share):
         content = sav.read_bytes()
         sav.write_bytes(content[: max(8, int(len(content) * share))])
-        with pytest.raises(ValueError, match=r"s\.sav.*(truncated|not a readable SPSS)"):
+        with pytest.raises(ValueError, match=r"s\.sav.*(truncated|not readable as SPSS)"):
             open_survey(sav)
 
     def test_truncated_zsav(self, table, tmp_path):
@@ -215,7 +215,7 @@ class TestBroken:
             (gzip.compress(b"abc", mtime=0), "compressed archive"),
             (b"", "is empty"),
             (b"   \n\n", "is empty"),
-            (b"happy,town\n1,Oslo\n", "no SPSS file, whatever its ending says"),
+            (b"happy,town\n1,Oslo\n", "not in SPSS format, whatever its ending says"),
         ],
     )
     def test_something_else(self, tmp_path, content, message):
