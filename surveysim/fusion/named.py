@@ -14,7 +14,8 @@ import pandas as pd
 from surveysim.cells import FitCells
 from surveysim.fusion.people import PeopleSeries
 from surveysim.interfaces import Estimator
-from surveysim.sources import Evidence, Wave, WaveOrder, order_waves, same_respondents
+from surveysim.sources import Evidence, Wave, WaveOrder, order_waves
+from surveysim.sources.same_people import Compared
 from surveysim.sources.times import read_time
 
 __all__ = ["Source", "Time", "TimedSeries", "has_people", "named_sources", "people_series"]
@@ -134,18 +135,20 @@ def _refuse_same_people(people: Mapping[str, Wave], evidence: Mapping[str, Evide
         else wave.as_answered(cells.questions, cells.backgrounds)
         for name, wave in people.items()
     }
+    columns = list(cells.backgrounds.columns)
+    compared, fresh = {name: Compared(own, columns) for name, own in answered.items()}, Compared(cells, columns)
     for name, own in answered.items():
         if not (own.n > 0).any():
             raise ValueError(
                 f"source {name!r} has no question and cell in common with the survey: nothing is known from it"
             )
-        if same_respondents(own, cells):
+        if compared[name].shares_respondents_with(fresh):
             raise ValueError(
                 f"source {name!r} holds the respondents of fit themselves, or some of them (its answers agree with the "
                 "survey's more than those of other people would): they would count twice"
             )
     for first, second in combinations(answered, 2):
-        if same_respondents(answered[first], answered[second]):
+        if compared[first].shares_respondents_with(compared[second]):
             raise ValueError(
                 f"sources {first!r} and {second!r} hold the same respondents, or some of them (their answers agree "
                 "more than those of different people would): they would count twice. Tables of one survey go into one "
