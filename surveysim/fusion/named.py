@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.cells import FitCells
+from surveysim.fusion.covariates import AVERAGE
 from surveysim.fusion.people import PeopleSeries
 from surveysim.interfaces import Estimator
 from surveysim.sources import Evidence, Wave, WaveOrder, order_waves
@@ -59,7 +60,7 @@ def named_sources(elicitor: Source | Mapping[str, Source] | None) -> tuple[dict[
     TypeError
         If a name is no text.
     ValueError
-        If the mapping is empty, or a source says that it is of another kind.
+        If the mapping is empty, a source says that it is of another kind, or has a name that is taken.
     """
     if elicitor is None:
         return {}, {}
@@ -72,6 +73,10 @@ def named_sources(elicitor: Source | Mapping[str, Source] | None) -> tuple[dict[
     for name, source in elicitor.items():
         if not isinstance(name, str):
             raise TypeError(f"elicitor: names of sources must be texts, got {name!r}")
+        if name == AVERAGE and len(elicitor) > 1:
+            raise ValueError(
+                f"elicitor: {AVERAGE!r} is what the average of several models is called: name the source anew"
+            )
         kind = getattr(source, "kind", "model")
         if kind not in ("model", "people"):
             raise ValueError(f'source {name!r}: its kind must be "model" or "people", got {kind!r}')
