@@ -228,6 +228,9 @@ def read_socsci210(
         if answers.isna().any() or (answers % 1 != 0).any() or not 1 <= high - low < MOST_OPTIONS:
             report.note(name, "tasks whose answers are not a few whole numbers, left out", len(part))
             continue
+        if part["stimuli"].nunique() > 1:
+            report.warn(name, "tasks with several texts, of which the question has the first", len(part),
+                        "participants may have read different things")  # fmt: skip
         options = [f"{value:g}" for value in range(int(low), int(high) + 1)]
         questions[name] = Question(str(part["stimuli"].iloc[0]), options, ordinal=ordinal)
         for who, answer in zip(part["demographic"], answers, strict=True):

@@ -62,9 +62,10 @@ class FusedRegressor(FusedPredictions, Forecasts, DistributionRegressor):
         questions, too. How questions resemble each other can be learned from the many cells of surveys; from tables of
         a few groups it cannot: on recorded answers of Claude Opus by education and region the divergence with pooling
         is higher by 4 to 35% (n = 10, 20, 50), of GPT-3.5 by between -1 and 22%.
-    time : number or date, optional
+    time : number, date or str, optional
         When the respondents of `fit` answered, where waves have a `time`. None: after the newest wave, by as long as
-        between two waves. Questions that only waves have asked are forecast for this time.
+        between two waves. Questions that only waves have asked are estimated for this time; `forecast` has all
+        questions at a later one.
     random_state : int, RandomState, Generator or None, default=None
         For draws, where `predict_draws` and `predict_interval` get none of their own. Fitting is deterministic.
 

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from surveysim.cells import FitCells
+from surveysim.fusion.covariates import AVERAGE
 from surveysim.fusion.people import PeopleSeries
 from surveysim.interfaces import Estimator
-from surveysim.sources import Evidence, Wave, WaveOrder, order_waves, same_respondents
+from surveysim.sources import Evidence, Wave, WaveOrder, order_waves
+from surveysim.sources.same_people import Compared
 from surveysim.sources.times import read_time
 
 __all__ = ["Source", "Time", "TimedSeries", "has_people", "named_sources", "people_series"]
@@ -58,7 +60,7 @@ def named_sources(elicitor: Source | Mapping[str, Source] | None) -> tuple[dict[
     TypeError
         If a name is no text.
     ValueError
-        If the mapping is empty, or a source says that it is of another kind.
+        If the mapping is empty, a source says that it is of another kind, or has a name that is taken.
     """
     if elicitor is None:
         return {}, {}
@@ -71,6 +73,10 @@ def named_sources(elicitor: Source | Mapping[str, Source] | None) -> tuple[dict[
     for name, source in elicitor.items():
         if not isinstance(name, str):
             raise TypeError(f"elicitor: names of sources must be texts, got {name!r}")
+        if name == AVERAGE and len(elicitor) > 1:
+            raise ValueError(
+                f"elicitor: {AVERAGE!r} is what the average of several models is called: name the source anew"
+            )
         kind = getattr(source, "kind", "model")
         if kind not in ("model", "people"):
             raise ValueError(f'source {name!r}: its kind must be "model" or "people", got {kind!r}')
@@ -134,18 +140,20 @@ def _refuse_same_people(people: Mapping[str, Wave], evidence: Mapping[str, Evide
         else wave.as_answered(cells.questions, cells.backgrounds)
         for name, wave in people.items()
     }
+    columns = list(cells.backgrounds.columns)
+    compared, fresh = {name: Compared(own, columns) for name, own in answered.items()}, Compared(cells, columns)
     for name, own in answered.items():
         if not (own.n > 0).any():
             raise ValueError(
                 f"source {name!r} has no question and cell in common with the survey: nothing is known from it"
             )
-        if same_respondents(own, cells):
+        if compared[name].shares_respondents_with(fresh):
             raise ValueError(
                 f"source {name!r} holds the respondents of fit themselves, or some of them (its answers agree with the "
                 "survey's more than those of other people would): they would count twice"
             )
     for first, second in combinations(answered, 2):
-        if same_respondents(answered[first], answered[second]):
+        if compared[first].shares_respondents_with(compared[second]):
             raise ValueError(
                 f"sources {first!r} and {second!r} hold the same respondents, or some of them (their answers agree "
                 "more than those of different people would): they would count twice. Tables of one survey go into one "

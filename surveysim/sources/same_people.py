@@ -12,7 +12,7 @@ from scipy.stats import binom
 from surveysim.cells import FitCells
 from surveysim.sources.evidence import Evidence
 
-__all__ = ["same_respondents"]
+__all__ = ["Compared", "same_respondents"]
 
 CHANCE = 1e-6
 """Tables are of the same respondents where agreement by chance is less likely than this."""
@@ -69,7 +69,8 @@ def same_respondents(evidence: Evidence, cells: FitCells | Evidence) -> bool:
     >>> same_respondents(one, one), same_respondents(one, other), same_respondents(one, both)
     (True, False, True)
     """
-    return any(_agree(*pair) or _nested(*pair) for pair in _in_common(evidence, cells))
+    columns = [name for name in evidence.backgrounds.columns if name in cells.backgrounds.columns]
+    return Compared(evidence, columns).shares_respondents_with(Compared(cells, columns))
 
 
 @dataclass(frozen=True)
@@ -103,62 +104,87 @@ class _Rows:
         return 0.0 if self.is_whole else GRIDS[0]
 
 
-def _in_common(first: Evidence | FitCells, second: Evidence | FitCells) -> Iterator[tuple[_Rows, _Rows]]:
-    """The rows that two tables have in common, for each set of attributes that either of them states."""
-    columns = [name for name in first.backgrounds.columns if name in second.backgrounds.columns]
-    tables = [_tables(one, columns) for one in (first, second)]
-    width = max(first.Y.shape[1], second.Y.shape[1])
-    for stated in dict.fromkeys([*tables[0], *tables[1]]):
-        sides = [_summed(own, stated, width) for own in tables]
-        for one in sides[0]:
-            for other in sides[1]:
-                keys = one.keys.intersection(other.keys, sort=False)
-                if len(keys):
-                    yield one.at(keys), other.at(keys)
+class Compared:
+    """A table that is compared with others; what it is for the first is kept for the next.
+
+    Parameters
+    ----------
+    cells : Evidence or FitCells
+    columns : sequence of str
+        Attributes that all tables have.
+    """
+
+    def __init__(self, cells: Evidence | FitCells, columns: Sequence[str]) -> None:
+        asked = np.asarray(cells.n) > 0
+        frame = pd.DataFrame({f"key {j}": cells.backgrounds[name].astype(object) for j, name in enumerate(columns)})
+        patterns = frame.notna().to_numpy().reshape(len(asked), len(columns))[asked]
+        frame = frame.reset_index(drop=True)
+        frame["question"] = np.asarray(cells.question_names, dtype=object)
+        frame["n"] = cells.n
+        self._width = cells.Y.shape[1]
+        counts = pd.DataFrame(np.nan_to_num(cells.Y) * np.asarray(cells.n)[:, None])
+        frame = pd.concat([frame, counts], axis=1)[asked]
+        self.tables = {
+            stated: frame[(patterns == np.array(stated, dtype=bool)).all(axis=1)]
+            for stated in dict.fromkeys(map(tuple, patterns.tolist()))
+        }
+        """Rows apart by which attributes they state."""
+        self._summed: dict[tuple[bool, ...], list[_Rows]] = {}
+
+    def shares_respondents_with(self, other: Compared) -> bool:
+        """Whether one sign or the other tells the same people; see `same_respondents`."""
+        return any(_agree(*pair) or _nested(*pair) for pair in self._in_common(other))
+
+    def _in_common(self, other: Compared) -> Iterator[tuple[_Rows, _Rows]]:
+        """The rows that both have in common, for each set of attributes that either of them states."""
+        for stated in dict.fromkeys([*self.tables, *other.tables]):
+            for ours in self.summed(stated):
+                for theirs in other.summed(stated):
+                    keys = ours.keys.intersection(theirs.keys, sort=False)
+                    if len(keys):
+                        yield ours.at(keys), theirs.at(keys)
+
+    def summed(self, stated: tuple[bool, ...]) -> list[_Rows]:
+        """Each table that states these attributes and perhaps more, summed over the others; and all of them together.
+
+        Parameters
+        ----------
+        stated : tuple of bool
+            For each attribute.
+        """
+        if stated not in self._summed:
+            finer = [
+                own for key, own in self.tables.items() if all(k or not s for s, k in zip(stated, key, strict=True))
+            ]
+            if len(finer) > 1:
+                finer.append(pd.concat(finer, ignore_index=True))
+            by = ["question", *[f"key {j}" for j, is_stated in enumerate(stated) if is_stated]]
+            self._summed[stated] = [_sum(own, by, self._width) for own in finer]
+        return self._summed[stated]
 
 
-def _tables(cells: Evidence | FitCells, columns: Sequence[str]) -> dict[tuple[bool, ...], pd.DataFrame]:
-    """Rows apart by which attributes they state: a column for each attribute, the question, n and the shares."""
-    frame = pd.DataFrame({f"key {j}": cells.backgrounds[name].astype(object) for j, name in enumerate(columns)})
-    frame = frame.reset_index(drop=True)
-    patterns = frame.notna().to_numpy().reshape(len(cells.n), len(columns))
-    frame["question"] = np.asarray(cells.question_names, dtype=object)
-    frame["n"] = cells.n
-    shares = pd.DataFrame(np.nan_to_num(cells.Y) * np.asarray(cells.n)[:, None])
-    frame = pd.concat([frame, shares], axis=1)[np.asarray(cells.n) > 0]
-    patterns = patterns[np.asarray(cells.n) > 0]
-    found = {}
-    for stated in dict.fromkeys(map(tuple, patterns.tolist())):
-        found[stated] = frame[(patterns == np.array(stated, dtype=bool)).all(axis=1)]
-    return found
+def _sum(table: pd.DataFrame, by: list[str], width: int) -> _Rows:
+    """Rows with equal keys added up."""
+    numbers = list(range(width))
+    summed = table.groupby(by, sort=False, observed=True)[["n", *numbers]].sum()
+    keys = summed.index if isinstance(summed.index, pd.MultiIndex) else pd.MultiIndex.from_arrays([summed.index])
+    n = summed["n"].to_numpy(dtype=float)
+    return _Rows(keys, summed[numbers].to_numpy(dtype=float) / n[:, None], n)
 
 
-def _summed(tables: dict[tuple[bool, ...], pd.DataFrame], stated: tuple[bool, ...], width: int) -> list[_Rows]:
-    """Each table that states these attributes and perhaps more, summed over the others; and all of them together."""
-    finer = [own for key, own in tables.items() if all(k or not s for s, k in zip(stated, key, strict=True))]
-    if len(finer) > 1:
-        finer.append(pd.concat(finer, ignore_index=True))
-    by = ["question", *[f"key {j}" for j, is_stated in enumerate(stated) if is_stated]]
-    found = []
-    for own in finer:
-        numbers = [name for name in own.columns if isinstance(name, int)]
-        summed = own.groupby(by, sort=False, observed=True)[["n", *numbers]].sum()
-        keys = summed.index if isinstance(summed.index, pd.MultiIndex) else pd.MultiIndex.from_arrays([summed.index])
-        n = summed["n"].to_numpy(dtype=float)
-        Y = np.zeros((len(n), width))
-        Y[:, : len(numbers)] = summed[numbers].to_numpy(dtype=float) / n[:, None]
-        found.append(_Rows(keys, Y, n))
-    return found
+def _wide(numbers: np.ndarray, other: _Rows) -> np.ndarray:
+    """With as many columns as the other, where it has more: its target has longer questions."""
+    return np.pad(numbers, ((0, 0), (0, max(0, other.Y.shape[1] - numbers.shape[1]))))
 
 
 def _agree(one: _Rows, other: _Rows) -> bool:
     """Whether nine tenths of the rows agree, as they would not by chance."""
-    distance = np.abs(one.Y - other.Y).max(axis=1)
-    grid = max(one.grid, other.grid)
+    distance = np.abs(_wide(one.Y, other) - _wide(other.Y, one)).max(axis=1)
     for tolerance in ROUNDED:
         agreeing = distance <= tolerance
         if agreeing.mean() < SAME_SHARE:
             continue
+        grid = max(one.grid, other.grid)
         chance = _log_chance(one, other, tolerance, grid)[agreeing]
         if tolerance == ROUNDED[0]:
             chance = chance + _log_chance_of_sizes(one, other)[agreeing]
@@ -174,7 +200,7 @@ def _log_chance(one: _Rows, other: _Rows, tolerance: float, grid: float) -> np.n
     The density of their difference at 0 by a Gaussian, over the options that anybody chose, times the volume in which
     they count as equal: at least that of one respondent more or less.
     """
-    p = (one.counts + other.counts) / (one.n + other.n)[:, None]
+    p = (_wide(one.counts, other) + _wide(other.counts, one)) / (one.n + other.n)[:, None]
     chosen = p > 0
     free = chosen.sum(axis=1) - 1
     variance = 1.0 / one.n + 1.0 / other.n
@@ -197,12 +223,11 @@ def _log_chance_of_sizes(one: _Rows, other: _Rows) -> np.ndarray:
 
 def _nested(one: _Rows, other: _Rows) -> bool:
     """Whether all respondents of one table may be among those of the other, as they would not by chance."""
-    if not (one.is_whole and other.is_whole):
-        return False
     for small, large in ((one, other), (other, one)):
-        few, many = np.round(small.counts), np.round(large.counts)
-        if (few > many).any():
+        few, many = _wide(small.counts, large), _wide(large.counts, small)
+        if (few > many + 0.5).any() or not (small.is_whole and large.is_whole):
             continue
+        few, many = np.round(few), np.round(many)
         told: list[float] = []
         questions = np.asarray(small.keys.get_level_values(0))
         for question in dict.fromkeys(questions):

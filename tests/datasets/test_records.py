@@ -199,6 +199,13 @@ def test_socsci210_reads_dictionaries_that_are_text_and_counts_people_once(tmp_p
     assert survey.X["sex"].tolist() == ["Male"]
 
 
+def test_socsci210_tells_of_tasks_with_several_texts(tmp_path):
+    people = [participant(1, 1), {**participant(2, 2), "stimuli": "Should it fall?"}]
+    with pytest.warns(SurveyWarning, match="tasks with several texts"):
+        survey = read_socsci210(written(tmp_path, people))
+    assert survey.questions["abc12 condition 0 task 0"].text == "Should spending rise? Task 0"
+
+
 def test_socsci210_refuses_what_the_file_does_not_have(tmp_path):
     path = written(tmp_path, [participant(1, 1), participant(2, 2)])
     with pytest.raises(ValueError, match=r"no studies \['other'\]"):

@@ -285,5 +285,12 @@ def test_worth_of_sources_is_drawn_for_a_fusion_and_refused_without_sources():
         widths = [bar.get_width() for bar in display.bars_[column]]
         np.testing.assert_allclose(widths, model.sources_[column])
     assert [label.get_text() for label in display.ax_.get_yticklabels()] == ["a (model)", "b (model)"]
+    groups = SourceWorthDisplay.from_estimator(model, by="age")
+    names = ["young: a (model)", "young: b (model)", "old: a (model)", "old: b (model)"]
+    assert [label.get_text() for label in groups.ax_.get_yticklabels()] == names
+    widths = [bar.get_width() for bar in groups.bars_["given others"]]
+    np.testing.assert_allclose(widths, model.group_sources_["given others"])
+    with pytest.raises(ValueError, match=r"by must be an attribute, one of \['age'\], got 'sex'"):
+        SourceWorthDisplay.from_estimator(model, by="sex")
     with pytest.raises(ValueError, match="has no sources"):
         SourceWorthDisplay.from_estimator(FusedRegressor(None).fit(X, Y, [40, 60]))

@@ -231,6 +231,8 @@ def test_odd_sources_are_refused():
     frame = X.iloc[:4].assign(question="z")
     with pytest.raises(ValueError, match="in common"):
         fused({"a": wave(frame, P[:4], other)}, X, P, questions)
+    with pytest.raises(ValueError, match="'all models' is what the average of several models is called"):
+        fused({"all models": said(X, P, questions), "b": said(X, P, questions)}, X, P, questions)
     with pytest.raises(TypeError, match="names of sources must be texts"):
         fused({1: a}, X, P, questions)
     a.kind = "oracle"

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from surveysim.evaluation.displays.style import COLORS, INK, bare, new_axes
+from surveysim.evaluation.report_levels import level_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,8 @@ class SourceWorthDisplay:
     Parameters
     ----------
     sources : DataFrame
-        Columns source, kind, alone, given others: ``sources_`` of a `surveysim.FusedRegressor`.
+        Columns source, kind, alone, given others: ``sources_`` of a `surveysim.FusedRegressor`; with a column group,
+        as ``group_sources_`` has it, a pair of bars for each source and group.
 
     Attributes
     ----------
@@ -52,12 +54,14 @@ class SourceWorthDisplay:
         self.sources = sources
 
     @classmethod
-    def from_estimator(cls, estimator: object, *, ax: Axes | None = None) -> SourceWorthDisplay:
+    def from_estimator(cls, estimator: object, *, by: str | None = None, ax: Axes | None = None) -> SourceWorthDisplay:
         """Draw what the sources of a fitted fusion were worth.
 
         Parameters
         ----------
         estimator : fitted `surveysim.FusedRegressor`
+        by : str, optional
+            An attribute: what they were worth in the cells of each of its levels. None: in all cells.
         ax : Axes, optional
 
         Returns
@@ -67,13 +71,18 @@ class SourceWorthDisplay:
         Raises
         ------
         ValueError
-            If it has no sources.
+            If it has no sources, or `by` is none of its attributes.
         """
         sources = getattr(estimator, "sources_", None)
         if sources is None or sources.empty:
             raise ValueError(
                 f"{type(estimator).__name__} has no sources: a fitted FusedRegressor with some is expected"
             )
+        if by is not None:
+            groups = getattr(estimator, "group_sources_", pd.DataFrame(columns=["attribute"]))
+            sources = groups[groups["attribute"] == by].reset_index(drop=True)
+            if sources.empty:
+                raise ValueError(f"by must be an attribute, one of {groups['attribute'].unique().tolist()}, got {by!r}")
         return cls(sources).plot(ax=ax)
 
     def plot(self, *, ax: Axes | None = None) -> SourceWorthDisplay:
@@ -95,6 +104,8 @@ class SourceWorthDisplay:
             for column, shift, color in zip(COLUMNS, (-0.19, 0.19), COLORS, strict=False)
         }
         names = [f"{row['source'] or 'the source'} ({row['kind']})" for _, row in self.sources.iterrows()]
+        if "group" in self.sources:
+            names = [f"{group}: {name}" for group, name in zip(level_names(self.sources["group"]), names, strict=True)]
         self.ax_.set_yticks(places, names)
         self.ax_.invert_yaxis()
         self.ax_.axvline(0.0, color=INK, lw=0.8)
