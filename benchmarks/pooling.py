@@ -195,7 +195,7 @@ def main() -> None:
         print(f"\nchosen: {choose(ratios)}")
         for source in ratios.index.unique("source"):
             best = choose(ratios.drop(index=source, level="source"))
-            own = ratios.xs(source, level="source")[best]
+            own = ratios.loc[ratios.index.get_level_values("source") == source, best].to_numpy()
             print(f"{source}: the others choose {best}: mean {own.mean():+.1%}, largest {own.max():+.1%}")
 
 

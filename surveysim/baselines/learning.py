@@ -44,11 +44,16 @@ FACTOR_COEFFICIENTS = 24.0
 
 These two and the least that the identity counts for (`surveysim.baselines.resemblance`) were chosen among 12 / 30 / 60,
 12 / 24, and 20 / 35 terms by ``python -m benchmarks.priors`` on eight surveys of 1 to 20 questions. Divergence relative
-to fixed variances at n = 200 / 500 / 1000: `nonvoters_2020` (20 questions) -2 / -7 / -7%, `cces_2016` (8)
--6 / -8 / -10%, one question between +1 and -32%. Smaller numbers gain more where there are many questions and lose
+to fixed variances at n = 200 / 500 / 1000: `nonvoters_2020` (20 questions) -3 / -7 / -7%, `cces_2016` (8)
+-6 / -9 / -10%, one question between +1 and -35%. Smaller numbers gain more where there are many questions and lose
 where there is one: with 12 and 12 `fair` was 6% worse at n = 200. What still loses is `ess_gb` (+4 / +3%): three of its
 four questions are nearly one, so that the same respondents' answers count three times; with respondents of their own
 for each question nothing is lost (``python -m benchmarks.same_respondents``)."""
+
+FACTOR_LIMIT = 2.0
+"""By how many standard errors a factor may be away from 1 until 1 counts for less. Parties are ten times as far apart
+as the table says: with 24 coefficients whatever the data say, 20 questions by party had 8% more divergence at 10
+respondents a group than with ``prior="eb"``. Tried: 2 and 3, which differ by less than their standard errors."""
 
 MAX_COUPLED = 4000
 """Questions times terms that are coupled at most: each Newton step solves a dense system of this size."""
@@ -247,7 +252,9 @@ class LogitFamily:
 
         def learned(weight: float, factor_weight: float, level_weight: float) -> Hyperparameters:
             levels = (level_squares + level_weight * self.start.levels) / (level_informed + level_weight)
-            start = scaled_table(table, total, determined, factor_weight) if self.prior_kind == "auto" else table
+            start = table
+            if self.prior_kind == "auto":
+                start = scaled_table(table, total, determined, factor_weight, FACTOR_LIMIT)
             variances = (total + weight * start.variances) / (determined + weight) if learn_terms else start.variances
             return Hyperparameters(PriorTable(table.blocks, variances), levels, resemblance)
 
@@ -332,17 +339,38 @@ class LogitFamily:
         return replace(fit.doubtful, table=fit.doubtful.table.drawn(degrees, generator), levels=levels)
 
 
-def scaled_table(table: PriorTable, squares: np.ndarray, determined: np.ndarray, weight: float) -> PriorTable:
-    """A table times a factor for each attribute and one for each degree, as far as the data tell.
+def scaled_table(
+    table: PriorTable, squares: np.ndarray, determined: np.ndarray, weight: float, limit: float = np.inf
+) -> PriorTable:
+    """A table times a factor for each degree and one for each attribute, as far as the data tell.
 
-    Each factor is learned as a variance is, from the sums (n_blocks, 4) of squares and of what is determined, with 1
-    counting for `weight` coefficients.
+    Each factor is learned as a variance is. Degrees go first: of degree 1 the data tell most, and an attribute's factor
+    would be that of its degree 1 alone.
+
+    Parameters
+    ----------
+    table : PriorTable
+        To start from.
+    squares, determined : float64 arrays of shape (n_blocks, 4)
+        Sums of squared coefficients, and how many of them the data determine.
+    weight : float
+        How many coefficients a factor of 1 counts for.
+    limit : float, default=inf
+        By how many of its standard errors a factor may be away from 1 until 1 counts for less.
     """
     attributes = [block.attributes for block in table.blocks]
-    variances = table.variances.copy()
+    ratios = squares / table.variances
+    by_degree = [_factor(*sums, weight, limit) for sums in zip(ratios.sum(axis=0), determined.sum(axis=0), strict=True)]
+    variances = table.variances * by_degree
     for own in dict.fromkeys(attributes):
         rows = [i for i, a in enumerate(attributes) if a == own]
-        ratio = (squares[rows] / variances[rows]).sum() + weight
-        variances[rows] *= ratio / (determined[rows].sum() + weight)
-    by_degree = (squares / variances).sum(axis=0) + weight
-    return PriorTable(table.blocks, variances * by_degree / (determined.sum(axis=0) + weight))
+        variances[rows] *= _factor((squares[rows] / variances[rows]).sum(), determined[rows].sum(), weight, limit)
+    return PriorTable(table.blocks, variances)
+
+
+def _factor(square: float, determined: float, weight: float, limit: float) -> float:
+    """Of a variance, from the sum of squares relative to it of coefficients of which so many are determined."""
+    if square > 0 and determined > 0:
+        errors = abs(np.log(square / determined)) * np.sqrt(determined / 2.0)
+        weight *= min(1.0, limit / max(errors, 1e-9)) ** 2
+    return float((square + weight) / (determined + weight))

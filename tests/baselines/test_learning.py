@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from surveysim.baselines import learning
 from surveysim.baselines.features import BackgroundEncoder
 from surveysim.baselines.joint import QuestionData
-from surveysim.baselines.learning import LogitFamily, pooled_coefficients
+from surveysim.baselines.learning import LogitFamily, pooled_coefficients, scaled_table
 from surveysim.baselines.priors import FIXED_DEGREES, START_DEGREES, PriorTable
 from surveysim.contrasts import option_contrasts
 
@@ -97,6 +97,58 @@ def test_without_terms_there_is_nothing_to_learn():
         fit = LogitFamily([constant] * 2, [degree] * 2, PriorTable.fixed([], ordered=True), prior=prior).fit()
         assert fit.found.table.variances.shape == (0, 4)
         assert fit.optimum.coefficients[0].shape == (1, 1)
+
+
+# --- factors ----------------------------------------------------------------------------------------------------------
+
+
+def two_attributes():
+    """A table of two attributes with a block each, and nothing learned of it."""
+    frame = pd.DataFrame({"a": ["u", "v"], "b": ["x", "y"]})
+    table = PriorTable.fixed(BackgroundEncoder(linear=False, pairs=False).fit(frame).blocks, ordered=True)
+    return table, np.zeros((2, 4)), np.zeros((2, 4))
+
+
+def test_without_data_factors_are_one():
+    table, squares, determined = two_attributes()
+    np.testing.assert_array_equal(scaled_table(table, squares, determined, 24.0, 2.0).variances, table.variances)
+
+
+def test_factors_of_degrees_and_attributes_by_hand():
+    table, squares, determined = two_attributes()
+    squares[:, 1], determined[:, 1] = [0.1 * 14, 0.1 * 2], [4, 4]  # of variances of .1
+    found = scaled_table(table, squares, determined, 4.0).variances
+    degree = (14 + 2 + 4) / (8 + 4)
+    of_a, of_b = (14 / degree + 4) / (4 + 4), (2 / degree + 4) / (4 + 4)
+    np.testing.assert_allclose(found[:, 1], [0.1 * degree * of_a, 0.1 * degree * of_b])
+    np.testing.assert_allclose(found[:, 2], [0.02 * of_a, 0.02 * of_b])  # the attribute's factor is of all degrees
+
+
+def test_degree_one_alone_says_nothing_of_the_others_with_one_attribute():
+    table, squares, determined = two_attributes()
+    squares[:, 1], determined[:, 1] = 0.1 * 400, 40
+    found = scaled_table(table, squares, determined, 24.0, 2.0).variances
+    np.testing.assert_allclose(found[:, 1], 1.0, rtol=0.1)
+    np.testing.assert_allclose(found[:, 2:], table.variances[:, 2:], rtol=0.05)
+
+
+@pytest.mark.parametrize("ratio", [1.5, 10.0])
+def test_a_factor_within_its_limit_keeps_its_weight_and_beyond_it_loses_it(ratio):
+    determined = 20.0
+    errors = np.log(ratio) * np.sqrt(determined / 2)  # 1.28 and 7.28
+    weight = 24.0 if errors < 2 else 24.0 * (2 / errors) ** 2
+    hand = (ratio * determined + weight) / (determined + weight)
+    assert learning._factor(ratio * determined, determined, 24.0, 2.0) == pytest.approx(hand)
+    assert learning._factor(ratio * determined, determined, 24.0, np.inf) == pytest.approx(
+        (ratio * determined + 24) / (determined + 24)
+    )
+
+
+def test_effects_ten_times_the_table_are_believed_as_with_eb():
+    questions = [many_groups(1.5, n_groups=4, respondents=100, seed=seed) for seed in range(10)]
+    auto, eb = (learned(questions, prior).table.variances[0, 1] for prior in ("auto", "eb"))
+    # with a start that counts for 24 and 60 coefficients whatever they say: .75 of it
+    assert auto == pytest.approx(eb, rel=0.12)
 
 
 # --- resemblance ------------------------------------------------------------------------------------------------------
