@@ -10,7 +10,6 @@ import numpy as np
 
 from surveysim.baselines.joint import JointPrior, QuestionData
 from surveysim.baselines.learning import Hyperparameters, JointFit, LogitFamily, Prior
-from surveysim.baselines.optimum import Optimum
 from surveysim.baselines.priors import HIGHEST_CLASS, PriorTable
 from surveysim.baselines.question_stacks import Quadratic
 from surveysim.fusion.drift import Drift
@@ -22,8 +21,8 @@ from surveysim.fusion.slopes import SlopeList
 __all__ = ["FusedFamily", "FusedHyperparameters", "Kept", "by_slopes", "make_family"]
 
 TOLERANCE = 0.05
-"""Learning stops when no variance changes by more than 5% in a round, no entry of the resemblance matrix by more than .05,
-and no posterior probability of a drift's share by more than .05: waves say more than priors."""
+"""Learning stops when no variance changes by more than 5% in a round, no entry of the resemblance matrix by more than
+.05, and no posterior probability of a drift's share by more than .05: waves say more than priors."""
 
 Kept: TypeAlias = dict[tuple[str, ...], tuple[Drift, Sequence[np.ndarray], list[Filtered]]]
 """By the names of a series what passed its links, and the drift and centers that this was computed with."""
@@ -117,10 +116,8 @@ class FusedFamily(LogitFamily):
         """Each series' drift, given what respondents, priors and the other series say."""
         centers = self._centers(found)
         drifts = list(found.drifts)
-        own = [
-            self._with_prior(*one, slopes)
-            for one in zip(self._own, self.precisions(found), self._by_slopes, strict=True)
-        ]
+        each = zip(self._own, self.precisions(found), self._by_slopes, strict=True)
+        own = [_with_prior(*one, slopes) for one in each]
         for s, series in enumerate(self.series):
             known = own
             for other, drift in zip(self.series, drifts, strict=True):
@@ -129,12 +126,6 @@ class FusedFamily(LogitFamily):
                     known = [_added(*both) for both in zip(known, told, strict=True)]
             drifts[s] = learned_shares(series, drifts[s], known, self.degrees, centers)
         return tuple(drifts)
-
-    @staticmethod
-    def _with_prior(known: Quadratic, precision: np.ndarray, moves: np.ndarray, slopes: np.ndarray) -> Quadratic:
-        """What is known of a question's coefficients with their prior around what the slopes say."""
-        weight = precision.ravel()
-        return Quadratic(known.matrix + np.diag(weight), known.linear + weight * (moves @ slopes))
 
     def _filtered(self, series: Series, drift: Drift, centers: Sequence[np.ndarray]) -> list[Filtered]:
         """What passed the links of a series, and the same again for the same drift."""
@@ -257,6 +248,12 @@ def make_family(
 
 def _added(first: Quadratic, second: Quadratic) -> Quadratic:
     return Quadratic(first.matrix + second.matrix, first.linear + second.linear)
+
+
+def _with_prior(known: Quadratic, precision: np.ndarray, moves: np.ndarray, slopes: np.ndarray) -> Quadratic:
+    """What is known of a question's coefficients with their prior around what the slopes say."""
+    weight = precision.ravel()
+    return Quadratic(known.matrix + np.diag(weight), known.linear + weight * (moves @ slopes))
 
 
 def by_slopes(data: QuestionData, solvers: dict[bytes, np.ndarray] | None = None) -> np.ndarray:

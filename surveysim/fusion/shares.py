@@ -19,8 +19,8 @@ OWN_PROBABILITY = 0.05
 """Prior probability that a question has shares of its own."""
 
 COMMON_STEPS = 4.0
-"""Prior standard deviation of the groups' share around the levels', in steps of the grid: how far levels moved says how far
-groups may have."""
+"""Prior standard deviation of the groups' share around the levels', in steps of the grid: how far levels moved says how
+far groups may have."""
 
 
 def learned_shares(
