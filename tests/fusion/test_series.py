@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from surveysim.baselines.features import Block
+from surveysim.baselines.priors import PriorTable
 from surveysim.baselines.question_stacks import Quadratic
 from surveysim.fusion.drift import Drift
 from surveysim.fusion.series import Series
@@ -13,6 +14,8 @@ from surveysim.fusion.series import Series
 BLOCKS = [Block(("sex",), "levels", slice(0, 2), ("sex=f", "sex=m"))]
 DEGREES = [np.array([1, 2])]
 SIZE = 6  # two contrasts of a constant and two terms
+SPREAD = np.array([0.7, 0.1, 0.1, 0.3, 0.02, 0.02])  # of a level and two terms, for contrasts of degrees 1 and 2
+IS_LEVEL = np.array([1, 0, 0, 1, 0, 0], dtype=bool)
 
 
 def known(seed, rank=SIZE):
@@ -21,16 +24,15 @@ def known(seed, rank=SIZE):
     return Quadratic(root @ root.T, generator.normal(size=SIZE))
 
 
-def drift(n_links, slope=1.0, scale=1.0):
-    start = Drift.start(BLOCKS, ordered=True, n_links=n_links, n_questions=1).seen(slope, 40.0, np.ones(1))
-    start.scales[:] = scale
-    return start
+def drift(n_links, level=0.5, group=0.5):
+    table = PriorTable.fixed(BLOCKS, ordered=True)
+    start = Drift.start(table, np.array([0.7, 0.7, 0.3, 0.2]), n_links=n_links, n_questions=1)
+    return start.with_shares(level, group)
 
 
 def whole(series, one, center):
     """Precision and linear term of (target, newest wave, the one before), all of them at once."""
     n = len(series.names)
-    D = one.variances(DEGREES[0]).ravel()
     precision, linear = np.zeros(((n + 1) * SIZE,) * 2), np.zeros((n + 1) * SIZE)
     place = [slice(i * SIZE, (i + 1) * SIZE) for i in range(n + 1)]
     for link in range(n):
@@ -38,8 +40,9 @@ def whole(series, one, center):
         own = series.information[link][0]
         precision[wave, wave] += own.matrix
         linear[wave] += own.linear - own.matrix @ center
-        weight = np.diag(1 / (D * series.gaps[link] * one.scales[link, 0]))
-        A = np.diag(np.tile(one.slope_of_terms(), 2)) if link == n - 1 else np.eye(SIZE)
+        share = np.where(IS_LEVEL, *one.shares[link, 0])
+        weight = np.diag(1 / (share * SPREAD * series.gaps[link]))
+        A = np.diag(np.sqrt(1 - share)) if link == n - 1 else np.eye(SIZE)
         precision[wave, wave] += weight
         precision[after, after] += A @ weight @ A
         precision[wave, after] -= weight @ A
@@ -50,7 +53,7 @@ def whole(series, one, center):
 @pytest.mark.parametrize("n_waves", [1, 3])
 def test_evidence_is_what_remains_when_the_waves_are_integrated_out(n_waves):
     series = Series(tuple("abc"[:n_waves]), np.array([2.0, 0.5, 1.5])[:n_waves], [[known(i)] for i in range(n_waves)])
-    one = drift(n_waves, slope=0.7, scale=1.3)
+    one = drift(n_waves, 0.5, 0.3).with_own(0, 0.8)
     center = np.array([0.3, 0, 0, -0.1, 0, 0])
     (found,) = series.evidence(one, DEGREES, [center])
     precision, linear = whole(series, one, center)
@@ -60,27 +63,6 @@ def test_evidence_is_what_remains_when_the_waves_are_integrated_out(n_waves):
     np.testing.assert_allclose(found.matrix, matrix, atol=1e-8)
     expected = linear[target] - precision[target, rest] @ inverse @ linear[rest] + matrix @ center
     np.testing.assert_allclose(found.linear, expected, atol=1e-8)
-
-
-def test_moments_are_those_of_the_whole_posterior():
-    series = Series(("a", "b"), np.array([2.0, 1.5]), [[known(0)], [known(1)]])
-    one, center = drift(2, slope=0.7), np.zeros(SIZE)
-    precision, linear = whole(series, one, center)
-    own = known(5)  # what the survey's own respondents say
-    precision[:SIZE, :SIZE] += own.matrix
-    linear[:SIZE] += own.linear
-    covariance = np.linalg.inv(precision)
-    mean = covariance @ linear
-    moments = series.moments(one, DEGREES, [center], [mean[:SIZE]], [covariance[:SIZE, :SIZE]])
-    A = np.diag(np.tile(one.slope_of_terms(), 2))
-    nothing = np.zeros((SIZE, SIZE))
-    one_less = -np.eye(SIZE)
-    for link, moves in ((1, np.hstack([A, one_less, nothing])), (0, np.hstack([nothing, -one_less, one_less]))):
-        np.testing.assert_allclose(moments[link].square[0].ravel(), (moves @ mean) ** 2, rtol=1e-6, atol=1e-9)
-        np.testing.assert_allclose(moments[link].variance[0].ravel(), np.diag(moves @ covariance @ moves.T), rtol=1e-6)
-    product = mean[:SIZE] * mean[SIZE : 2 * SIZE] + np.diag(covariance[:SIZE, SIZE : 2 * SIZE])
-    np.testing.assert_allclose(moments[1].product[0].ravel(), product, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(moments[1].target[0].ravel(), mean[:SIZE] ** 2 + np.diag(covariance)[:SIZE], rtol=1e-6)
 
 
 def test_a_wave_that_asked_nobody_says_nothing_and_leaving_one_out_joins_the_gaps():
@@ -98,10 +80,7 @@ def test_a_wave_that_asked_nobody_says_nothing_and_leaving_one_out_joins_the_gap
 
 def test_where_nothing_drifts_a_wave_is_worth_its_respondents_and_where_all_does_nothing():
     series = Series(("a",), np.ones(1), [[known(0)]])
-    start = Drift.start(BLOCKS, ordered=True, n_links=1, n_questions=1)
-    (same,) = series.evidence(start.seen(1.0, 1e-6, np.ones(1)), DEGREES, [np.zeros(SIZE)])
+    (same,) = series.evidence(drift(1, 1e-9, 1e-9), DEGREES, [np.zeros(SIZE)])
     np.testing.assert_allclose(same.matrix, known(0).matrix, rtol=1e-3, atol=1e-4)
-    (gone,) = series.evidence(start.seen(1.0, 1e9, np.ones(1)), DEGREES, [np.zeros(SIZE)])
-    assert np.abs(gone.matrix).max() < 1e-5
-    (unlike,) = series.evidence(start.seen(0.0, 1.0, np.ones(1)), DEGREES, [np.zeros(SIZE)])
-    assert np.abs(unlike.matrix).max() == 0
+    (gone,) = series.evidence(drift(1, 1.0, 1.0), DEGREES, [np.zeros(SIZE)])
+    assert np.abs(gone.matrix).max() == 0
