@@ -36,6 +36,9 @@ effects and too narrow where they are not. These numbers were chosen on two doze
 TAIL = 4.0
 """Degrees of freedom of that prior, half of Student's t: strong interactions are rare, not impossible."""
 
+DETERMINED = 1e-3
+"""Share of a residual's variance below which the fit has taken it away."""
+
 GRID = np.concatenate([[0.0], np.geomspace(1e-3, 1.5, 60)])
 """Deviations whose posterior probabilities are computed."""
 
@@ -158,11 +161,16 @@ def _residuals(data: QuestionData, optimum: Optimum, question: int) -> tuple[np.
     P = data.probabilities(optimum.coefficients[question], optimum.slopes)
     n = data.respondents[:, None]
     residual = (data.counts - n * P) @ data.contrasts.T
-    variance = n * (P @ data.contrasts.T**2 - (P @ data.contrasts.T) ** 2)
-    diagonal = np.arange(len(data.contrasts))
-    leverage = variance * score_covariances(data, optimum, question)[:, diagonal, diagonal]
-    left = np.maximum(variance * (1.0 - leverage), 1e-12)
-    return residual**2 / left, left * np.maximum(1.0 - 1.0 / n, 0.0)
+    means = P @ data.contrasts.T
+    information = np.einsum("ck,nk,dk->ncd", data.contrasts, P, data.contrasts, optimize=True)
+    information = n[:, :, None] * (information - np.einsum("nc,nd->ncd", means, means))
+    variance = np.einsum("ncc->nc", information)
+    # contrasts are correlated, so that what the fit takes away is the diagonal of a product of matrices
+    taken = np.einsum("ncd,nde,nec->nc", information, score_covariances(data, optimum, question), information)
+    left = variance - taken
+    tells = left > DETERMINED * variance  # where the fit follows the cell whatever it says, nothing is left to tell
+    left = np.where(tells, left, 1.0)
+    return np.where(tells, residual**2 / left, 0.0), np.where(tells, left * np.maximum(1.0 - 1.0 / n, 0.0), 0.0)
 
 
 def score_covariances(data: QuestionData, optimum: Optimum, question: int) -> np.ndarray:

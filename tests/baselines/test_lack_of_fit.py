@@ -13,6 +13,7 @@ from surveysim import Question
 from surveysim.baselines import LogitRegressor, lack_of_fit
 from surveysim.baselines.lack_of_fit import DEGREE_RATIOS, GRID, NO_DEVIATION, SCALE, SPREAD, LackOfFit
 from surveysim.contrasts import option_contrasts
+from tests.simulated import HAPPY, simulate
 
 QUESTION = Question("How much?", ["little", "some", "much"])
 
@@ -39,6 +40,34 @@ def test_the_deviation_of_cells_is_found(deviation, prior):
         found.append(LogitRegressor(prior=prior, question=QUESTION).fit(X, Y, n).cell_deviation_)
     # 42 cells tell a deviation to about a sixth
     assert np.mean(found) == pytest.approx(deviation, abs=0.12)
+
+
+@pytest.mark.parametrize("prior", ["auto", "eb"])
+def test_large_samples_of_sums_of_effects_have_narrow_intervals(prior):
+    """24,000 respondents in 12 cells: the fit follows each cell closely, and what it leaves is no deviation.
+
+    The variance of residuals on correlated contrasts is the diagonal of I - I S I, for the information I of a cell and
+    the covariance S of its scores. One less the product of their diagonals can be negative.
+    """
+    held = []
+    for seed in range(40):
+        survey = simulate(n=2000, seed=seed)
+        model = LogitRegressor(question=HAPPY, prior=prior).fit(survey.X, survey.Y, survey.n)
+        assert model.cell_deviation_ < 0.2
+        low, high = model.predict_interval(survey.X)
+        assert (high - low).mean() < 0.06
+        held.append((low <= survey.P) & (survey.P <= high))
+    assert 0.86 < np.mean(held) < 0.94
+
+
+def test_residuals_are_as_large_as_expected_where_the_model_is_right():
+    """Their squares over the variance that the fit leaves, where respondents are so many that the prior says little."""
+    squares = []
+    for seed in range(40):
+        survey = simulate(n=2000, seed=seed)
+        model = LogitRegressor(question=HAPPY, prior="eb").fit(survey.X, survey.Y, survey.n)
+        squares.append(lack_of_fit._residuals(model._family.problem.questions[0], model._fit.optimum, 0)[0])
+    assert np.mean(squares) == pytest.approx(1.0, abs=0.1)
 
 
 def test_single_respondents_tell_nothing_of_their_cell():

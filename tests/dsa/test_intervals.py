@@ -127,18 +127,19 @@ def deviating(scale, seed=0):
 def test_intervals_hold_where_cells_deviate_and_where_they_do_not(tiny_folder, monkeypatch):
     monkeypatch.setattr(search, "STACK_GRID", (0.0,))  # the logit alone: nothing depends on the training of a head
     factors, held, widths = [], [], []
-    for scale in (0.0, 0.8):
-        survey, folds, Y = deviating(scale)
+    for scale, seed in ((0.0, 0), (0.0, 1), (0.0, 2), (0.0, 3), (0.8, 0)):
+        survey, folds, Y = deviating(scale, seed)
         model = quick(tiny_folder, init="baseline", max_epochs=1).fit(survey.X, Y, survey.n, folds=folds)
         lower, upper = model.predict_interval(survey.X)
         held.append(((lower <= Y) & (upper >= Y)).mean())
         factors.append(model._uncertainty.factor)
         widths.append((upper - lower).mean())
-    # the logit's own posterior knows how far cells deviate: left-out respondents find nothing that it lacks; refits
-    # without them have a fifth less to learn from
-    assert factors[0] < 1.5
-    assert factors[1] == 1.0
-    assert widths[1] > 2 * widths[0]
+    # the logit's own posterior knows how far cells deviate: left-out respondents find nothing that it lacks, but for the
+    # luck of one survey
+    assert np.median(factors[:-1]) == 1.0
+    assert factors[-1] == 1.0
+    assert max(widths[:-1]) < 0.06
+    assert widths[-1] > 2 * max(widths[:-1])
     assert min(held) > 0.85
 
 
