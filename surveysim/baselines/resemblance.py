@@ -16,12 +16,12 @@ IDENTITY_TERMS = 20.0
 QUESTIONS_PER_EFFECT = 2.25
 """How many questions to a free effect may be without the identity counting for more."""
 
-SCARCITY_POWER = 2.0
+SCARCITY_POWER = 1.0
 """With which power of their ratio it does.
 
-With the identity counting for 20 terms whatever the questions (power 0), 98 of them by region (two groups: one free
-effect) had a divergence 14 and 6% above that without pooling, at 10 and 50 respondents a group; 45 by age 6% at 200.
-Power and ratio were chosen by ``python -m benchmarks.pooling``, which leaves each survey out when it chooses for it."""
+With the identity counting for 20 terms whatever the questions, 98 of them by region (two groups: one free effect) had a
+divergence 21 and 12% above that without pooling, at 10 and 50 respondents a group; 45 by age 5% at 200. The power was
+chosen among 1 and 2 by ``python -m benchmarks.pooling``, which leaves each survey out when it chooses for it."""
 
 
 def free_effects(blocks: Sequence[Block]) -> int:

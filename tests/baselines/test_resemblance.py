@@ -26,9 +26,9 @@ LIKERT = ["disagree", "rather disagree", "neither", "rather agree", "agree"]
         (8, 9, 20.0),  # few questions, many effects
         (20, 9, 20.0),
         (45, 100, 45.0),  # proper only with more than there are questions
-        (45, 10, 45.0 * 2.0**2),  # twice the 2.25 questions to an effect
-        (18, 1, 20.0 * 8.0**2),
-        (18, 0, 20.0 * 8.0**2),
+        (45, 10, 45.0 * 2.0),  # twice the 2.25 questions to an effect
+        (18, 1, 20.0 * 8.0),
+        (18, 0, 20.0 * 8.0),
     ],
 )
 def test_the_identity_counts_for_more_where_effects_are_few(n_questions, n_effects, expected):
