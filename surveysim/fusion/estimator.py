@@ -134,11 +134,12 @@ class FusedRegressor(FusedPredictions, Forecasts, DistributionRegressor):
 
     **Several models** have slopes of their own, and their average has slopes, too.
 
-    **People.** With b the coefficients of a question (covariates included), those of a wave are ``a b + d``, with a
-    slope a for the level and for each attribute, shrunk to 1, and a drift d ~ N(0, D) whose variances are learned by
-    attribute and degree; a question may have moved farther than the others (Student's t). The wave's own likelihood
-    enters as a Gaussian, so that its sampling error is known. Waves with a time are a random walk: drifts grow with the
-    time between them.
+    **People.** With b the coefficients of a question (covariates included) and V their variances over questions, those
+    of a wave are ``sqrt(1 - s) b + d`` with a drift d ~ N(0, s V): the share s, one for levels and one for groups, lies
+    between 0 (the same opinions) and 1 (something else). It has a posterior from how well the wave's answers agree with
+    all else, every size of s as likely as another before; single questions may have shares of their own. Predictions
+    take the expected log odds of s, intervals draw it. The wave's own likelihood enters as a Gaussian, so that its
+    sampling error is known. Waves with a time are a random walk: drifts grow with the time between them.
 
     **Missing elicitations.** A cell without one has the level of its question and the shifts of its values, if other
     cells of the question have them, and none otherwise. A question without any has a free level, as in

@@ -21,8 +21,11 @@ from surveysim.fusion.slopes import SlopeList
 __all__ = ["FusedFamily", "FusedHyperparameters", "Kept", "by_slopes", "make_family"]
 
 TOLERANCE = 0.05
-"""Learning stops when no variance changes by more than 5% in a round, no entry of the resemblance matrix by more than
-.05, and no posterior probability of a drift's share by more than .05: waves say more than priors."""
+"""Learning stops when no variance changes by more than 5% in a round, and no entry of the resemblance matrix by more than
+.05: waves say more than priors."""
+
+SHARE_TOLERANCE = 0.1
+"""The same for posterior probabilities of drifts' shares."""
 
 Kept: TypeAlias = dict[tuple[str, ...], tuple[Drift, Sequence[np.ndarray], list[Filtered]]]
 """By the names of a series what passed its links, and the drift and centers that this was computed with."""
@@ -118,13 +121,14 @@ class FusedFamily(LogitFamily):
         drifts = list(found.drifts)
         each = zip(self._own, self.precisions(found), self._by_slopes, strict=True)
         own = [_with_prior(*one, slopes) for one in each]
+        told = [one.evidence(drift, self.degrees, centers) for one, drift in zip(self.series, drifts, strict=True)]
         for s, series in enumerate(self.series):
             known = own
-            for other, drift in zip(self.series, drifts, strict=True):
-                if other is not series:
-                    told = other.evidence(drift, self.degrees, centers)
-                    known = [_added(*both) for both in zip(known, told, strict=True)]
+            for other in (*told[:s], *told[s + 1 :]):
+                known = [_added(*both) for both in zip(known, other, strict=True)]
             drifts[s] = learned_shares(series, drifts[s], known, self.degrees, centers)
+            if len(self.series) > 1:
+                told[s] = series.evidence(drifts[s], self.degrees, centers)
         return tuple(drifts)
 
     def _filtered(self, series: Series, drift: Drift, centers: Sequence[np.ndarray]) -> list[Filtered]:
@@ -212,7 +216,7 @@ class FusedFamily(LogitFamily):
         assert isinstance(found, FusedHyperparameters)
         assert isinstance(updated, FusedHyperparameters)
         both = zip(found.drifts, updated.drifts, strict=True)
-        return self._still(found, updated) and all(old.change(new) <= TOLERANCE for old, new in both)
+        return self._still(found, updated) and all(old.change(new) <= SHARE_TOLERANCE for old, new in both)
 
     def draw(self, fit: JointFit, generator: np.random.Generator) -> Hyperparameters:
         """Variances from their approximate posterior, and shares of drifts from theirs."""

@@ -106,7 +106,7 @@ class Series:
 
     def filtered(self, drift: Drift, degrees: Sequence[np.ndarray], centers: Sequence[np.ndarray]) -> list[Filtered]:
         """What passed each link, around the centers, for questions of equal size together."""
-        distinct = {degree.tobytes(): drift.variances(degree) for degree in degrees}
+        distinct = {key: drift.variances(degree) for key, degree in {d.tobytes(): d for d in degrees}.items()}
         found = []
         for which in of_equal_size(centers):
             units = np.stack([distinct[degrees[q].tobytes()] for q in which])
