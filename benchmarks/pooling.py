@@ -161,7 +161,8 @@ def relative(results: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def choose(ratios: pd.DataFrame) -> str:
     """The best power on these sources; each counts alike."""
     own = ratios[[f"power {power:g}" for power in POWERS]]
-    logs = np.log1p(own).where(own <= BAD_LOSS, LOSS_WEIGHT * np.log1p(own))
+    logs = pd.DataFrame(np.log1p(own))
+    logs = logs.where(own <= BAD_LOSS, LOSS_WEIGHT * logs)
     return str(logs.groupby("source").mean().mean().idxmin())
 
 

@@ -134,8 +134,8 @@ def test_intervals_hold_where_cells_deviate_and_where_they_do_not(tiny_folder, m
         held.append(((lower <= Y) & (upper >= Y)).mean())
         factors.append(model._uncertainty.factor)
         widths.append((upper - lower).mean())
-    # the logit's own posterior knows how far cells deviate: left-out respondents find nothing that it lacks, but for the
-    # luck of one survey
+    # the logit's own posterior knows how far cells deviate: left-out respondents find nothing that it lacks, but for
+    # the luck of one survey
     assert np.median(factors[:-1]) == 1.0
     assert factors[-1] == 1.0
     assert max(widths[:-1]) < 0.06

@@ -137,7 +137,7 @@ def test_a_job_that_is_refused_leaves_the_others(tmp_path: Path, monkeypatch: py
         batch = ElicitationBatch(elicitor(server, tmp_path), X, tmp_path / "batch")
         batch.write()
         server.refuse_jobs = True
-        with pytest.raises(RemoteError, match=r"requests-0001.jsonl was not taken.*too many jobs"):
+        with pytest.raises(RemoteError, match=r"requests-0001.jsonl was not accepted.*too many jobs"):
             batch.submit()
         server.refuse_jobs = False
         assert batch.submit() == ["batch-0", "batch-1"]
