@@ -82,9 +82,14 @@ class QuestionBank:
     ...     X=pd.DataFrame({"question": things, "age": "18-29"}),
     ...     Y=np.tile([0.7, 0.3], (6, 1)),
     ...     n=np.full(6, 150.0),
-    ...     questions={thing: surveysim.Question(f"Do you like {thing}?", ["yes", "no"]) for thing in things},
+    ...     questions={
+    ...         thing: surveysim.Question(f"Do you like {thing}?", ["yes", "no"])
+    ...         for thing in things
+    ...     },
     ... )
-    >>> bank = surveysim.train_bank(cells, "nano", held_out_share=0.4, max_epochs=1, random_state=0)
+    >>> bank = surveysim.train_bank(
+    ...     cells, "nano", held_out_share=0.4, max_epochs=1, random_state=0
+    ... )
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     bank.save(Path(folder) / "bank")
     ...     again = surveysim.load(Path(folder) / "bank")
@@ -143,7 +148,19 @@ class QuestionBank:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> QuestionBank:
-        """The bank that `state` described."""
+        """The bank that `state` described.
+
+        Parameters
+        ----------
+        state : mapping
+            As `state` gave it: plain values for JSON.
+        tensors : mapping of str to Tensor
+            The trained tensors by name.
+
+        Returns
+        -------
+        QuestionBank
+        """
         names = ("model_name", "revision", "fingerprint", "tuning", "n_blocks", "weight", "about")
         return cls(
             **{name: state[name] for name in names},
@@ -172,6 +189,11 @@ class QuestionBank:
     def check_name(self, name: object) -> None:
         """Refuse another model by its name, before it is downloaded; a folder may hold the same weights.
 
+        Parameters
+        ----------
+        name : str or path
+            A model's name, or its folder or file.
+
         Raises
         ------
         ValueError
@@ -186,9 +208,15 @@ class QuestionBank:
     def check_model(self, model: LoadedModel) -> None:
         """Refuse other weights, and labels that stand for other tokens.
 
+        Parameters
+        ----------
+        model : LoadedModel
+            The model that is to answer.
+
         Raises
         ------
         ValueError
+            If it is not the model that the bank was trained on.
         """
         if model.fingerprint != self.fingerprint:
             raise ValueError(

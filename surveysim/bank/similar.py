@@ -73,10 +73,15 @@ class SimilarQuestionsRegressor(DistributionRegressor):
     >>> class Topics:  # in place of a sentence encoder: whether a text speaks of something
     ...     def encode(self, texts):
     ...         words = ["mayor", "rain", "no", "yes"]
-    ...         return np.array([[word in text.lower() for word in words] for text in texts]) + 0.01
+    ...         return (
+    ...             np.array([[word in text.lower() for word in words] for text in texts])
+    ...             + 0.01
+    ...         )
     >>> shares = {"mayor": 0.8, "rain": 0.1}
     >>> questions = {
-    ...     f"{topic} {i}": Question(f"Item {i}: the {topic}?", ["no", "yes"]) for topic in shares for i in range(10)
+    ...     f"{topic} {i}": Question(f"Item {i}: the {topic}?", ["no", "yes"])
+    ...     for topic in shares
+    ...     for i in range(10)
     ... }
     >>> X = pd.DataFrame({"question": list(questions)})
     >>> Y = [[1 - shares[name.split()[0]], shares[name.split()[0]]] for name in questions]

@@ -141,20 +141,29 @@ def train_bank(
     >>> from surveysim import Question, ZeroShotElicitor, join_cells, train_bank
     >>> from surveysim.datasets import QuestionSet
     >>> def survey(topics):
-    ...     questions = {topic: Question(f"Do you trust the {topic}?", ["yes", "partly", "no"]) for topic in topics}
-    ...     X = pd.DataFrame({"question": np.repeat(topics, 2), "age": ["18-29", "65+"] * len(topics)})
+    ...     questions = {
+    ...         topic: Question(f"Do you trust the {topic}?", ["yes", "partly", "no"])
+    ...         for topic in topics
+    ...     }
+    ...     X = pd.DataFrame(
+    ...         {"question": np.repeat(topics, 2), "age": ["18-29", "65+"] * len(topics)}
+    ...     )
     ...     Y = np.tile([[0.6, 0.3, 0.1], [0.4, 0.3, 0.3]], (len(topics), 1))
     ...     return QuestionSet(X=X, Y=Y, n=np.full(len(X), 200.0), questions=questions)
-    >>> cells = join_cells({
-    ...     "town": survey(["mayor", "police", "press", "courts", "parties"]),
-    ...     "club": survey(["chair", "board", "cook", "coach", "bank"]),
-    ... })
+    >>> cells = join_cells(
+    ...     {
+    ...         "town": survey(["mayor", "police", "press", "courts", "parties"]),
+    ...         "club": survey(["chair", "board", "cook", "coach", "bank"]),
+    ...     }
+    ... )
     >>> bank = train_bank(cells, "nano", held_out_share=0.4, max_epochs=2, random_state=0)
     >>> bank.about["n_questions"], bank.report["predicted_by"].tolist()[:2]
     (6, ['bank', 'untuned model'])
     >>> new = Question("Do you trust the weather forecast?", ["yes", "partly", "no"])
     >>> X = pd.DataFrame({"age": ["18-29", "65+"]})
-    >>> ZeroShotElicitor("nano", base=bank, method="logprob", question=new).fit(X).predict(X).shape
+    >>> ZeroShotElicitor("nano", base=bank, method="logprob", question=new).fit(X).predict(
+    ...     X
+    ... ).shape
     (2, 3)
     """
     given: dict[str, Any] = dict(locals())

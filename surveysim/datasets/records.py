@@ -201,7 +201,9 @@ def read_socsci210(
     Examples
     --------
     >>> from surveysim.datasets import read_socsci210
-    >>> study = read_socsci210("train.parquet", studies=["9nphm"], attributes=["sex"])  # doctest: +SKIP
+    >>> study = read_socsci210(
+    ...     "train.parquet", studies=["9nphm"], attributes=["sex"]
+    ... )  # doctest: +SKIP
     """
     path = Path(path)
     table = read_table(path)

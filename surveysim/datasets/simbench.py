@@ -95,7 +95,9 @@ def read_simbench(
     Examples
     --------
     >>> from surveysim.datasets import read_simbench
-    >>> simbench = read_simbench("SimBenchGrouped.csv", datasets=["ESS", "OpinionQA"])  # doctest: +SKIP
+    >>> simbench = read_simbench(
+    ...     "SimBenchGrouped.csv", datasets=["ESS", "OpinionQA"]
+    ... )  # doctest: +SKIP
     """
     path = Path(path)
     if path.suffix.lower() in (".pkl", ".pickle"):

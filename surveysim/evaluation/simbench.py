@@ -46,7 +46,10 @@ class SimBenchScore:
     Examples
     --------
     >>> from surveysim.evaluation import simbench_score
-    >>> human, model = [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], [[0.8, 0.2], [0.5, 0.5], [0.3, 0.7]]
+    >>> human, model = (
+    ...     [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]],
+    ...     [[0.8, 0.2], [0.5, 0.5], [0.3, 0.7]],
+    ... )
     >>> result = simbench_score(human, model, group_size=100)
     >>> round(result.score, 1), round(result.ceiling, 1)
     (62.5, 88.2)
@@ -153,7 +156,9 @@ def simbench_score(
     --------
     >>> from surveysim.evaluation import simbench_score
     >>> human, model = [[0.9, 0.1], [0.6, 0.4]], [[0.8, 0.2], [0.5, 0.5]]
-    >>> result = simbench_score(human, model, ["ESS", "ESS"])  # 100 (1 - 0.1 / ((0.4 + 0.1) / 2)), twice
+    >>> result = simbench_score(
+    ...     human, model, ["ESS", "ESS"]
+    ... )  # 100 (1 - 0.1 / ((0.4 + 0.1) / 2)), twice
     >>> round(result.score, 6)
     60.0
     """

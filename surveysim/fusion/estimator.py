@@ -160,9 +160,16 @@ class FusedRegressor(FusedPredictions, Forecasts, DistributionRegressor):
     >>> from surveysim.elicitation.recorded import RecordedElicitor
     >>> question = Question("Should shops open on Sundays?", ["no", "it depends", "yes"])
     >>> X = pd.DataFrame({"party": ["left", "right", "none"]})
-    >>> said = RecordedElicitor(X, [[0.1, 0.2, 0.7], [0.7, 0.2, 0.1], [0.3, 0.4, 0.3]], question=question)
-    >>> sample = [[0.2, 0.4, 0.4], [0.5, 0.4, 0.1]]  # ten respondents each; nobody without a party
-    >>> model = FusedRegressor(said, question=question, random_state=0).fit(X[:2], sample, sample_weight=[10, 10])
+    >>> said = RecordedElicitor(
+    ...     X, [[0.1, 0.2, 0.7], [0.7, 0.2, 0.1], [0.3, 0.4, 0.3]], question=question
+    ... )
+    >>> sample = [
+    ...     [0.2, 0.4, 0.4],
+    ...     [0.5, 0.4, 0.1],
+    ... ]  # ten respondents each; nobody without a party
+    >>> model = FusedRegressor(said, question=question, random_state=0).fit(
+    ...     X[:2], sample, sample_weight=[10, 10]
+    ... )
     >>> model.predict(X).round(2)
     array([[0.24, 0.38, 0.38],
            [0.47, 0.36, 0.17],

@@ -114,11 +114,16 @@ class Forecasts:
         ...     waves[str(year)] = Wave(survey.tabulate(), time=year)
         ...     survey = make_next_wave(survey, 500, drift=0.2, random_state=year)
         >>> cells = survey.tabulate()
-        >>> model = FusedRegressor(waves, question=survey.questions, time=2023).fit(cells.X, cells.Y, cells.n)
+        >>> model = FusedRegressor(waves, question=survey.questions, time=2023).fit(
+        ...     cells.X, cells.Y, cells.n
+        ... )
         >>> coming = model.forecast()  # in 2025: the median gap is two years
         >>> lower, upper = coming.predict_interval(cells.X, random_state=0)
         >>> now_lower, now_upper = model.predict_interval(cells.X, random_state=0)
-        >>> coming.forecast_time_, bool((upper - lower).mean() > 1.5 * (now_upper - now_lower).mean())
+        >>> (
+        ...     coming.forecast_time_,
+        ...     bool((upper - lower).mean() > 1.5 * (now_upper - now_lower).mean()),
+        ... )
         (2025.0, True)
         """
         check_is_fitted(self)

@@ -40,8 +40,12 @@ class Evidence:
     >>> import pandas as pd
     >>> from surveysim import Question
     >>> from surveysim.sources import Wave
-    >>> toplines = pd.DataFrame({"sex": ["F", "M"], "yes": [0.6, 0.4], "no": [0.4, 0.6], "n": [520, 480]})
-    >>> evidence = Wave(toplines).evidence(Question("Q?", ["no", "yes"]), pd.DataFrame({"sex": ["m", "f"]}))
+    >>> toplines = pd.DataFrame(
+    ...     {"sex": ["F", "M"], "yes": [0.6, 0.4], "no": [0.4, 0.6], "n": [520, 480]}
+    ... )
+    >>> evidence = Wave(toplines).evidence(
+    ...     Question("Q?", ["no", "yes"]), pd.DataFrame({"sex": ["m", "f"]})
+    ... )
     >>> len(evidence), evidence.backgrounds["sex"].tolist(), evidence.Y[0].tolist()
     (2, ['f', 'm'], [0.4, 0.6])
     """

@@ -30,7 +30,11 @@ def plain_name(name: object) -> object:
 
     Examples
     --------
-    >>> plain_name("Don\u2019t  know.") == plain_name("dont know"), plain_name("18\u201329"), plain_name("3.0")
+    >>> (
+    ...     plain_name("Don\u2019t  know.") == plain_name("dont know"),
+    ...     plain_name("18\u201329"),
+    ...     plain_name("3.0"),
+    ... )
     (True, '18 29', 3.0)
     """
     number = as_number(name)

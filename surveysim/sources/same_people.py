@@ -65,7 +65,9 @@ def same_respondents(evidence: Evidence, cells: FitCells | Evidence) -> bool:
     >>> survey = make_survey(400, random_state=0)
     >>> parts = [survey.subset(range(200)), survey.subset(range(200, 400)), survey]
     >>> backgrounds = survey.data[survey.backgrounds]
-    >>> one, other, both = (Wave(part.tabulate()).evidence(survey.questions, backgrounds) for part in parts)
+    >>> one, other, both = (
+    ...     Wave(part.tabulate()).evidence(survey.questions, backgrounds) for part in parts
+    ... )
     >>> same_respondents(one, one), same_respondents(one, other), same_respondents(one, both)
     (True, False, True)
     """

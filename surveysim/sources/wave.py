@@ -100,11 +100,19 @@ class Wave:
     >>> import pandas as pd
     >>> from surveysim import Question
     >>> from surveysim.sources import Wave
-    >>> toplines = pd.DataFrame({"Age": ["18-24", "25-29", "30+"], "yes": [60, 50, 30], "no": [40, 50, 70],
-    ...                          "n": [100, 300, 600]})
+    >>> toplines = pd.DataFrame(
+    ...     {
+    ...         "Age": ["18-24", "25-29", "30+"],
+    ...         "yes": [60, 50, 30],
+    ...         "no": [40, 50, 70],
+    ...         "n": [100, 300, 600],
+    ...     }
+    ... )
     >>> wave = Wave(toplines, time=2024)
     >>> training = pd.DataFrame({"age": ["18-29", "30+"]})
-    >>> evidence = wave.evidence(Question("Should shops open on Sundays?", ["no", "yes"]), training)
+    >>> evidence = wave.evidence(
+    ...     Question("Should shops open on Sundays?", ["no", "yes"]), training
+    ... )
     >>> evidence.backgrounds["age"].tolist(), evidence.n.tolist()
     (['18-29', '30+'], [400.0, 600.0])
     >>> evidence.Y.round(3)
