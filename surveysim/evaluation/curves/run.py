@@ -170,7 +170,7 @@ def respondent_curve(
     model
     the training set itself  0.1296  0.0295
     pooled marginal          0.0092  0.0093
-    plain logit              0.0079  0.0050
+    plain logit              0.0079  0.0051
     order-aware logit        0.0040  0.0020
     floor                    0.0000  0.0000
     """
