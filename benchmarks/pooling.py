@@ -161,8 +161,7 @@ def relative(results: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def choose(ratios: pd.DataFrame) -> str:
     """The best power on these sources; each counts alike."""
     own = ratios[[f"power {power:g}" for power in POWERS]]
-    logs = pd.DataFrame(np.log1p(own))
-    logs = logs.where(own <= BAD_LOSS, LOSS_WEIGHT * logs)
+    logs = pd.DataFrame(np.log1p(own)) * np.where(own > BAD_LOSS, LOSS_WEIGHT, 1.0)
     return str(logs.groupby("source").mean().mean().idxmin())
 
 

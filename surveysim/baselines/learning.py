@@ -254,7 +254,9 @@ class LogitFamily:
             levels = (level_squares + level_weight * self.start.levels) / (level_informed + level_weight)
             start = table
             if self.prior_kind == "auto":
-                start = scaled_table(table, total, determined, factor_weight, FACTOR_LIMIT)
+                # where levels are expected, as beside sources, small variances would creep towards 0 for many rounds
+                limit = np.inf if any(self.has_level) else FACTOR_LIMIT
+                start = scaled_table(table, total, determined, factor_weight, limit)
             variances = (total + weight * start.variances) / (determined + weight) if learn_terms else start.variances
             return Hyperparameters(PriorTable(table.blocks, variances), levels, resemblance)
 
