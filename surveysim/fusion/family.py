@@ -21,8 +21,8 @@ from surveysim.fusion.slopes import SlopeList
 __all__ = ["FusedFamily", "FusedHyperparameters", "Kept", "by_slopes", "make_family"]
 
 TOLERANCE = 0.05
-"""Learning stops when no variance changes by more than 5% in a round, and no entry of the resemblance matrix by more than
-.05: waves say more than priors."""
+"""Learning stops when no variance changes by more than 5% in a round, and no entry of the resemblance matrix by more
+than .05: waves say more than priors."""
 
 SHARE_TOLERANCE = 0.1
 """The same for posterior probabilities of drifts' shares."""
