@@ -58,8 +58,6 @@ class FusedFamily(LogitFamily):
         The slopes that questions share.
     series : sequence of Series
         What people said elsewhere.
-    ordered : bool
-        Whether the order of options counts.
 
     Attributes
     ----------
@@ -78,7 +76,6 @@ class FusedFamily(LogitFamily):
         has_level: Sequence[bool],
         levels: Sequence[float],
         series: Sequence[Series],
-        ordered: bool,
     ) -> None:
         super().__init__(
             questions,
@@ -236,13 +233,11 @@ def make_family(
     has_level: Sequence[bool],
     levels: Sequence[float],
     series: Sequence[Series],
-    ordered: bool,
 ) -> LogitFamily:
     """The family of a fusion: `LogitFamily` where nobody was asked elsewhere. Parameters as in `FusedFamily`."""
     if series:
         return FusedFamily(
             questions, degrees, table, prior=prior, slopes=slopes, has_level=has_level, levels=levels, series=series,
-            ordered=ordered,
         )  # fmt: skip
     return LogitFamily(
         questions, degrees, table, prior=prior, bounded=slopes.bounded, slope_precision=slopes.precision,

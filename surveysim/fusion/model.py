@@ -206,7 +206,6 @@ def assemble(
         slopes=slopes,
         has_level=has_level,
         series=series,
-        ordered=bool(base.ordered),
         levels=LEVEL_VARIANCES,
     )
     return slopes, family
