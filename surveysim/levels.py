@@ -105,7 +105,8 @@ class LevelIndex:
     def codes(self, column: pd.Series) -> np.ndarray:
         """Int array: each value's code, `UNSEEN` for values that training did not show."""
         missing = column.isna().to_numpy()
-        codes = np.array([self._code.get(value, UNSEEN) for value in column.astype(object)], dtype=int)
+        places, values = pd.factorize(column.astype(object))  # each value is looked up once, however many rows it has
+        codes = np.array([*(self._code.get(value, UNSEEN) for value in values), UNSEEN], dtype=int)[places]
         codes[missing] = len(self.values) if self.has_missing else UNSEEN
         return codes
 

@@ -214,4 +214,5 @@ class _Attribute:
     def _positions(self, column: pd.Series) -> np.ndarray:
         if self._ranks is None:
             return as_numbers(column)
-        return np.array([self._ranks.get(value, np.nan) for value in column.astype(object)], dtype=np.float64)
+        places, values = pd.factorize(column.astype(object))
+        return np.array([*(self._ranks.get(value, np.nan) for value in values), np.nan], dtype=np.float64)[places]

@@ -57,6 +57,9 @@ class AgreementOfWave:
             m = np.einsum("qij,qj->qi", C, np.stack([known[q].linear for q in which])) - center
             values, vectors = np.linalg.eigh(W)
             root = np.sqrt(np.where(values > NOTHING * values[:, -1:], values, 0.0))
+            # terms of an attribute add up to a constant: of a quarter of all directions answers say nothing
+            said = -max(int((root > 0).sum(axis=1).max()), 1)
+            vectors, root = vectors[:, :, said:], root[:, said:]
             G = vectors * root[:, None, :]
             y = np.einsum("qij,qi->qj", vectors, told) / np.where(root > 0, root, np.inf)
             own = [G[:, one] for one in part]

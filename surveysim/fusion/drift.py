@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from surveysim.baselines.features import Block
 from surveysim.baselines.priors import HIGHEST_CLASS, PriorTable
 
-__all__ = ["GRID", "LEVEL", "Drift", "parts"]
+__all__ = ["GRID", "LEVEL", "Drift", "parts", "parts_of_terms"]
 
 LEVEL = "level"
 """The part of a drift that concerns questions' levels; the other parts are attributes."""
@@ -125,10 +125,19 @@ class Drift:
         found[:, 0] = self.spread_levels[np.minimum(degree, HIGHEST_CLASS)]
         return found
 
+    def steps(self, degree: np.ndarray) -> np.ndarray:
+        """Variances of the drift of a question's coefficients per unit of time (C, F), with the common shares."""
+        found = self.variances(degree)
+        return found * self.common[parts_of_terms(found.shape[1])]
+
     def shares_of(self, link: int, questions: Sequence[int], n_contrasts: int, n_terms: int) -> np.ndarray:
         """The shares of these questions' coefficients on a link (len(questions), C * F)."""
-        place = np.r_[LEVELS, np.full(n_terms - 1, GROUPS)]
-        return np.tile(self.shares[link][list(questions)][:, place], n_contrasts)
+        return np.tile(self.shares[link][list(questions)][:, parts_of_terms(n_terms)], n_contrasts)
+
+
+def parts_of_terms(n_terms: int) -> np.ndarray:
+    """Which share each term has: the first is the level's."""
+    return np.r_[LEVELS, np.full(n_terms - 1, GROUPS)]
 
 
 def parts(blocks: Sequence[Block]) -> list[str]:

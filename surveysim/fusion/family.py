@@ -15,7 +15,7 @@ from surveysim.baselines.question_stacks import Quadratic
 from surveysim.fusion.drift import Drift
 from surveysim.fusion.people import quadratics
 from surveysim.fusion.series import Filtered, Series
-from surveysim.fusion.shares import learned_shares
+from surveysim.fusion.shares import AgreementOfSeries, learned_shares
 from surveysim.fusion.slopes import SlopeList
 
 __all__ = ["FusedFamily", "FusedHyperparameters", "Kept", "by_slopes", "make_family"]
@@ -116,8 +116,7 @@ class FusedFamily(LogitFamily):
         """Each series' drift, given what respondents, priors and the other series say."""
         centers = self._centers(found)
         drifts = list(found.drifts)
-        each = zip(self._own, self.precisions(found), self._by_slopes, strict=True)
-        own = [_with_prior(*one, slopes) for one in each]
+        own = self._told_by_respondents(found, slopes)
         told = [one.evidence(drift, self.degrees, centers) for one, drift in zip(self.series, drifts, strict=True)]
         for s, series in enumerate(self.series):
             known = own
@@ -127,6 +126,17 @@ class FusedFamily(LogitFamily):
             if len(self.series) > 1:
                 told[s] = series.evidence(drifts[s], self.degrees, centers)
         return tuple(drifts)
+
+    def _told_by_respondents(self, found: FusedHyperparameters, slopes: np.ndarray) -> list[Quadratic]:
+        """What respondents and priors say of each question's coefficients."""
+        each = zip(self._own, self.precisions(found), self._by_slopes, strict=True)
+        return [_with_prior(*one, slopes) for one in each]
+
+    def agreement(self, found: FusedHyperparameters, slopes: np.ndarray, s: int) -> AgreementOfSeries:
+        """How well a series agrees with the respondents, for any drift."""
+        return AgreementOfSeries(
+            self.series[s], self._told_by_respondents(found, slopes), self.degrees, self._centers(found)
+        )
 
     def _filtered(self, series: Series, drift: Drift, centers: Sequence[np.ndarray]) -> list[Filtered]:
         """What passed the links of a series, and the same again for the same drift."""

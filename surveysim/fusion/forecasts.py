@@ -12,10 +12,13 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from surveysim.baselines.posterior import PosteriorState
-from surveysim.fusion.family import FusedHyperparameters
+from surveysim.baselines.priors import HIGHEST_CLASS
+from surveysim.fusion.drift import parts_of_terms
+from surveysim.fusion.family import FusedFamily, FusedHyperparameters
 from surveysim.fusion.model import FusionModel
 from surveysim.fusion.named import Time, TimedSeries
 from surveysim.fusion.people import PeopleSeries
+from surveysim.fusion.steps import draw_factors, weigh_steps
 from surveysim.sources.times import DAYS_A_YEAR, read_time, years_apart
 
 __all__ = ["ForecastModel", "Forecasts"]
@@ -34,6 +37,8 @@ class ForecastModel(FusionModel):
         As in `FusionModel`.
     series : int
         Which of the family's series has the steps.
+    factors : float64 array of shape (2, 4, len(FACTORS))
+        Posterior probabilities of the factors of their variances, see `weigh_steps`.
     gap : float
         Time from the survey on, in units of a typical gap.
     time : float or str
@@ -41,6 +46,7 @@ class ForecastModel(FusionModel):
     """
 
     series: int
+    factors: np.ndarray
     gap: float
     time: float | str
 
@@ -49,7 +55,9 @@ class ForecastModel(FusionModel):
     ) -> np.ndarray:
         found = super()._coefficients(state, position, degree, generator)
         assert isinstance(state.found, FusedHyperparameters)
-        steps = np.sqrt(self.gap * state.found.drifts[self.series].variances(degree))
+        factors = draw_factors(self.factors, len(found), generator)
+        factors = factors[:, parts_of_terms(found.shape[2])][:, :, np.minimum(degree, HIGHEST_CLASS)].swapaxes(1, 2)
+        steps = np.sqrt(self.gap * factors * state.found.drifts[self.series].steps(degree))
         return found + steps * generator.standard_normal(found.shape)
 
 
@@ -137,9 +145,20 @@ class Forecasts:
         assert isinstance(series, TimedSeries)
         gap, when = _gap(series, time)
         known = {field.name: getattr(self._model, field.name) for field in fields(FusionModel)}
+        factors = _factors(self._model, place)
         found = copy.copy(self)
-        found._model = ForecastModel(**known, series=place, gap=gap, time=when)
+        found._model = ForecastModel(**known, series=place, factors=factors, gap=gap, time=when)
         return found
+
+
+def _factors(model: FusionModel, series: int) -> np.ndarray:
+    """How much larger or smaller steps are than waves are weighed by; a forecast of a forecast has the same."""
+    if isinstance(model, ForecastModel):
+        return model.factors
+    family, found = model.family, model.fit.found
+    assert isinstance(family, FusedFamily)
+    assert isinstance(found, FusedHyperparameters)
+    return weigh_steps(found.drifts[series], family.agreement(found, model.fit.optimum.slopes, series))
 
 
 def _gap(series: TimedSeries, time: Time) -> tuple[float, float | str]:

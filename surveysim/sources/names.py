@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from surveysim.tables.matching import as_number
@@ -37,11 +38,19 @@ def plain_name(name: object) -> object:
     ... )
     (True, '18 29', 3.0)
     """
+    return _plain_text(name) if isinstance(name, str) else _plain(name)
+
+
+def _plain(name: object) -> object:
     number = as_number(name)
     if number is not None:
         return number
     text = _APOSTROPHES.sub("", unicodedata.normalize("NFKC", str(name)).casefold())
     return " ".join(_PUNCTUATION.sub(" ", text).split())
+
+
+_plain_text = lru_cache(maxsize=10_000)(_plain)
+"""The same for texts, of which tables repeat a few in all their rows."""
 
 
 def find_name(name: Hashable, names: Sequence[Level]) -> Level | None:
