@@ -100,8 +100,10 @@ class Drift:
         )
 
     def of_links(self, links: Sequence[int]) -> Drift:
-        """The same for a series of some of the waves."""
-        return replace(self, shares=self.shares[list(links)], own=self.own[list(links)])
+        """The same for a series of some of the waves; where links are joined, the largest share counts for both."""
+        ends = [*links[1:], len(self.shares)]
+        joined = [self.shares[start:stop].max(axis=0) for start, stop in zip(links, ends, strict=True)]
+        return replace(self, shares=np.array(joined), own=self.own[list(links)])
 
     @property
     def table(self) -> PriorTable:

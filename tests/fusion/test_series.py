@@ -84,3 +84,10 @@ def test_where_nothing_drifts_a_wave_is_worth_its_respondents_and_where_all_does
     np.testing.assert_allclose(same.matrix, known(0).matrix, rtol=1e-3, atol=1e-4)
     (gone,) = series.evidence(drift(1, 1.0, 1.0), DEGREES, [np.zeros(SIZE)])
     assert np.abs(gone.matrix).max() == 0
+
+
+def test_where_a_wave_is_left_out_its_drift_is_not():
+    two = drift(2, 0.1, 0.1).with_own(1, 0.6)
+    assert two.of_links([0]).shares.tolist() == [[[0.6, 0.6]]]
+    assert two.of_links([1]).shares.tolist() == [[[0.6, 0.6]]]
+    assert two.of_links([0, 1]).shares.tolist() == two.shares.tolist()
