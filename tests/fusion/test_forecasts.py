@@ -63,6 +63,15 @@ def test_intervals_of_a_forecast_hold_the_next_wave_as_often_as_they_say():
     assert np.mean(misread) < 0.75  # those of the survey itself are too narrow for another year
 
 
+def test_where_opinions_have_not_moved_the_next_wave_is_known_as_well_as_this_one():
+    waves, survey = trend([2016, 2017, 2018, 2019], n_fresh=1000, drift=0.0, shift_drift=0.0)
+    model = fitted(waves, survey, 2019)
+    _, now = held(model, survey)
+    coverage, coming = held(model.forecast(), survey)
+    assert now <= coming < 1.25 * now
+    assert coverage > 0.85
+
+
 def test_a_walk_without_direction_stays_where_it_is_and_the_interval_grows_with_the_time(model_of_2021):
     model, survey = model_of_2021
     X = survey.truth_X
