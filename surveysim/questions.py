@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import numpy as np
 
 __all__ = ["Question", "as_questions"]
+
+_COUNTED = re.compile(r"(-?\d{1,4})\D*")
+"""A whole number, and words behind it."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,8 +33,9 @@ class Question:
         Whether the options (those in `pinned` apart) lie on a scale. Ordinal metrics and the smoothing along the
         scale need it; say ``False`` for options like parties or religions.
     values : sequence of float, optional
-        Positions of the options on their scale, strictly increasing or strictly decreasing; default 1..K. Entries of
-        pinned options are ignored and may be None.
+        Positions of the options on their scale, strictly increasing or strictly decreasing. Entries of pinned options
+        are ignored and may be None. By default options that are numbers and count up by one, such as "0" to "10" or
+        "0 not at all" to "10 completely", stand at these numbers, all others at 1..K.
     pinned : sequence of str, default=()
         Options that stay last when options are reordered and are outside the order, such as "Don't know".
     context : str, optional
@@ -129,14 +134,18 @@ class Question:
 
     @property
     def positions(self) -> np.ndarray:
-        """Positions (K,) on the scale: 1..K or `values`; NaN for pinned options, all NaN for a nominal question."""
+        """Positions (K,) on the scale: `values`, or the options' own numbers, or 1..K.
+
+        NaN for pinned options, all NaN for a nominal question.
+        """
         if not self.ordinal:
             return np.full(self.n_options, np.nan)
         if self.values is not None:
             return np.array([math.nan if value is None else value for value in self.values])
         positions = np.full(self.n_options, np.nan)
         ordered = ~self.pinned_mask
-        positions[ordered] = np.arange(1, ordered.sum() + 1)
+        first = _first_number([option for option in self.options if option not in self.pinned])
+        positions[ordered] = np.arange(first, first + ordered.sum())
         return positions
 
     def to_dict(self) -> dict[str, Any]:
@@ -229,3 +238,15 @@ def _refuse_repeated(items: Sequence[Hashable], name: str) -> None:
         if item in seen:
             raise ValueError(f"{name} must all be different, {item!r} is repeated")
         seen.add(item)
+
+
+def _first_number(options: Sequence[str]) -> int:
+    """Where options begin to count: at the number of the first if all are numbers that go up by one, else at 1.
+
+    A number may have words behind it, but no further digit: "18-29" is a range.
+    """
+    numbers = [_COUNTED.fullmatch(option.strip()) for option in options]
+    counted = [int(found[1]) for found in numbers if found is not None]
+    if counted and counted == list(range(counted[0], counted[0] + len(options))):
+        return counted[0]
+    return 1

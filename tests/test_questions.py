@@ -40,6 +40,22 @@ def test_positions_are_1_to_k():
     np.testing.assert_array_equal(Question("Q?", TRUST).positions, [1.0, 2.0, 3.0])
 
 
+@pytest.mark.parametrize(
+    "options, first",
+    [
+        ([str(i) for i in range(11)], 0),
+        (["0 not at all", "1", "2", "3 completely"], 0),
+        (["-2 much worse", "-1", "0", "1", "2 much better"], -2),
+        (["no children", "1 child", "2 or more"], 1),  # not all are numbers
+        (["18-29", "30-44", "45-64"], 1),  # ranges
+        (["10", "20", "30"], 1),  # do not count
+        (["3", "2", "1"], 1),  # count down
+    ],
+)
+def test_options_that_count_stand_at_their_own_numbers(options, first):
+    np.testing.assert_array_equal(Question("Q?", options).positions, np.arange(first, first + len(options)))
+
+
 def test_positions_follow_values_rising_or_falling():
     np.testing.assert_array_equal(Question("Q?", TRUST, values=[0, 1, 10]).positions, [0.0, 1.0, 10.0])
     np.testing.assert_array_equal(Question("Q?", TRUST, values=[3, 2, 0.5]).positions, [3.0, 2.0, 0.5])

@@ -72,7 +72,10 @@ def _mark_blanks(raw: RawSurvey, named: Collection[str]) -> None:
                 raw.variable_labels[name] = f"{label or name}: {ticks[name]}"
             raw.data[name] = chosen[name].astype(float).where(asked)
             raw.value_labels[name] = dict(SELECTED)
-        what = "choices of one question: a blank is taken as not selected where another was chosen"
+        what = (
+            "choices of one question: a blank is taken as not selected where another was chosen; who chose none counts "
+            "as not asked (code 0 and 1 if they were)"
+        )
         raw.findings.append((names[0], what, int((~asked).sum()), f"{stem}: {len(names)} choices"))
 
 

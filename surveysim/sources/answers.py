@@ -193,7 +193,8 @@ def _joined(parts: Sequence[Answers]) -> Answers:
                     f"question {name!r} has other options in another table of cells: {listed(own)} and "
                     f"{listed(options[name])}"
                 )
-        texts = {**part.texts, **{name: text for name, text in texts.items() if text}}
+        for name, text in part.texts.items():
+            texts[name] = texts.get(name) or text
     width = max(part.Y.shape[1] for part in parts)
     padded = [np.pad(part.Y, ((0, 0), (0, width - part.Y.shape[1])), constant_values=np.nan) for part in parts]
     _refuse_spellings([name for part in parts for name in part.attributes], "attribute")

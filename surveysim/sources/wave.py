@@ -230,8 +230,10 @@ class Wave:
         except ValueError as error:
             raise ValueError(f"{self._called()}: {error}") from None
         if matching.doubts and not quiet:
-            more = len(matching.doubts) - SHOWN
-            shown = "; ".join(matching.doubts[:SHOWN]) + (f"; and {more} more, in .unmatched" if more > 0 else "")
+            # a question that was not asked changes nothing; an attribute that is summed out may change all
+            doubts = sorted(matching.doubts, key=lambda doubt: doubt.startswith("question "))
+            more = len(doubts) - SHOWN
+            shown = "; ".join(doubts[:SHOWN]) + (f"; and {more} more, in .unmatched" if more > 0 else "")
             warn(f"{self._called()} does not match everywhere: {shown}")
         assert matching.evidence is not None
         return matching.evidence
