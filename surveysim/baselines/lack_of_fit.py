@@ -22,7 +22,7 @@ NO_DEVIATION = 0.5
 """Prior probability that cells are sums of their attributes' effects. Where they are, a deviation that cannot be 0
 keeps intervals too wide however many the respondents."""
 
-SCALE = 0.18
+SCALE = 0.25
 """Scale of the prior of the deviation that all degrees share, if there is one; it is that of cells' scores on contrasts
 of degree 1, on the others times the root of their ratio. It does not grow with the number of attributes: the more there
 are, the less each pair of them matters."""
@@ -39,6 +39,12 @@ TAIL = 4.0
 DETERMINED = 1e-3
 """Share of a residual's variance below which the fit has taken it away."""
 
+LEAST_SLOPE = 0.25
+"""How flat shares are taken to be in scores at least: a few answers tell little of it."""
+
+ROUNDS = 3
+"""How often classes' deviations are learned, each given the others' expected ones of the round before."""
+
 GRID = np.concatenate([[0.0], np.geomspace(1e-3, 1.5, 60)])
 """Deviations whose posterior probabilities are computed."""
 
@@ -48,10 +54,12 @@ class LackOfFit:
     """The posterior of the variance of what a cell's scores have beyond the model's terms.
 
     A sum of effects leaves out how attributes interact. Predictions do without it (its mean is 0), intervals may not.
-    With residuals g of a cell's scores at the optimum (contrast times observed less expected respondents), W their
-    variance were the model right, less what the fit takes away (the leverage), and N respondents, a deviation of
-    variance w adds ``W**2 w (N - 1) / N``: single respondents tell nothing of what is special about their cell. The
-    likelihood of w is that of normal residuals, over all cells and questions, for each class of degree. The prior of
+    With residuals g of a cell's scores at the optimum (contrast times observed less expected respondents), I their
+    information, ``L = I - I S I`` their covariance were the model right (S is the posterior covariance of the scores)
+    and N respondents, deviations of variances w_d add ``sum_d L_cd I_cd w_d (N - 1) / N`` to the variance of g_c:
+    contrasts are correlated, so that a deviation of one degree is in the residuals of all, and single respondents tell
+    nothing of what is special about their cell. The likelihood of w is that of normal residuals, over all cells and
+    questions, for each class of degree given the others. The prior of
     the deviation that classes share has a point mass at 0, and is half of Student's t beyond (Gelman 2006); a class has
     its own around it, log-normal.
 
@@ -94,16 +102,18 @@ class LackOfFit:
         kinds = [block.kind for block in blocks]
         if "pair" in kinds or kinds.count("levels") < 2:
             return cls.none()
-        log_likelihood = np.zeros((len(DEGREE_RATIOS), len(GRID)))
-        for q, (data, degree) in enumerate(zip(questions, degrees, strict=True)):
-            if not data.counts.any():
-                continue
-            square, known = _residuals(data, optimum, q)
-            classes = np.minimum(degree, HIGHEST_CLASS)
-            surplus = np.multiply.outer(GRID**2, known * DEGREE_RATIOS[classes])
-            own = -0.5 * (np.log1p(surplus) + square / (1.0 + surplus)).sum(axis=1)
-            np.add.at(log_likelihood, classes, own.T)
-        return cls(_pooled(log_likelihood))
+        residuals = [
+            _Residuals.of(data, degree, optimum, q)
+            for q, (data, degree) in enumerate(zip(questions, degrees, strict=True))
+            if data.counts.any()
+        ]
+        found = cls.none()
+        for _ in range(ROUNDS):
+            log_likelihood = np.zeros((len(DEGREE_RATIOS), len(GRID)))
+            for one in residuals:
+                one.add_likelihood(log_likelihood, found.mean())
+            found = cls(_pooled(log_likelihood))
+        return found
 
     def mean(self) -> np.ndarray:
         """Expected variances (4,) by class of degree."""
@@ -156,21 +166,72 @@ def _normalised(log_weights: np.ndarray) -> np.ndarray:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def _residuals(data: QuestionData, optimum: Optimum, question: int) -> tuple[np.ndarray, np.ndarray]:
-    """Squared standardised residuals (n, C), and by how much a deviation of variance 1 would raise their mean."""
-    P = data.probabilities(optimum.coefficients[question], optimum.slopes)
-    n = data.respondents[:, None]
-    residual = (data.counts - n * P) @ data.contrasts.T
-    means = P @ data.contrasts.T
-    information = np.einsum("ck,nk,dk->ncd", data.contrasts, P, data.contrasts, optimize=True)
-    information = n[:, :, None] * (information - np.einsum("nc,nd->ncd", means, means))
-    variance = np.einsum("ncc->nc", information)
-    # contrasts are correlated, so that what the fit takes away is the diagonal of a product of matrices
-    taken = np.einsum("ncd,nde,nec->nc", information, score_covariances(data, optimum, question), information)
-    left = variance - taken
-    tells = left > DETERMINED * variance  # where the fit follows the cell whatever it says, nothing is left to tell
-    left = np.where(tells, left, 1.0)
-    return np.where(tells, residual**2 / left, 0.0), np.where(tells, left * np.maximum(1.0 - 1.0 / n, 0.0), 0.0)
+@dataclass(frozen=True)
+class _Residuals:
+    """Residuals of one question's cells on its contrasts.
+
+    Attributes
+    ----------
+    classes : int array of shape (C,)
+        Of the contrasts' degrees.
+    squares : float64 array of shape (n, C)
+        Their squares.
+    variances : float64 array of shape (n, C)
+        What these are expected to be if the model is right; 0 where the fit follows the cell whatever it says.
+    raised : float64 array of shape (n, C, C)
+        By how much a deviation of variance 1 on the last axis' contrast raises them.
+    """
+
+    classes: np.ndarray
+    squares: np.ndarray
+    variances: np.ndarray
+    raised: np.ndarray
+
+    @classmethod
+    def of(cls, data: QuestionData, degree: np.ndarray, optimum: Optimum, question: int) -> _Residuals:
+        P = data.probabilities(optimum.coefficients[question], optimum.slopes)
+        n = data.respondents[:, None]
+        squares = ((data.counts - n * P) @ data.contrasts.T) ** 2
+        means = P @ data.contrasts.T
+        information = np.einsum("ck,nk,dk->ncd", data.contrasts, P, data.contrasts, optimize=True)
+        information = n[:, :, None] * (information - np.einsum("nc,nd->ncd", means, means))
+        # contrasts are correlated, so that what the fit takes away is a product of matrices
+        left = information - information @ score_covariances(data, optimum, question) @ information
+        whole, variances = (np.einsum("ncc->nc", one) for one in (information, left))
+        # neighbours' deviations are in the fit: (1 - h) w of a deviation is in the residual, not (1 - h)^2 w
+        raised = np.maximum(left * information, 0.0) * np.maximum(1.0 - 1.0 / n, 0.0)[:, :, None]
+        slopes = _slopes_within(data, whole / n)
+        raised *= slopes[:, None] * slopes
+        told = np.where(variances > DETERMINED * whole, variances, 0.0)
+        return cls(np.minimum(degree, HIGHEST_CLASS), squares, told, raised)
+
+    def add_likelihood(self, total: np.ndarray, others: np.ndarray) -> None:
+        """Add the log likelihood (4, len(GRID)) of each class's deviations, given the variances (4,) of the others."""
+        own = np.equal.outer(self.classes, self.classes)
+        expected = self.variances + (self.raised * np.where(own, 0.0, others[self.classes])).sum(axis=2)
+        tells = self.variances > 0
+        expected = np.where(tells, expected, 1.0)
+        square = np.where(tells, self.squares / expected, 0.0)
+        known = np.where(tells, (self.raised * own).sum(axis=2) / expected, 0.0)
+        surplus = np.multiply.outer(GRID**2, known * DEGREE_RATIOS[self.classes])
+        np.add.at(total, self.classes, (-0.5 * (np.log1p(surplus) + square / (1.0 + surplus)).sum(axis=1)).T)
+
+
+def _slopes_within(data: QuestionData, expected: np.ndarray) -> np.ndarray:
+    """How much flatter shares are in cells' scores than at the fit (C,), at most 1.
+
+    Where cells deviate, the fit is a mean of steep and flat places. The slope of shares in scores is the variance of
+    answers within cells; that is seen as it is, and `expected` (n, C) at the fit.
+    """
+    n = data.respondents
+    rows = n > 1.0
+    if not rows.any():
+        return np.ones(expected.shape[1])
+    Y = data.counts[rows] / n[rows, None]
+    seen = Y @ data.contrasts.T**2 - (Y @ data.contrasts.T) ** 2
+    # a sample's own variance is too small by (n - 1) / n
+    found = n[rows] @ seen / np.maximum((n[rows] - 1.0) @ expected[rows], 1e-12)
+    return np.clip(found, LEAST_SLOPE, 1.0)
 
 
 def score_covariances(data: QuestionData, optimum: Optimum, question: int) -> np.ndarray:

@@ -18,15 +18,18 @@ from tests.simulated import HAPPY, simulate
 QUESTION = Question("How much?", ["little", "some", "much"])
 
 
-def survey(deviation, respondents=60, seed=0, n_levels=7):
-    """Cells of two attributes whose scores of degree 1 are sums of effects and deviations of their own."""
+def survey(deviation, respondents=60, seed=0, n_levels=7, second=1.0):
+    """Cells of two attributes whose scores of degree 1 are sums of effects and deviations of their own.
+
+    Degree 2 has deviations, too: `second` times as large as is expected of it.
+    """
     generator = np.random.default_rng(seed)
     X = pd.DataFrame(list(itertools.product("abcdefghij"[:n_levels], "uvwxyz"[: n_levels - 1])), columns=["one", "two"])
     contrasts, _ = option_contrasts(np.arange(3.0))
     effects = [generator.normal(0, 0.3, n_levels)[pd.factorize(X[name])[0]] for name in X]
     scores = np.sum(effects, axis=0) + deviation * generator.standard_normal(len(X))
-    second = np.sqrt(DEGREE_RATIOS[2]) * deviation * generator.standard_normal(len(X))
-    P = softmax(np.column_stack([scores, second]) @ contrasts, axis=1)
+    others = second * np.sqrt(DEGREE_RATIOS[2]) * deviation * generator.standard_normal(len(X))
+    P = softmax(np.column_stack([scores, others]) @ contrasts, axis=1)
     Y = np.array([generator.multinomial(respondents, p) for p in P]) / respondents
     return X, Y, np.full(len(X), float(respondents))
 
@@ -66,8 +69,39 @@ def test_residuals_are_as_large_as_expected_where_the_model_is_right():
     for seed in range(40):
         survey = simulate(n=2000, seed=seed)
         model = LogitRegressor(question=HAPPY, prior="eb").fit(survey.X, survey.Y, survey.n)
-        squares.append(lack_of_fit._residuals(model._family.problem.questions[0], model._fit.optimum, 0)[0])
+        data, degree = model._family.problem.questions[0], model._family.degrees[0]
+        found = lack_of_fit._Residuals.of(data, degree, model._fit.optimum, 0)
+        squares.append(found.squares / found.variances)
     assert np.mean(squares) == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_deviation_on_one_degree_is_not_taken_for_one_on_another():
+    """Contrasts are correlated, so that it is in the residuals of all."""
+    first, second = [], []
+    for seed in range(4):
+        X, Y, n = survey(0.7, respondents=5000, seed=seed, second=0.0)
+        found = LogitRegressor(question=QUESTION).fit(X, Y, n)._lack_of_fit.mean()
+        first.append(found[1])
+        second.append(found[2])
+    assert np.mean(first) == pytest.approx(0.49, rel=0.25)
+    assert np.mean(second) < 0.1 * 0.49 * DEGREE_RATIOS[2]
+
+
+def test_a_table_that_the_fit_nearly_exhausts_has_no_larger_deviations_than_a_big_one():
+    """In a 2 by 2 table the fit takes three of four deviations: what is left of one is a quarter of its variance."""
+    found = []
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        X = pd.DataFrame(list(itertools.product("ab", "uv", [f"Q{q}" for q in range(5)])))
+        X.columns = ["one", "two", "question"]
+        contrasts, _ = option_contrasts(np.arange(3.0))
+        scores = 0.4 * generator.standard_normal((len(X), 2)) * np.sqrt(DEGREE_RATIOS[1:3])
+        Y = np.array([generator.multinomial(1000, p) / 1000 for p in softmax(scores @ contrasts, axis=1)])
+        questions = dict.fromkeys(X["question"].unique(), QUESTION)
+        model = LogitRegressor(question=questions, prior="eb").fit(X, Y, np.full(len(X), 1000.0))
+        found.append(model._lack_of_fit.mean()[1])
+    # before, four times as large
+    assert np.median(found) == pytest.approx(0.16, rel=0.4)
 
 
 def test_single_respondents_tell_nothing_of_their_cell():
