@@ -41,7 +41,7 @@ def test_positions_are_1_to_k():
 
 
 @pytest.mark.parametrize(
-    "options, first",
+    ("options", "first"),
     [
         ([str(i) for i in range(11)], 0),
         (["0 not at all", "1", "2", "3 completely"], 0),
