@@ -142,7 +142,7 @@ class TestSeveralAnswers:
     def test_one_or_blank(self):
         table = pd.DataFrame({"q5_1": [1, None, 1, None], "q5_2": [None, 1, 1, None], "q5_3": [None, None, 1, None],
                               "r": ["yes", "no"] * 2})  # fmt: skip
-        with pytest.warns(SurveyWarning, match=r"a blank is taken as not selected where .*; who chose none .*: q5_1 \(5 "):
+        with pytest.warns(SurveyWarning, match=r"not selected where .*; who chose none .*: q5_1 \(5 "):
             survey = read_survey(pd.concat([table] * 5, ignore_index=True))
         assert list(survey.questions) == ["q5_1", "q5_2", "q5_3", "r"]
         assert survey.questions["q5_1"].options == ("Not selected", "Selected")
