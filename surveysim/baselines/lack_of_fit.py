@@ -237,9 +237,12 @@ def _slopes_within(data: QuestionData, expected: np.ndarray) -> np.ndarray:
 def score_covariances(data: QuestionData, optimum: Optimum, question: int) -> np.ndarray:
     """Posterior covariance of a question's scores on its contrasts in each training row, (n, C, C)."""
     n_contrasts, n_terms = optimum.coefficients[question].shape
-    n_rows, n_slopes, _ = data.covariates.shape
-    moves = np.zeros((n_rows, n_contrasts, n_contrasts * n_terms + n_slopes))
-    for c in range(n_contrasts):
-        moves[:, c, c * n_terms : (c + 1) * n_terms] = data.design
-    moves[:, :, n_contrasts * n_terms :] = data.covariates.swapaxes(1, 2)
-    return np.einsum("ncs,st,ndt->ncd", moves, optimum.covariance(question), moves, optimize=True)
+    covariance, size = optimum.covariance(question), n_contrasts * n_terms
+    own = covariance[:size, :size].reshape(n_contrasts, n_terms, n_contrasts, n_terms)
+    found = np.einsum("ncdf,nf->ncd", np.tensordot(data.design, own, (1, 1)), data.design)
+    if len(covariance) > size:
+        shared = covariance[:size, size:].reshape(n_contrasts, n_terms, -1)
+        cross = np.tensordot(data.design, shared, (1, 1)) @ data.covariates
+        found += cross + cross.swapaxes(1, 2)
+        found += data.covariates.swapaxes(1, 2) @ covariance[size:, size:] @ data.covariates
+    return found

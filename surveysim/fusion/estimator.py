@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from surveysim.base import DistributionRegressor
@@ -283,10 +284,19 @@ class FusedRegressor(FusedPredictions, Forecasts, DistributionRegressor):
         self.level_variances_ = fit.found.levels
         self.prior_variances_ = fit.found.table.as_frame()
         self.n_iter_ = max(fit.n_rounds, 1)
-        self.drift_ = drift_frame(self._model)
+        self._drift: pd.DataFrame | None = None
         worth = worth_of_sources(self._model, cells, base, parts, self._people)
         self.effective_respondents_, self.model_worth_ = worth.effective, worth.total
         self.sources_, self.group_sources_ = worth.sources, worth.by_group
+
+    @property
+    def drift_(self) -> pd.DataFrame:
+        """How far people's sources are from the survey; see the attributes of the class."""
+        if not hasattr(self, "_model"):
+            raise AttributeError("drift_ is there after fit")
+        if self._drift is None:  # when asked for: many sizes of steps are weighed
+            self._drift = drift_frame(self._model)
+        return self._drift
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")

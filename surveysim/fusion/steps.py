@@ -11,7 +11,7 @@ from scipy.special import softmax
 from surveysim.baselines.priors import HIGHEST_CLASS
 from surveysim.fusion.drift import GROUPS, LEVELS, Drift
 
-__all__ = ["draw_factors", "scaled", "weigh_steps"]
+__all__ = ["draw_factors", "expected_factors", "scaled", "weigh_steps"]
 
 FACTORS = np.geomspace(1 / 8, 64, 10)
 """Factors of a step's variance that are tried."""
@@ -58,6 +58,12 @@ def weigh_steps(drift: Drift, evidence: Callable[[Drift], np.ndarray]) -> np.nda
                 weights[part, degree] = softmax(np.array(tried) + np.log(prior))
                 factors[part, degree] = np.exp(weights[part, degree] @ np.log(FACTORS))
     return weights
+
+
+def expected_factors(weights: np.ndarray) -> np.ndarray:
+    """The factors (2, 4) that are expected, on the scale of logarithms."""
+    found: np.ndarray = np.exp(weights @ np.log(FACTORS))
+    return found
 
 
 def draw_factors(weights: np.ndarray, n_draws: int, generator: np.random.Generator) -> np.ndarray:

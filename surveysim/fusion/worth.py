@@ -16,10 +16,12 @@ from surveysim.baselines.logit import LogitRegressor
 from surveysim.baselines.optimum import Optimum
 from surveysim.cells import FitCells
 from surveysim.fusion.covariates import ElicitedParts, with_average
+from surveysim.fusion.drift import GROUPS, LEVELS
 from surveysim.fusion.drift import parts as drift_parts
 from surveysim.fusion.family import FusedFamily, FusedHyperparameters, Kept, by_slopes
 from surveysim.fusion.model import FusionModel, assemble
 from surveysim.fusion.people import PeopleSeries
+from surveysim.fusion.steps import expected_factors, weigh_steps
 
 __all__ = ["Precision", "Worth", "drift_frame", "worth_of_sources"]
 
@@ -263,11 +265,15 @@ def drift_frame(model: FusionModel) -> pd.DataFrame:
     rows: list[list[object]] = []
     if isinstance(model.family, FusedFamily):
         assert isinstance(model.fit.found, FusedHyperparameters)
-        for series, drift in zip(model.family.series, model.fit.found.drifts, strict=True):
+        found = model.fit.found
+        for s, (series, drift) in enumerate(zip(model.family.series, found.drifts, strict=True)):
             name = ", ".join(series.names)
+            evidence = model.family.agreement(found, model.fit.optimum.slopes, s)
+            factors = expected_factors(weigh_steps(drift, evidence))
             blocks = drift.table.blocks
             for place, part in enumerate(drift_parts(blocks)):
                 own = [i for i, block in enumerate(blocks) if block.name == part]
                 variances = drift.table.variances[own].mean(axis=0) if place else drift.levels
+                variances = variances * factors[GROUPS if place else LEVELS]
                 rows.append([name, part, drift.slopes[place], *np.sqrt(variances)])
     return pd.DataFrame(rows, columns=columns)

