@@ -22,6 +22,7 @@ import pandas as pd
 
 from benchmarks.dsa import OUTPUT, make
 from benchmarks.protocol import make_splits
+from benchmarks.shift_weights import EPOCHS, MIN_RESPONDENTS, ORDERED, REFERENCE
 from benchmarks.surveys import Survey, load_nonvoters
 from surveysim.baselines import LogitRegressor
 from surveysim.dsa import fit
@@ -38,9 +39,8 @@ TEXT = (
     "right or wrong answers, and you can always tell me to go on to the next one. Please think of the last few "
     "years as a whole. "
 )
-PLAN = Plan(Candidate("baseline", 1.5), (2, 12), 1.0)
-MIN_RESPONDENTS = 50
-LOGIT, COMMON, OWN = "order-aware logit", "common rows", "own rows"
+PLAN = Plan(Candidate("baseline", 1.5), EPOCHS, 1.0)
+COMMON, OWN = "common rows", "own rows"
 
 
 def shuffled(item: str) -> str:
@@ -76,11 +76,10 @@ def measure(survey: Survey, n: int, split: int) -> list[dict[str, Any]]:
     kept = np.flatnonzero(sample.truth.n >= MIN_RESPONDENTS)
     X, Y, respondents = sample.truth.X.iloc[kept], sample.truth.Y[kept], sample.truth.n[kept]
     train, questions = sample.train, dict(sample.train.questions)
-    settings: dict[str, Any] = {"model": "nano", "shift_reference": "baseline", "verbose": -1}
     models = {
-        LOGIT: LogitRegressor(question=questions),
-        COMMON: make(questions, question_rows=False, **settings),
-        OWN: make(questions, **settings),
+        ORDERED: LogitRegressor(question=questions),
+        COMMON: make(questions, model="nano", question_rows=False, **REFERENCE),
+        OWN: make(questions, model="nano", **REFERENCE),
     }
     battery = X["question"].isin(BATTERY).to_numpy()
     records = []
@@ -98,7 +97,7 @@ def show(results: pd.DataFrame) -> None:
     """Print means over splits relative to the logit's, less 1, in percent."""
     keys = ["answers", "wording", "n"]
     means = results.groupby([*keys, "questions", "model"], sort=False)["js"].mean().unstack("model")
-    relative = 100 * (means[[COMMON, OWN]].div(means[LOGIT], axis=0) - 1)
+    relative = 100 * (means[[COMMON, OWN]].div(means[ORDERED], axis=0) - 1)
     print(f"\nagainst the order-aware logit, percent\n{relative.unstack('questions').round(0).to_string()}")
 
 

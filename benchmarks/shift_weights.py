@@ -26,11 +26,12 @@ from surveysim.metrics import js_divergence
 
 WEIGHTS = (1.5, 6.0, 24.0)
 EPOCHS = (2, 12)
+REFERENCE: dict[str, Any] = {"shift_reference": "baseline", "verbose": -1}
 MIN_RESPONDENTS = 50
 PLAIN, ORDERED = "plain logit", "order-aware logit"
 
 
-def models(questions: Any, weights: list[float]) -> dict[str, tuple[Any, Plan | None]]:
+def models(questions: Any, weights: list[float], **parameters: Any) -> dict[str, tuple[Any, Plan | None]]:
     """Estimators by name, and what DSA is to do."""
     found: dict[str, tuple[Any, Plan | None]] = {
         PLAIN: (LogitRegressor(ordered=False, question=questions), None),
@@ -38,17 +39,17 @@ def models(questions: Any, weights: list[float]) -> dict[str, tuple[Any, Plan | 
     }
     for weight in weights:
         plan = Plan(Candidate("baseline", weight), EPOCHS, 1.0)
-        found[f"weight {weight:g}"] = make(questions, model="nano", shift_reference="baseline", verbose=-1), plan
+        found[f"weight {weight:g}"] = make(questions, model="nano", **REFERENCE, **parameters), plan
     return found
 
 
-def measure(name: str, n: int, split: int, weights: list[float]) -> list[dict[str, Any]]:
+def measure(name: str, n: int, split: int, weights: list[float], **parameters: Any) -> list[dict[str, Any]]:
     """Debiased divergence of each model on one sample."""
     *_, sample = make_splits(LOADERS[name](), n, split + 1, folds=5)
     kept = np.flatnonzero(sample.truth.n >= MIN_RESPONDENTS)
     X, Y, respondents = sample.truth.X.iloc[kept], sample.truth.Y[kept], sample.truth.n[kept]
     train, records = sample.train, []
-    for model_name, (model, plan) in models(train.questions, weights).items():
+    for model_name, (model, plan) in models(train.questions, weights, **parameters).items():
         with patch.object(fit, "_choose_plan", return_value=plan):
             model.fit(train.X, train.Y, sample_weight=train.n)
         js = js_divergence(Y, model.predict(X), truth_respondents=respondents)
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=[200, 500, 1000])
     parser.add_argument("--splits", type=int, default=2)
     parser.add_argument("--weights", nargs="+", type=float, default=list(WEIGHTS))
+    parser.add_argument("--common-rows", action="store_true", help="question_rows=False")
     parser.add_argument("--output", type=Path, default=OUTPUT / "shift_weights.json")
     parser.add_argument("--read", type=Path, nargs="+", help="print the tables of these outputs together")
     options = parser.parse_args()
@@ -100,7 +102,7 @@ def main() -> None:
     for split in range(options.splits):
         for name in options.surveys:
             for n in sizes_that_fit(LOADERS[name](), options.sizes):
-                records += measure(name, n, split, options.weights)
+                records += measure(name, n, split, options.weights, question_rows=not options.common_rows)
                 print(
                     name,
                     n,
