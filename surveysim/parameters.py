@@ -9,7 +9,7 @@ import numpy as np
 
 from surveysim.interfaces import RandomState
 
-__all__ = ["as_generator", "check_number", "check_random_state"]
+__all__ = ["as_generator", "check_flag", "check_number", "check_random_state"]
 
 
 def check_random_state(random_state: object) -> None:
@@ -31,6 +31,12 @@ def as_generator(random_state: RandomState) -> np.random.Generator:
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**31 - 1))
     return np.random.default_rng(None if random_state is None else int(random_state))
+
+
+def check_flag(name: str, value: object) -> None:
+    """Refuse a parameter that is neither True nor False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
 
 
 def check_number(

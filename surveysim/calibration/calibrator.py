@@ -25,7 +25,7 @@ from surveysim.fitted_parameters import FittedParameters
 from surveysim.interfaces import RandomState, Table
 from surveysim.nested_parameters import NestedParameters
 from surveysim.option_columns import align_tables, option_names, unnamed
-from surveysim.parameters import as_generator, check_random_state
+from surveysim.parameters import as_generator, check_flag, check_random_state
 from surveysim.plain_state import PlainState
 from surveysim.respondents import check_respondents
 from surveysim.validation import check_backgrounds
@@ -205,8 +205,7 @@ class DistributionCalibrator(FittedParameters, NestedParameters, PlainState, Bas
         if self.objective not in ("auto", *OBJECTIVES):
             raise ValueError(f"objective must be 'auto' or one of {list(OBJECTIVES)}, got {self.objective!r}")
         prior_of(self.elicited_by)
-        if not isinstance(self.gate, bool | np.bool_):
-            raise TypeError(f"gate must be True or False, got {self.gate!r}")
+        check_flag("gate", self.gate)
         check_random_state(self.random_state)
 
     def _new_calibrator(self) -> Calibrator:

@@ -28,7 +28,7 @@ from surveysim.distributions import renormalize
 from surveysim.elicitation.averaging import refusal_mask
 from surveysim.fitted_parameters import fitted_parameter
 from surveysim.interfaces import Estimator, RandomState, Table
-from surveysim.parameters import check_random_state
+from surveysim.parameters import check_flag, check_random_state
 from surveysim.validation import arrange_options, as_matrix
 
 __all__ = ["CalibratedElicitor"]
@@ -264,8 +264,7 @@ class CalibratedElicitor(MetaEstimatorMixin, DistributionRegressor):
         return None
 
     def _check_parameters(self) -> None:
-        if not isinstance(self.use_backgrounds, bool | np.bool_):
-            raise TypeError(f"use_backgrounds must be True or False, got {self.use_backgrounds!r}")
+        check_flag("use_backgrounds", self.use_backgrounds)
         if self.estimator is not None and not (hasattr(self.estimator, "fit") and hasattr(self.estimator, "predict")):
             raise TypeError(f"estimator must have fit and predict, got {self.estimator!r}")
         check_random_state(self.random_state)

@@ -6,9 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from surveysim.parameters import check_number, check_random_state
+from surveysim.parameters import check_flag, check_number, check_random_state
 
 __all__ = ["check_parameters"]
 
@@ -25,8 +23,7 @@ def check_parameters(params: Mapping[str, Any]) -> None:
 
     if params["tuning"] not in TUNINGS:
         raise ValueError(f"tuning must be 'last-block' or 'lora', got {params['tuning']!r}")
-    if not isinstance(params["question_rows"], bool | np.bool_):
-        raise TypeError(f"question_rows must be True or False, got {params['question_rows']!r}")
+    check_flag("question_rows", params["question_rows"])
     if params["init"] not in INITS:
         raise ValueError(f"init must be 'marginal', 'baseline' or None, got {params['init']!r}")
     if params["shift_reference"] not in ("auto", *REFERENCES):

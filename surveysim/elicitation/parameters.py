@@ -9,7 +9,7 @@ import numpy as np
 
 from surveysim.elicitation.ask_plans import ShownCells
 from surveysim.elicitation.methods import Method
-from surveysim.parameters import check_number, check_random_state
+from surveysim.parameters import check_flag, check_number, check_random_state
 from surveysim.prompts import Template, get_template, template_names
 from surveysim.prompts.orders import KINDS
 from surveysim.questions import Question
@@ -47,8 +47,7 @@ def check_elicitor(elicitor: Any, method: Method) -> None:
     for name, allowed in (("refusals", ("drop", "keep")), ("on_failure", ("raise", "nan")), ("option_orders", KINDS)):
         if getattr(elicitor, name) not in allowed:
             raise ValueError(f"{name} must be one of {list(allowed)}, got {getattr(elicitor, name)!r}")
-    if not isinstance(elicitor.backgrounds, bool | np.bool_):
-        raise TypeError(f"backgrounds must be True or False, got {elicitor.backgrounds!r}")
+    check_flag("backgrounds", elicitor.backgrounds)
     if elicitor.n_samples is not None:
         check_number("n_samples", elicitor.n_samples, integer=True, low=1)
     if elicitor.temperature is not None:
