@@ -59,9 +59,8 @@ class LackOfFit:
     and N respondents, deviations of variances w_d add ``sum_d L_cd I_cd w_d (N - 1) / N`` to the variance of g_c:
     contrasts are correlated, so that a deviation of one degree is in the residuals of all, and single respondents tell
     nothing of what is special about their cell. The likelihood of w is that of normal residuals, over all cells and
-    questions, for each class of degree given the others. The prior of
-    the deviation that classes share has a point mass at 0, and is half of Student's t beyond (Gelman 2006); a class has
-    its own around it, log-normal.
+    questions, for each class of degree given the others. The prior of the deviation that classes share has a point mass
+    at 0, and is half of Student's t beyond (Gelman 2006); a class has its own around it, log-normal.
 
     Attributes
     ----------

@@ -17,6 +17,7 @@ from surveysim.fusion.people import quadratics
 from surveysim.fusion.series import Filtered, Series
 from surveysim.fusion.shares import AgreementOfSeries, learned_shares
 from surveysim.fusion.slopes import SlopeList
+from surveysim.fusion.steps import weigh_steps
 
 __all__ = ["FusedFamily", "FusedHyperparameters", "Kept", "by_slopes", "make_family"]
 
@@ -132,11 +133,13 @@ class FusedFamily(LogitFamily):
         each = zip(self._own, self.precisions(found), self._by_slopes, strict=True)
         return [_with_prior(*one, slopes) for one in each]
 
-    def agreement(self, found: FusedHyperparameters, slopes: np.ndarray, s: int) -> AgreementOfSeries:
-        """How well a series agrees with the respondents, for any drift."""
-        return AgreementOfSeries(
-            self.series[s], self._told_by_respondents(found, slopes), self.degrees, self._centers(found)
-        )
+    def step_weights(self, fit: JointFit, s: int) -> np.ndarray:
+        """Posterior probabilities of factors for the steps of a series; see `weigh_steps`."""
+        found = fit.found
+        assert isinstance(found, FusedHyperparameters)
+        known = self._told_by_respondents(found, fit.optimum.slopes)
+        agreement = AgreementOfSeries(self.series[s], known, self.degrees, self._centers(found))
+        return weigh_steps(found.drifts[s], agreement)
 
     def _filtered(self, series: Series, drift: Drift, centers: Sequence[np.ndarray]) -> list[Filtered]:
         """What passed the links of a series, and the same again for the same drift."""

@@ -18,7 +18,7 @@ from surveysim.fusion.family import FusedFamily, FusedHyperparameters
 from surveysim.fusion.model import FusionModel
 from surveysim.fusion.named import Time, TimedSeries
 from surveysim.fusion.people import PeopleSeries
-from surveysim.fusion.steps import draw_factors, weigh_steps
+from surveysim.fusion.steps import draw_factors
 from surveysim.sources.times import DAYS_A_YEAR, read_time, years_apart
 
 __all__ = ["ForecastModel", "Forecasts"]
@@ -155,10 +155,8 @@ def _factors(model: FusionModel, series: int) -> np.ndarray:
     """How much larger or smaller steps are than waves are weighed by; a forecast of a forecast has the same."""
     if isinstance(model, ForecastModel):
         return model.factors
-    family, found = model.family, model.fit.found
-    assert isinstance(family, FusedFamily)
-    assert isinstance(found, FusedHyperparameters)
-    return weigh_steps(found.drifts[series], family.agreement(found, model.fit.optimum.slopes, series))
+    assert isinstance(model.family, FusedFamily)
+    return model.family.step_weights(model.fit, series)
 
 
 def _gap(series: TimedSeries, time: Time) -> tuple[float, float | str]:

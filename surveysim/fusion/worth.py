@@ -21,7 +21,7 @@ from surveysim.fusion.drift import parts as drift_parts
 from surveysim.fusion.family import FusedFamily, FusedHyperparameters, Kept, by_slopes
 from surveysim.fusion.model import FusionModel, assemble
 from surveysim.fusion.people import PeopleSeries
-from surveysim.fusion.steps import expected_factors, weigh_steps
+from surveysim.fusion.steps import expected_factors
 
 __all__ = ["Precision", "Worth", "drift_frame", "worth_of_sources"]
 
@@ -265,11 +265,9 @@ def drift_frame(model: FusionModel) -> pd.DataFrame:
     rows: list[list[object]] = []
     if isinstance(model.family, FusedFamily):
         assert isinstance(model.fit.found, FusedHyperparameters)
-        found = model.fit.found
-        for s, (series, drift) in enumerate(zip(model.family.series, found.drifts, strict=True)):
+        for s, (series, drift) in enumerate(zip(model.family.series, model.fit.found.drifts, strict=True)):
             name = ", ".join(series.names)
-            evidence = model.family.agreement(found, model.fit.optimum.slopes, s)
-            factors = expected_factors(weigh_steps(drift, evidence))
+            factors = expected_factors(model.family.step_weights(model.fit, s))
             blocks = drift.table.blocks
             for place, part in enumerate(drift_parts(blocks)):
                 own = [i for i, block in enumerate(blocks) if block.name == part]
